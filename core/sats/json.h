@@ -1,0 +1,81 @@
+/* json.h: an exact JSON text codec: pull reader, push writer, in-memory document, canonical form.
+ *
+ * Reader: RFC 8259, UTF-8 only, no extensions, depth at most IU_JSON_DEPTH_MAX (open containers). Numbers: a text without fraction and exponent is an
+ * integer: i64 where it fits, else IU_J_BIGINT with its digits; `-0` is the integer 0. Others are doubles, correctly rounded; overflow
+ * to infinity is an error. Strings: escapes decoded; a lone surrogate escape is an error; NUL is allowed.
+ * Duplicate keys are delivered as they come; the document keeps the last (at the place of the first).
+ *
+ * Writer: compact, no white space; strings as UTF-8 with only `"`, `\` and control characters below 0x20 escaped
+ * (\b \t \n \f \r short, others \u00XX); doubles as iu__f64_format prints them.
+ *
+ * Canonical: byte for byte json.dumps(value, sort_keys=True) of Python 3: separators ", " and ": ", ensure_ascii \uXXXX (surrogate
+ * pairs beyond the BMP, lower-case hex, 0x7f raw), keys sorted by code point, floats by repr, integers of any size digit for digit.
+ */
+#ifndef IU_SATS_JSON_H
+#define IU_SATS_JSON_H
+
+#include "../base/arena.h"
+#include "../base/buffer.h"
+
+#define IU_JSON_DEPTH_MAX 512
+
+typedef enum iu_json_token {
+  IU_J_ERROR, IU_J_END, /* end of text, after exactly one value */
+  IU_J_NULL, IU_J_TRUE, IU_J_FALSE, IU_J_INT, IU_J_BIGINT, IU_J_DOUBLE, IU_J_STRING,
+  IU_J_ARRAY, IU_J_ARRAY_END, IU_J_OBJECT, IU_J_KEY, IU_J_OBJECT_END
+} iu_json_token;
+
+typedef struct iu_json_reader {
+  const char *base, *p, *end;      /* borrowed text */
+  int64_t i;                       /* IU_J_INT */
+  double d;                        /* IU_J_DOUBLE */
+  const char *s; size_t len;       /* IU_J_STRING, IU_J_KEY, IU_J_BIGINT: in the text or in `scratch`; valid until the next call */
+  iu_buf scratch;
+  uint32_t depth;
+  uint8_t state;
+  uint8_t stack[IU_JSON_DEPTH_MAX / 8]; /* a bit a level: object or array */
+  iu_error *err;                   /* where IU_J_ERROR is explained; may be NULL */
+} iu_json_reader;
+
+void iu__json_reader_init(iu_json_reader *r, const void *text, size_t len, iu_error *err);
+void iu__json_reader_free(iu_json_reader *r);
+iu_json_token iu__json_next(iu_json_reader *r);
+/* Reads past the value whose first token `t` was just returned. */
+iu_status iu__json_skip(iu_json_reader *r, iu_json_token t);
+/* One well-formed value and nothing else? */
+iu_status iu__json_check(const void *text, size_t len, iu_error *err);
+
+void iu__json_put_string(iu_buf *b, const char *s, size_t len);        /* with quotes; s is valid UTF-8 */
+void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len);  /* as Python's ensure_ascii */
+void iu__json_put_f64(iu_buf *b, double v);
+void iu__json_put_i64(iu_buf *b, int64_t v);
+
+/* A document: an immutable tree in an arena. Object members keep their order, found by iu__json_get in O(log n) through a
+ * sorted index made on the first look-up (only for objects of more than 8 members). */
+typedef struct iu_json iu_json;
+typedef struct iu_json_member { const char *key; size_t key_len; iu_json *value; } iu_json_member;
+struct iu_json {
+  uint8_t token;      /* IU_J_NULL ... IU_J_ARRAY, IU_J_OBJECT */
+  size_t len;         /* bytes of a string or bigint, elements, members */
+  union {
+    int64_t i; double d; const char *s; iu_json **elements; iu_json_member *members;
+  } u;
+};
+/* NULL and *err on bad text. All of it lives in `arena`. */
+iu_json *iu__json_parse(iu_arena *arena, const void *text, size_t len, iu_error *err);
+const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len);
+void iu__json_write(const iu_json *v, iu_buf *out);   /* compact */
+
+/* text in, canonical text out. */
+iu_status iu__json_canonical(const void *text, size_t len, iu_buf *out, iu_error *err);
+
+/* The value at a dotted path directly in a JSON text, without building a tree: path segments are given parsed.
+ * Object keys: the last duplicate wins; array elements: segment of decimal digits. *found = false when there is none. */
+typedef struct iu_path { uint32_t count; const char *segments[32]; size_t lens[32]; char *storage; } iu_path;
+/* "a.b\\.c" -> segments; backslash escapes dot and backslash, \e is the empty segment, "" is the root (0 segments). */
+iu_status iu__path_parse(iu_path *path, const char *text, size_t len, iu_error *err);
+void iu__path_free(iu_path *path);
+iu_status iu__json_find(const void *text, size_t len, const iu_path *path, uint32_t from_segment,
+                        bool *found, size_t *value_at, size_t *value_len, iu_error *err);
+
+#endif
