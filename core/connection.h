@@ -1,0 +1,95 @@
+/* connection.h: the seam. One connection, two worlds: core/engine implements it in process, core/client over a socket.
+ * Everything above (bind, lua, plugins) uses only this and never asks which world it is.
+ *
+ * A connection has a schema, a view (what its subscriptions hold: core/store/view.h) and a listener. Methods that a remote world cannot
+ * answer at once set *pending to an id; the answer comes through the listener, by the loop's turn, exactly once. When *pending is 0 the
+ * answer is already in the out parameters.
+ *
+ * Delivery. A committed transaction (or an applied subscription) becomes visible in the view as a whole, then its row callbacks run, then
+ * `on applied` or the call's return. Nothing is delivered inside a callback: what happens meanwhile queues. `deliver` runs what is queued;
+ * the connection itself posts a job to the loop whenever something is, and drains up to a call's own transaction before the call returns,
+ * unless the caller is inside a callback. With a loop deadline (iu__loop_set_deadline) delivery stops between callbacks.
+ *
+ * Close is idempotent; the struct lives until iu__conn_release. A callback may close its own connection.
+ */
+#ifndef IU_CONNECTION_H
+#define IU_CONNECTION_H
+
+#include "query/filter.h"
+#include "store/view.h"
+
+typedef struct iu_connection iu_connection;
+
+/* Why rows change. All borrowed for the callback. */
+typedef struct iu_event {
+  bool subscribed;               /* an initial (or final) state of a subscription, not a transaction: nothing below is set */
+  const iu_reducer_def *reducer; /* NULL: unknown (a remote transaction without a name) */
+  iu_slice args;                 /* BSATN of the parameters */
+  uint8_t caller[32]; uint8_t connection_id[16];
+  int64_t timestamp;             /* microseconds */
+  bool own;                      /* this connection called it */
+} iu_event;
+
+/* A set of rows that stays readable until released, whatever the tables do. */
+typedef struct iu_rows {
+  const iu_table_def *table;
+  uint64_t count;
+  const iu_row **rows;
+  uint64_t matched;              /* select: before offset and limit */
+  iu_pin pin;                    /* used by the implementation */
+  void *owner;
+  void (*release)(struct iu_rows *rows);
+} iu_rows;
+void iu__rows_release(iu_rows *rows); /* NULL is fine */
+
+typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
+
+/* What the layer above wants to hear; every function is called on the owner thread, never inside one of the methods below except `call` and `deliver`. */
+typedef struct iu_listener {
+  void *ud;
+  void (*row)(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *event);
+  void (*subscription)(void *ud, uint64_t subscription, iu_sub_event what, const iu_error *err);
+  void (*answer)(void *ud, uint64_t pending, iu_status status, const iu_error *err, iu_rows *rows /* taken; may be NULL */);
+  void (*closed)(void *ud, const iu_error *why);    /* not called for one's own close */
+} iu_listener;
+
+#define IU_CONNECTION_VTABLE_VERSION 1
+typedef struct iu_connection_vtable {
+  uint32_t version;
+  /* Calls a reducer; args: BSATN of its parameter product (checked by the callee). A reducer's refusal is its status and message in *err. */
+  iu_status (*call)(iu_connection *c, uint32_t reducer, const void *args, size_t len, uint64_t *pending, iu_error *err);
+  /* Several queries, one subscription; applied together. Parse and permission errors are immediate. */
+  iu_status (*subscribe)(iu_connection *c, const iu_slice *queries, uint32_t count, uint64_t *subscription, iu_error *err);
+  iu_status (*unsubscribe)(iu_connection *c, uint64_t subscription, iu_error *err);
+  /* One-off reads of the latest committed state (own calls included), not of the view. */
+  iu_status (*query)(iu_connection *c, const char *sql, size_t len, iu_rows **rows, uint64_t *pending, iu_error *err);
+  iu_status (*select)(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_rows **rows, uint64_t *pending, iu_error *err);
+  iu_status (*get)(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **rows, uint64_t *pending, iu_error *err);
+  /* Pending until everything acknowledged so far is durable; a memory universe answers at once. */
+  iu_status (*flush)(iu_connection *c, uint64_t *pending, iu_error *err);
+  /* Runs queued callbacks until empty, or over the loop's deadline. Returns true when something is left. No-op inside a callback. */
+  bool (*deliver)(iu_connection *c);
+  /* Ordered, idempotent, blocks on the journal. */
+  iu_status (*close)(iu_connection *c, iu_error *err);
+  void (*release)(iu_connection *c);     /* frees; closes first when needed */
+} iu_connection_vtable;
+
+/* The common head of every implementation. Readable by all, written by the implementation only. */
+struct iu_connection {
+  const iu_connection_vtable *vtable;
+  const iu_schema *schema;
+  iu_view *view;
+  iu_store *store;
+  iu_listener listener;           /* set by iu__conn_listen */
+  uint8_t *watched;               /* per table: bit 0 insert, 1 update, 2 delete: rows nobody watches are not reported */
+  uint8_t identity[32]; uint8_t connection_id[16];
+  bool is_owner;
+  bool closed;
+  bool delivering;
+};
+
+void iu__conn_listen(iu_connection *c, const iu_listener *listener);
+enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
+void iu__conn_watch(iu_connection *c, uint32_t table, uint8_t mask);
+
+#endif

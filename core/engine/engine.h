@@ -1,0 +1,47 @@
+/* engine.h: an embedded database: modules, transactions, sessions, over a store and a journal.
+ *
+ * iu__engine_open gives the primary connection: it acts as the owner identity of the universe, which the first open makes and the file keeps.
+ * More sessions (iu__engine_session) have their own identity, view and subscriptions. Closing the primary connection closes its sessions and the
+ * engine; closing a session closes only that.
+ *
+ * What stays with the caller: the loop (held: must outlive the connection) and the log.
+ */
+#ifndef IU_ENGINE_ENGINE_H
+#define IU_ENGINE_ENGINE_H
+
+#include "../connection.h"
+#include "../journal/journal.h"
+#include "../module/module.h"
+#include "../net/loop.h"
+
+#define IU_ENGINE_TX_BYTES_MAX (32u << 20)
+#define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
+#define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
+#define IU_ENGINE_SESSIONS_MAX 10000
+
+typedef struct iu_engine_config {
+  const char *path;                  /* NULL: memory */
+  const iu_module *const *modules; uint32_t module_count;   /* held; usually just iu__nerv_module() */
+  iu_durability durability;
+  uint32_t flush_interval_ms;
+  uint64_t fold_bytes, pending_bytes_max;   /* 0: defaults */
+  const char *client_info;
+  iu_loop *loop;                     /* held */
+  iu_log log;
+} iu_engine_config;
+
+void iu__engine_config_init(iu_engine_config *c);
+iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err);
+/* identity NULL: a fresh random one. */
+iu_status iu__engine_session(iu_connection *any, const uint8_t identity[32], iu_connection **out, iu_error *err);
+
+typedef struct iu_engine_status {
+  const char *path; iu_durability durability; uint32_t sessions; uint64_t epoch;
+  iu_journal_stats journal; iu_journal_recovery recovery; iu_store_stats store; bool recovered;
+  uint64_t transactions, rejected; uint8_t owner[32], database_identity[32];
+} iu_engine_status;
+void iu__engine_get_status(iu_connection *c, iu_engine_status *out);
+/* Waits until all is durable and folded, for readers of the file itself. */
+iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* journal.h: durability behind a handful of functions.
+ *
+ * Two implementations of one interface: `sqlite` (a file, two steps: append groups, fold later; a thread of its own) and `null` (keeps nothing,
+ * for memory:). The owner thread calls everything here; the journal's thread never calls out except `wake`.
+ *
+ * Order of calls: open -> load (once) -> append/flush/poll... -> close. Opening locks the file, checks that it is ours and of a format we know,
+ * and compares the stored table definitions with the schema: tables that are new are created, any other difference is IU_E_MIGRATION with a list.
+ * A file that is damaged, foreign, of a newer format, in a folder that cannot be written: IU_E_STORAGE saying which, the file's bytes
+ * untouched. Locked by another process (or another universe of this one): IU_E_UNIVERSE_LOCKED with the holder's process id.
+ *
+ * A commit becomes a frame with a sequence number. Groups of frames become one row of `_iu_journal` (sequence, frames, checksum): durable when that
+ * SQLite transaction is. Folding moves frames into one SQL table per table, last state of a row only, and deletes them in the same transaction.
+ * A failed write or fsync is final: poll reports it, further appends are refused, and the error says which sequences were applied but not saved.
+ */
+#ifndef IU_JOURNAL_JOURNAL_H
+#define IU_JOURNAL_JOURNAL_H
+
+#include "../base/log.h"
+#include "../store/store.h"
+
+typedef enum iu_durability { IU_DUR_FULL, IU_DUR_NORMAL, IU_DUR_OFF } iu_durability;
+
+typedef struct iu_journal_config {
+  const char *path;              /* borrowed; NULL: keep nothing */
+  const iu_schema *schema;       /* held */
+  iu_durability durability;
+  uint32_t flush_interval_ms;    /* `normal`: longest time a commit waits for its fsync (default 20) */
+  uint64_t fold_bytes;           /* journal bytes in the file that start a fold (default 64 MiB) */
+  uint64_t pending_bytes_max;    /* commits not yet written, in memory (default 256 MiB); past it append is IU_E_OVERLOADED */
+  uint32_t fold_idle_ms;         /* fold after this long without commits (default 1000) */
+  uint32_t busy_timeout_ms;      /* how long to wait for other readers of the file (default 5000) */
+  void (*wake)(void *ud);        /* called on the journal's thread after progress or failure: schedule a poll; may be NULL */
+  void *wake_ud;
+} iu_journal_config;
+
+typedef struct iu_journal iu_journal;
+void iu__journal_config_init(iu_journal_config *c);
+iu_status iu__journal_open(const iu_journal_config *c, iu_journal **out, iu_error *err);
+/* true when the open made a new, empty universe. */
+bool iu__journal_is_new(const iu_journal *j);
+
+/* Small named blobs of the file itself (owner identity, sequences, ...), read at open, written with the next group. */
+typedef enum iu_meta { IU_META_OWNER /* 32 bytes */, IU_META_DATABASE_IDENTITY /* 32 bytes */, IU_META_COUNT } iu_meta;
+/* NULL when absent. Borrowed until close or the next set. */
+const uint8_t *iu__journal_meta(const iu_journal *j, iu_meta which, size_t *len);
+iu_status iu__journal_set_meta(iu_journal *j, iu_meta which, const void *bytes, size_t len, iu_error *err);
+
+/* Gives back everything stored: rows of the folded tables, then the frames that are not folded, in order. `put` replaces the row of the same key.
+ * `del` gets the key column's BSATN (or the whole row where there is no primary key). `sequence` restores auto-increment positions. */
+typedef struct iu_journal_sink {
+  void *ud;
+  iu_status (*put)(void *ud, uint32_t table, const void *row, size_t len, iu_error *err);
+  iu_status (*del)(void *ud, uint32_t table, const void *key, size_t len, iu_error *err);
+  iu_status (*sequence)(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err);
+} iu_journal_sink;
+typedef struct iu_journal_recovery { uint64_t table_rows, frames_replayed; uint64_t last_sequence; bool clean; /* closed properly */ } iu_journal_recovery;
+iu_status iu__journal_load(iu_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err);
+
+/* Queues one commit; copies what it needs. *seq is its number. With `full` and `normal` the thread writes soon; with `off` nothing is
+ * written before flush, close, or pending_bytes_max / 2. `next_values`: auto-increment positions changed by this commit. */
+typedef struct iu_sequence_value { uint32_t table, sequence; int64_t next; } iu_sequence_value;
+iu_status iu__journal_append(iu_journal *j, const iu_changeset *c, const iu_sequence_value *next_values, uint32_t next_count,
+                             uint64_t *seq, iu_error *err);
+/* Highest sequence known to be on disk; sets *err when the journal has failed (then it returns what was durable before). */
+uint64_t iu__journal_durable(iu_journal *j, iu_status *failed, iu_error *err);
+/* Asks for everything so far to be written and fsynced now (does not wait). */
+void iu__journal_hurry(iu_journal *j);
+/* Blocks until `seq` is durable, the journal failed (that error), or the time is over (IU_E_TIMEOUT). timeout_ms < 0: no limit. */
+iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err);
+/* Blocks until everything appended so far is durable and folded. */
+iu_status iu__journal_fold(iu_journal *j, int64_t timeout_ms, iu_error *err);
+typedef struct iu_journal_stats {
+  uint64_t last_sequence, durable_sequence, folded_sequence, pending_bytes, journal_bytes, groups_written, frames_folded;
+  uint32_t format; bool failed;
+} iu_journal_stats;
+void iu__journal_get_stats(iu_journal *j, iu_journal_stats *out);
+/* Writes, folds, closes, unlocks. Always frees; the status tells whether everything was saved. */
+iu_status iu__journal_close(iu_journal *j, iu_error *err);
+
+#endif
