@@ -58,8 +58,9 @@ static inline void iu__buf_put_u32(iu_buf *b, uint32_t v) {
   iu__buf_put(b, t, 4);
 }
 static inline void iu__buf_put_u64(iu_buf *b, uint64_t v) {
-  iu__buf_put_u32(b, (uint32_t)v);
-  iu__buf_put_u32(b, (uint32_t)(v >> 32));
+  uint8_t t[8] = {(uint8_t)v,         (uint8_t)(v >> 8),  (uint8_t)(v >> 16), (uint8_t)(v >> 24),
+                  (uint8_t)(v >> 32), (uint8_t)(v >> 40), (uint8_t)(v >> 48), (uint8_t)(v >> 56)};
+  iu__buf_put(b, t, 8);
 }
 static inline void iu__buf_put_str(iu_buf *b, const char *zero_terminated) {
   iu__buf_put(b, zero_terminated, strlen(zero_terminated));
@@ -70,7 +71,8 @@ void iu__buf_put_bytes(iu_buf *b, const void *bytes, size_t len);
 void iu__buf_patch_u32(iu_buf *b, size_t at, uint32_t v);
 
 static inline iu_reader iu__reader(const void *bytes, size_t len) {
-  iu_reader r = {(const uint8_t *)bytes, (const uint8_t *)bytes, (const uint8_t *)bytes + len, false};
+  const uint8_t *p = len != 0 ? (const uint8_t *)bytes : (const uint8_t *)""; /* NULL may stand for no bytes */
+  iu_reader r = {p, p, p + len, false};
   return r;
 }
 static inline size_t iu__reader_left(const iu_reader *r) { return (size_t)(r->end - r->p); }
