@@ -1,0 +1,227 @@
+# Inner Universe. `make help` lists the targets.
+#
+# Sources are found by name: core/*/*.c become the library, tests/c/*_test.c one program each; nothing is listed by hand.
+# Three variants, each in its own folder: release (what is installed), test (-DIU_ERRINJ, faults can be injected) and
+# asan (AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer, -DIU_ERRINJ).
+# Objects depend on their headers, on this file and on the flags they were compiled with.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION := 0.1.0
+BUILD := build
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG ?= clang
+WASM_LD ?= wasm-ld
+LUA ?= lua5.4
+PKG_CONFIG ?= pkg-config
+LUA_PACKAGE ?= lua5.4
+PACKAGES := libuv sqlite3 openssl libxxhash
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+
+CSTD := -std=c11 -D_GNU_SOURCE
+WARNINGS := -Wall -Wextra -Wshadow -Werror
+OPTIMIZE ?= -O2 -g
+CFLAGS ?=
+LDFLAGS ?=
+
+# Asked once, and only by the targets that compile. LUA_INCDIR (what luarocks passes) or LUA_CFLAGS replace pkg-config's answer.
+once = $(eval $1 := $2)$($1)
+ifdef LUA_INCDIR
+LUA_CFLAGS ?= -I$(LUA_INCDIR)
+endif
+LUA_CFLAGS ?= $(call once,LUA_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PACKAGE)))
+LUA_LIBS ?= $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PACKAGE)))
+LIB_CFLAGS ?= $(call once,LIB_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
+LIB_LIBS ?= $(call once,LIB_LIBS,$(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm)
+CMOCKA_CFLAGS ?= $(call once,CMOCKA_CFLAGS,$(shell $(PKG_CONFIG) --cflags cmocka))
+CMOCKA_LIBS ?= $(call once,CMOCKA_LIBS,$(shell $(PKG_CONFIG) --libs cmocka))
+
+BASE_FLAGS = $(CSTD) $(WARNINGS) $(OPTIMIZE) -fvisibility=hidden -fPIC -pthread $(LIB_CFLAGS) $(CFLAGS)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+FLAGS_release :=
+FLAGS_test := -DIU_ERRINJ
+FLAGS_asan := -DIU_ERRINJ $(SANITIZE) -O1
+LINK_release :=
+LINK_test :=
+LINK_asan := $(SANITIZE)
+
+# Where each variant's results go: $(BUILD) for the release, $(BUILD)/<variant> for the others.
+OUT_release := $(BUILD)
+OUT_test := $(BUILD)/test
+OUT_asan := $(BUILD)/asan
+
+SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
+BIND_SOURCES := $(filter core/bind/%,$(SOURCES))
+LIB_SOURCES := $(filter-out core/bind/%,$(SOURCES))
+TEST_SOURCES := $(sort $(wildcard tests/c/*_test.c))
+
+# The part of the core that also compiles freestanding to wasm32.
+MODULE_SOURCES ?= $(sort $(wildcard core/module/*.c) $(wildcard core/base/text*.c))
+WASM_CFLAGS := --target=wasm32-unknown-unknown -std=c11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $(WARNINGS)
+WASM_LDFLAGS := --no-entry --strip-all
+
+# --- targets for people ---------------------------------------------------------------------------------------------
+
+.PHONY: all demo test test-c test-lua check asan bench soak module install uninstall clean help \
+  build-tests build-asan deps-run deps-test FORCE
+
+all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
+
+demo: deps-run ## install what is missing, build, import a real catalogue and prove that it comes back
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	scripts/iu demo
+
+test: deps-test ## every test, ends with `N passed, N failed`; T=name runs those whose path contains name
+	@$(MAKE) --no-print-directory -j$(JOBS) all build-tests
+	@$(LUA) tests/run.lua $(if $(T),--match '$(T)')
+
+test-c: build-tests ## the C tests only
+	@$(LUA) tests/run.lua --c $(if $(T),--match '$(T)')
+
+test-lua: all ## the Lua tests only
+	@$(LUA) tests/run.lua --lua $(if $(T),--match '$(T)')
+
+check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, stubs, wasm imports
+	@$(LUA) scripts/check/all.lua
+
+asan: build-asan ## the C tests and the short Lua tests under the sanitizers; T=name as with test
+	@$(LUA) tests/run.lua --asan $(if $(T),--match '$(T)')
+
+bench: all ## create rate, open time, bytes per row
+	@$(LUA) tests/run.lua --bench
+
+MINUTES ?= 10
+soak: all build-tests ## every test again and again for MINUTES (10), until one fails
+	@$(LUA) tests/run.lua --soak $(MINUTES) $(if $(T),--match '$(T)')
+
+module: $(BUILD)/inner_universe.wasm ## build/inner_universe.wasm, and prove what it imports (needs clang and lld)
+	@$(LUA) scripts/check/wasm.lua $<
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@echo
+	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR"
+
+deps-run:
+	@scripts/install-deps run
+deps-test:
+	@scripts/install-deps test
+
+# --- install --------------------------------------------------------------------------------------------------------
+
+PREFIX ?= /usr/local
+LUADIR ?= $(PREFIX)/share/lua/5.4
+LIBDIR ?= $(PREFIX)/lib/lua/5.4
+BINDIR ?= $(PREFIX)/bin
+INSTALL ?= install
+
+# Lua modules keep their folder names; a plugin becomes the modules inner_universe.plugins.<name>.{manifest,init}.
+install: all ## install under PREFIX (/usr/local), below DESTDIR when given
+	@set -e; \
+	put() { $(INSTALL) -d "$$(dirname "$$3")"; $(INSTALL) -m "$$1" "$$2" "$$3"; }; \
+	put 755 $(BUILD)/lua/inner_universe/core.so "$(DESTDIR)$(LIBDIR)/inner_universe/core.so"; \
+	(cd lua && find . -name '*.lua' -printf '%P\n') | while read -r file; do put 644 "lua/$$file" "$(DESTDIR)$(LUADIR)/$$file"; done; \
+	(cd plugins && find . -name '*.lua' -printf '%P\n') | while read -r file; do \
+	  put 644 "plugins/$$file" "$(DESTDIR)$(LUADIR)/inner_universe/plugins/$$file"; done; \
+	put 755 scripts/iu "$(DESTDIR)$(BINDIR)/iu"
+	@echo "installed Lua modules in $(DESTDIR)$(LUADIR), core.so in $(DESTDIR)$(LIBDIR), iu in $(DESTDIR)$(BINDIR)"
+
+uninstall: ## remove what install put there
+	rm -rf "$(DESTDIR)$(LUADIR)/inner_universe" "$(DESTDIR)$(LUADIR)/inner_universe.lua" "$(DESTDIR)$(LIBDIR)/inner_universe" "$(DESTDIR)$(BINDIR)/iu"
+
+# --- how things are built -------------------------------------------------------------------------------------------
+
+# $(call stamp,FILE,TEXT): a file that is rewritten only when its text changes; what depends on it is then rebuilt.
+define stamp
+@mkdir -p $(dir $1)
+@printf '%s\n' '$(subst ','\'',$2)' | cmp -s - $1 || printf '%s\n' '$(subst ','\'',$2)' > $1
+endef
+
+# $(call need,PACKAGES): a plain message instead of a missing header.
+need = @for p in $1; do $(PKG_CONFIG) --exists $$p || { echo "error: $$p is not installed; scripts/install-deps gets everything" >&2; exit 1; }; done
+
+define variant
+OBJ_$1 := $(BUILD)/obj/$1
+LIB_OBJECTS_$1 := $$(LIB_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
+BIND_OBJECTS_$1 := $$(BIND_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
+TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
+
+$(BUILD)/obj/$1/flags: FORCE
+	$$(call need,$$(PACKAGES))
+	$$(call stamp,$$@,$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(LDFLAGS))
+$(BUILD)/obj/$1/members: FORCE
+	$$(call stamp,$$@,$$(LIB_OBJECTS_$1) $$(BIND_OBJECTS_$1))
+
+$(BUILD)/obj/$1/core/bind/%.o: core/bind/%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(LUA_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/obj/$1/core/%.o: core/%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) -MMD -MP -c -o $$@ $$<
+$(BUILD)/obj/$1/tests/c/bind_%.o: tests/c/bind_%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(LUA_CFLAGS) $$(CMOCKA_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/obj/$1/tests/c/%.o: tests/c/%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(CMOCKA_CFLAGS) -MMD -MP -c -o $$@ $$<
+
+# Written anew: an archive keeps members whose source is gone. `q`, because two folders may hold files of one name.
+$$(OUT_$1)/libinner_universe.a: $$(LIB_OBJECTS_$1) $(BUILD)/obj/$1/members
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@echo "  AR    $$@"
+	$$(Q)ar qcs $$@ $$(LIB_OBJECTS_$1)
+
+$$(OUT_$1)/lua/inner_universe/core.so: $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a $(BUILD)/obj/$1/members
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -shared -pthread -Wl,--as-needed $$(LINK_$1) $$(LDFLAGS) -o $$@ $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a $$(LIB_LIBS)
+
+# A test of the Lua border links the border itself and Lua; all others see the library without either.
+$$(OUT_$1)/tests/c/bind_%_test: $(BUILD)/obj/$1/tests/c/bind_%_test.o $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread -rdynamic $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(LUA_LIBS) $$(CMOCKA_LIBS)
+$$(OUT_$1)/tests/c/%_test: $(BUILD)/obj/$1/tests/c/%_test.o $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(CMOCKA_LIBS)
+
+-include $$(LIB_OBJECTS_$1:.o=.d) $$(BIND_OBJECTS_$1:.o=.d) $$(TEST_SOURCES:%.c=$(BUILD)/obj/$1/%.d)
+endef
+$(foreach v,release test asan,$(eval $(call variant,$v)))
+.SECONDARY:
+
+build-tests: $(TESTS_test)
+build-asan: $(TESTS_asan) $(OUT_asan)/lua/inner_universe/core.so
+
+WASM_OBJECTS := $(MODULE_SOURCES:%.c=$(BUILD)/obj/wasm/%.o)
+$(BUILD)/obj/wasm/flags: FORCE
+	$(call stamp,$@,$(CLANG) $(WASM_CFLAGS) $(WASM_LDFLAGS) $(MODULE_SOURCES))
+$(BUILD)/obj/wasm/%.o: %.c $(BUILD)/obj/wasm/flags Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CLANG) $(WASM_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/inner_universe.wasm: $(WASM_OBJECTS)
+	@echo "  LINK  $@"
+	$(Q)$(WASM_LD) $(WASM_LDFLAGS) -o $@ $(WASM_OBJECTS)
+-include $(WASM_OBJECTS:.o=.d)
+
+FORCE:
