@@ -104,14 +104,14 @@ MINUTES ?= 10
 soak: all build-tests ## every test again and again for MINUTES (10), until one fails
 	@$(LUA) tests/run.lua --soak $(MINUTES) $(if $(T),--match '$(T)')
 
-module: $(BUILD)/inner_universe.wasm ## build/inner_universe.wasm, and prove what it imports (needs clang and lld)
-	@$(LUA) scripts/check/wasm.lua $<
+module: ## build/inner_universe.wasm, and prove what it imports (needs clang and lld)
+	@CI=1 $(LUA) scripts/check/all.lua wasm
 
 clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR"
 
@@ -162,10 +162,12 @@ TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
 $(BUILD)/obj/$1/flags: FORCE
 	$$(call need,$$(PACKAGES))
 	$$(call stamp,$$@,$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(LDFLAGS))
+$(BUILD)/obj/$1/lua_flags: FORCE
+	$$(call stamp,$$@,$$(LUA_CFLAGS))
 $(BUILD)/obj/$1/members: FORCE
 	$$(call stamp,$$@,$$(LIB_OBJECTS_$1) $$(BIND_OBJECTS_$1))
 
-$(BUILD)/obj/$1/core/bind/%.o: core/bind/%.c $(BUILD)/obj/$1/flags Makefile
+$(BUILD)/obj/$1/core/bind/%.o: core/bind/%.c $(BUILD)/obj/$1/flags $(BUILD)/obj/$1/lua_flags Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
 	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(LUA_CFLAGS) -MMD -MP -c -o $$@ $$<
