@@ -18,6 +18,14 @@
 #include "../base/log.h"
 #include "../store/store.h"
 
+/* Bytes of one set of metadata, of one commit as it is queued (a transaction's cap is far below), and what a queue block holds. */
+#define IU_JOURNAL_META_MAX 4096
+#define IU_JOURNAL_COMMIT_MAX (256u << 20)
+#define IU_JOURNAL_COLUMNS_MAX 1999     /* of one table: SQLite's own limit is 2000, one is `_row` */
+/* What marks a file as ours (PRAGMA application_id, "IUnv"), and the newest layout this library reads and writes (PRAGMA user_version). */
+#define IU_JOURNAL_APPLICATION_ID 0x49556e76
+#define IU_JOURNAL_FORMAT 1
+
 typedef enum iu_durability { IU_DUR_FULL, IU_DUR_NORMAL, IU_DUR_OFF } iu_durability;
 
 typedef struct iu_journal_config {
@@ -56,6 +64,10 @@ typedef struct iu_journal_sink {
 typedef struct iu_journal_recovery { uint64_t table_rows, frames_replayed; uint64_t last_sequence; bool clean; /* closed properly */ } iu_journal_recovery;
 iu_status iu__journal_load(iu_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err);
 
+/* To ask before a transaction commits in the store, since a commit that cannot be queued afterwards could not be undone: IU_OK, IU_E_OVERLOADED
+ * (pending_bytes_max is reached), IU_E_NOMEM, or the failure. After IU_OK the next append succeeds when its rows (new ones, and old ones of
+ * deletes) come to at most `bytes`; a larger one may still run out of memory. Costs as little as an append. */
+iu_status iu__journal_ready(iu_journal *j, uint64_t bytes, iu_error *err);
 /* Queues one commit; copies what it needs. *seq is its number. With `full` and `normal` the thread writes soon; with `off` nothing is
  * written before flush, close, or pending_bytes_max / 2. `next_values`: auto-increment positions changed by this commit. */
 typedef struct iu_sequence_value { uint32_t table, sequence; int64_t next; } iu_sequence_value;
