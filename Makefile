@@ -128,14 +128,16 @@ LIBDIR ?= $(PREFIX)/lib/lua/5.4
 BINDIR ?= $(PREFIX)/bin
 INSTALL ?= install
 
-# Lua modules keep their folder names; a plugin becomes the modules inner_universe.plugins.<name>.{manifest,init}.
+# Lua modules keep their folder names; a plugin becomes inner_universe/plugins/<name>/, where the plugin host looks; the annotations for
+# editors (lua/library, never loaded) become inner_universe/library/.
 install: all ## install under PREFIX (/usr/local), below DESTDIR when given
 	@set -e; \
 	put() { $(INSTALL) -d "$$(dirname "$$3")"; $(INSTALL) -m "$$1" "$$2" "$$3"; }; \
 	put 755 $(BUILD)/lua/inner_universe/core.so "$(DESTDIR)$(LIBDIR)/inner_universe/core.so"; \
-	(cd lua && find . -name '*.lua' -printf '%P\n') | while read -r file; do put 644 "lua/$$file" "$(DESTDIR)$(LUADIR)/$$file"; done; \
-	(cd plugins && find . -name '*.lua' -printf '%P\n') | while read -r file; do \
-	  put 644 "plugins/$$file" "$(DESTDIR)$(LUADIR)/inner_universe/plugins/$$file"; done; \
+	put_all() { (cd "$$1" && find . $$3 -name '*.lua' -printf '%P\n') | while read -r file; do put 644 "$$1/$$file" "$$2/$$file"; done; }; \
+	put_all lua "$(DESTDIR)$(LUADIR)" '-path ./library -prune -o'; \
+	if [ -d lua/library ]; then put_all lua/library "$(DESTDIR)$(LUADIR)/inner_universe/library"; fi; \
+	put_all plugins "$(DESTDIR)$(LUADIR)/inner_universe/plugins"; \
 	put 755 scripts/iu "$(DESTDIR)$(BINDIR)/iu"
 	@echo "installed Lua modules in $(DESTDIR)$(LUADIR), core.so in $(DESTDIR)$(LIBDIR), iu in $(DESTDIR)$(BINDIR)"
 

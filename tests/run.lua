@@ -11,6 +11,7 @@
 
 local TIME_LIMIT = tonumber(os.getenv("INNER_UNIVERSE_TEST_TIMEOUT")) or 300 -- seconds, per program
 local BACKENDS = { "memory", "file" }
+local UNSET = { "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LUA_PATH_5_4", "LUA_CPATH_5_4", "LUA_INIT", "LUA_INIT_5_4" }
 
 local function fail_usage(message)
   io.stderr:write("run.lua: ", message, "\n")
@@ -116,9 +117,12 @@ local function broken(tap, ok, how, code)
   return nil
 end
 
--- A spec must see the tree's own modules and none of the caller's settings.
+-- A spec sees the tree's own modules and none of the caller's settings, make's included.
 local function environment(job, scratch)
-  local parts = { "env", "-u LUA_PATH_5_4", "-u LUA_CPATH_5_4", "-u LUA_INIT", "-u LUA_INIT_5_4" }
+  local parts = { "env" }
+  for _, name in ipairs(UNSET) do
+    parts[#parts + 1] = "-u " .. name
+  end
   for name in capture("env"):gmatch("(INNER_UNIVERSE_[%w_]*)=") do
     parts[#parts + 1] = "-u " .. name
   end
