@@ -53,7 +53,7 @@ FLAGS_test := -DIU_ERRINJ
 FLAGS_asan := -DIU_ERRINJ $(SANITIZE) -O1
 LINK_release :=
 LINK_test :=
-LINK_asan := $(SANITIZE)
+LINK_asan := $(SANITIZE) -Wl,-z,nodelete # stays loaded, so that a leak found at exit can be named
 
 # Where each variant's results go: $(BUILD) for the release, $(BUILD)/<variant> for the others.
 OUT_release := $(BUILD)
@@ -97,8 +97,9 @@ check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, s
 asan: build-asan ## the C tests and the short Lua tests under the sanitizers; T=name as with test
 	@$(LUA) tests/run.lua --asan $(if $(T),--match '$(T)')
 
-bench: all ## create rate, open time, bytes per row
-	@$(LUA) tests/run.lua --bench
+ROWS ?= 1000000
+bench: all ## create rate, open time, bytes per row; ROWS=1000000
+	@set -e; for file in scripts/bench/*.lua; do scripts/iu run $$file $(ROWS); done
 
 MINUTES ?= 10
 soak: all build-tests ## every test again and again for MINUTES (10), until one fails
