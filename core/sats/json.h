@@ -9,7 +9,7 @@
  * (\b \t \n \f \r short, others \u00XX); doubles as iu__f64_format prints them.
  *
  * Canonical: byte for byte json.dumps(value, sort_keys=True) of Python 3: separators ", " and ": ", ensure_ascii \uXXXX (surrogate
- * pairs beyond the BMP, lower-case hex, 0x7f raw), keys sorted by code point, floats by repr, integers of any size digit for digit.
+ * pairs beyond the BMP, lower-case hex, 0x7f as \u007f), keys sorted by code point, floats by repr, integers of any size digit for digit.
  */
 #ifndef IU_SATS_JSON_H
 #define IU_SATS_JSON_H
@@ -27,6 +27,7 @@ typedef enum iu_json_token {
 
 typedef struct iu_json_reader {
   const char *base, *p, *end;      /* borrowed text */
+  const char *at;                  /* where the last token begins in the text; a value ends at p once its last token was read */
   int64_t i;                       /* IU_J_INT */
   double d;                        /* IU_J_DOUBLE */
   const char *s; size_t len;       /* IU_J_STRING, IU_J_KEY, IU_J_BIGINT: in the text or in `scratch`; valid until the next call */
@@ -47,11 +48,12 @@ iu_status iu__json_check(const void *text, size_t len, iu_error *err);
 
 void iu__json_put_string(iu_buf *b, const char *s, size_t len);        /* with quotes; s is valid UTF-8 */
 void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len);  /* as Python's ensure_ascii */
-void iu__json_put_f64(iu_buf *b, double v);
+void iu__json_put_f64(iu_buf *b, double v);                            /* NaN and infinities, which JSON has not: null */
 void iu__json_put_i64(iu_buf *b, int64_t v);
 
-/* A document: an immutable tree in an arena. Object members keep their order, found by iu__json_get in O(log n) through a
- * sorted index made on the first look-up (only for objects of more than 8 members). */
+/* A document: an immutable tree in an arena, made by iu__json_parse only. Object members keep their order; iu__json_get finds one in
+ * O(log n) through a sorted index that objects of more than IU_JSON_LINEAR_MAX members carry in front of their members. */
+#define IU_JSON_LINEAR_MAX 8
 typedef struct iu_json iu_json;
 typedef struct iu_json_member { const char *key; size_t key_len; iu_json *value; } iu_json_member;
 struct iu_json {
@@ -61,18 +63,26 @@ struct iu_json {
     int64_t i; double d; const char *s; iu_json **elements; iu_json_member *members;
   } u;
 };
-/* NULL and *err on bad text. All of it lives in `arena`. */
+/* NULL and *err on bad text or no memory. All of it lives in `arena` (a copy of the text too); `text` is borrowed for the call. */
 iu_json *iu__json_parse(iu_arena *arena, const void *text, size_t len, iu_error *err);
 const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len);
 void iu__json_write(const iu_json *v, iu_buf *out);   /* compact */
 
-/* text in, canonical text out. */
+/* text in, canonical text out, appended to `out`; a failure of `out` is reported too. */
 iu_status iu__json_canonical(const void *text, size_t len, iu_buf *out, iu_error *err);
 
-/* The value at a dotted path directly in a JSON text, without building a tree: path segments are given parsed.
- * Object keys: the last duplicate wins; array elements: segment of decimal digits. *found = false when there is none. */
-typedef struct iu_path { uint32_t count; const char *segments[32]; size_t lens[32]; char *storage; } iu_path;
-/* "a.b\\.c" -> segments; backslash escapes dot and backslash, \e is the empty segment, "" is the root (0 segments). */
+/* The value at a dotted path directly in a JSON text, without building a tree: path segments are given parsed, those before
+ * from_segment are passed over. Object keys: the last duplicate wins; array elements: decimal digits without leading zeros. *found = false
+ * when there is none. The text is checked whole. */
+#define IU_PATH_SEGMENTS_MAX 32
+typedef struct iu_path {
+  uint32_t count;
+  const char *segments[IU_PATH_SEGMENTS_MAX];
+  size_t lens[IU_PATH_SEGMENTS_MAX];
+  char *storage; /* owned: what the segments point into */
+} iu_path;
+/* "a.b\\.c" -> segments; backslash escapes dot and backslash, \e is the empty segment, "" is the root (0 segments). An empty
+ * segment written otherwise is an error. On failure there is nothing to free. */
 iu_status iu__path_parse(iu_path *path, const char *text, size_t len, iu_error *err);
 void iu__path_free(iu_path *path);
 iu_status iu__json_find(const void *text, size_t len, const iu_path *path, uint32_t from_segment,
