@@ -94,7 +94,8 @@ test-lua: all ## the Lua tests only
 check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, stubs, wasm imports
 	@$(LUA) scripts/check/all.lua
 
-asan: build-asan ## the C tests and the short Lua tests under the sanitizers; T=name as with test
+asan: deps-test ## the C tests and the short Lua tests under the sanitizers; T=name as with test
+	@$(MAKE) --no-print-directory -j$(JOBS) build-asan
 	@$(LUA) tests/run.lua --asan $(if $(T),--match '$(T)')
 
 ROWS ?= 1000000
