@@ -1,25 +1,30 @@
 /* alloc.c: see alloc.h. A size of 0 gives a unique pointer, so that NULL always means failure. */
 #include "alloc.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "errinj.h"
 
+/* No object may be larger; sanitizers end the program where malloc would answer NULL. */
+static bool too_large(size_t size) { return size > PTRDIFF_MAX; }
+
 void *iu__alloc(size_t size) {
-  if (iu__errinj(IU_ERRINJ_ALLOC)) return NULL;
+  if (iu__errinj(IU_ERRINJ_ALLOC) || too_large(size)) return NULL;
   return malloc(size != 0 ? size : 1);
 }
 
 void *iu__alloc_zero(size_t count, size_t size) {
   if (iu__errinj(IU_ERRINJ_ALLOC)) return NULL;
   if (count == 0 || size == 0) return calloc(1, 1);
-  return calloc(count, size); /* checks the product itself */
+  if (count > SIZE_MAX / size || too_large(count * size)) return NULL;
+  return calloc(count, size);
 }
 
 void *iu__realloc(void *p, size_t size) {
-  if (iu__errinj(IU_ERRINJ_ALLOC)) return NULL;
+  if (iu__errinj(IU_ERRINJ_ALLOC) || too_large(size)) return NULL;
   return realloc(p, size != 0 ? size : 1);
 }
 
