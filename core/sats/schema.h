@@ -1,13 +1,25 @@
 /* schema.h: what a module declares: types, tables, indexes, reducers; read from and written as RawModuleDef V9 (protocol sheet 8.4).
  *
- * A schema is immutable after iu__schema_decode. Everything lives in its arena. Names are checked to be identifiers; generated index, constraint
- * and sequence names are filled in. Refused: what the sheet's validation rules list, table names that differ only in case,
- * names that start with `st_` or `_iu_`.
+ * A schema is immutable after iu__schema_decode. Everything lives in its arena. Names are checked to be identifiers of ASCII letters,
+ * digits and `_`; generated index, constraint and sequence names are filled in. Refused: what the sheet's validation rules list;
+ * names of tables, and of one table's columns, that differ only in case; tables named `st_...`, `_iu_...`, `sqlite_...`,
+ * columns named `_row` or `_iu_...` (the SQLite file has its own use for those); sequences whose increment the host would panic
+ * on; system tables, and row level security, since ignoring it would show rows it hides. Definitions of other versions (V8, V10)
+ * are refused by name. Procedures and views are read over; defaults of columns are checked, not kept.
+ *
+ * Cost: decoding walks the bytes a few times and sorts names; the limits keep hostile definitions from costing more than a second
+ * or so. Look-ups of tables and reducers are O(log n), of columns and indexes linear.
  */
 #ifndef IU_SATS_SCHEMA_H
 #define IU_SATS_SCHEMA_H
 
 #include "type.h"
+
+#define IU_SCHEMA_BYTES_MAX (2u << 20)  /* of a definition */
+#define IU_SCHEMA_NAME_MAX 128          /* bytes of a name as given; generated ones are as long as they come */
+#define IU_SCHEMA_TABLES_MAX 1024
+#define IU_TABLE_INDEXES_MAX 64         /* and as many unique constraints, and sequences */
+#define IU_INDEX_COLUMNS_MAX 32
 
 typedef struct iu_index_def {
   const char *name;               /* "entity_entity_type_idx_btree" */
@@ -16,6 +28,7 @@ typedef struct iu_index_def {
   bool unique;                    /* a Unique constraint on the same set of columns exists */
 } iu_index_def;
 
+/* min <= start <= max, all within the column's type; increment is not 0 and smaller than max - min. Defaults: start 1, min 1, max the type's. */
 typedef struct iu_sequence_def { const char *name; uint16_t column; int64_t start, min, max, increment; } iu_sequence_def;
 
 typedef struct iu_table_def {
@@ -35,9 +48,10 @@ typedef struct iu_reducer_def { const char *name; const iu_type *params; /* prod
 typedef struct iu_schema {
   iu_typespace types;
   iu_arena arena;
-  const char **type_names;        /* per typespace entry, NULL where unnamed */
+  const char **type_names;        /* per typespace entry, NULL where unnamed; scopes joined by "." */
   uint32_t table_count; iu_table_def *tables;
   uint32_t reducer_count; iu_reducer_def *reducers;
+  uint32_t *table_order, *reducer_order; /* indexes sorted by name */
   uint8_t *definition; size_t definition_len; /* the RawModuleDef bytes it came from */
 } iu_schema;
 

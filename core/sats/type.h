@@ -50,7 +50,7 @@ typedef struct iu_typespace {
   iu_arena arena;
   const iu_type **types;   /* what Ref(n) means; filled by iu__typespace_decode, or by the caller in C */
   uint32_t count, nodes;
-  struct iu_type_node *made; /* every node in the arena; type*.c only */
+  struct iu_type_node *made; /* every node in the arena, newest first; type*.c and schema*.c only */
 } iu_typespace;
 
 void iu__typespace_free(iu_typespace *ts);

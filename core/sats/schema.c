@@ -1,0 +1,84 @@
+/* schema.c: a schema from its definition: reading, linking, rules, in this order; reducers; freeing. */
+#include "schema.h"
+
+#include "../base/alloc.h"
+#include "schema_raw.h"
+
+/* ---- reducers ---- */
+
+static iu_status check_reducer(const iu_reducer_def *d, bool seen[4], iu_error *err) {
+  for (uint32_t i = 0; i < d->params->count; i++) {
+    if (d->params->u.fields[i].name == NULL) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: a parameter has no name", d->name);
+  }
+  if (d->lifecycle == IU_LC_NONE) return IU_OK;
+  if (d->params->count != 0) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: lifecycle reducers take no parameters", d->name);
+  if (seen[d->lifecycle]) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: another one has its lifecycle", d->name);
+  seen[d->lifecycle] = true;
+  return IU_OK;
+}
+
+static iu_status check_reducers(iu_schema *s, iu_raw_schema *raw, iu_error *err) {
+  bool seen[4] = {false};
+  size_t count = (size_t)s->reducer_count + raw->function_count;
+  const char **names = iu__arena_zero(&raw->arena, count + 1, sizeof *names);
+  if (names == NULL) return iu__fail_nomem(err);
+  for (uint32_t i = 0; i < s->reducer_count; i++) {
+    iu_status status = check_reducer(&s->reducers[i], seen, err);
+    if (status != IU_OK) return status;
+    names[i] = s->reducers[i].name;
+  }
+  memcpy(names + s->reducer_count, raw->functions, raw->function_count * sizeof *names);
+  const char *twice = iu__find_duplicate(names, count, false);
+  if (twice != NULL) return iu__fail(err, IU_E_VALIDATION, "two reducers, procedures or views are named `%s`", twice);
+  s->reducer_order = iu__order_by_name(&s->arena, s->reducers, sizeof *s->reducers, s->reducer_count);
+  return s->reducer_order != NULL ? IU_OK : iu__fail_nomem(err);
+}
+
+void iu__reducer_signature(const iu_schema *s, const iu_reducer_def *r, iu_buf *out) {
+  iu__buf_put_str(out, r->name);
+  iu__buf_put_u8(out, '(');
+  for (uint32_t i = 0; i < r->params->count; i++) {
+    const iu_field *f = &r->params->u.fields[i];
+    if (i != 0) iu__buf_put_str(out, ", ");
+    iu__buf_put_str(out, f->name);
+    iu__buf_put_str(out, ": ");
+    iu__type_describe_named(f->type, s->type_names, out);
+  }
+  iu__buf_put_u8(out, ')');
+}
+
+/* ---- the whole ---- */
+
+static iu_status fill(iu_schema *s, iu_raw_schema *raw, iu_error *err) {
+  iu_status status = iu__schema_read(s, raw, err);
+  if (status == IU_OK) status = iu__typespace_link(&s->types, err);
+  if (status == IU_OK) status = iu__schema_check_types(s, raw, err);
+  if (status == IU_OK) status = check_reducers(s, raw, err);
+  if (status == IU_OK) status = iu__schema_build_tables(s, raw, err);
+  return status;
+}
+
+iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err) {
+  iu_error own;
+  iu_raw_schema raw = {0};
+  *out = NULL;
+  if (err == NULL) err = &own;
+  if (len > IU_SCHEMA_BYTES_MAX) return iu__fail(err, IU_E_VALIDATION, "a module definition of %zu bytes is over the limit of 2 MiB", len);
+  iu_schema *s = iu__alloc_zero(1, sizeof *s);
+  if (s == NULL) return iu__fail_nomem(err);
+  s->definition = iu__arena_alloc(&s->arena, len != 0 ? len : 1);
+  s->definition_len = len;
+  if (s->definition != NULL && len != 0) memcpy(s->definition, bytes, len);
+  iu_status status = s->definition != NULL ? fill(s, &raw, err) : iu__fail_nomem(err);
+  iu__arena_free(&raw.arena);
+  if (status == IU_OK) *out = s;
+  else iu__schema_free(s);
+  return status;
+}
+
+void iu__schema_free(iu_schema *s) {
+  if (s == NULL) return;
+  iu__typespace_free(&s->types);
+  iu__arena_free(&s->arena);
+  iu__free(s);
+}
