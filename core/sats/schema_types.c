@@ -47,7 +47,8 @@ static bool check_ref(uses *u, uint32_t entry, uint32_t depth) {
     return true;
   }
   u->used[entry] = OPEN;
-  if (!check_use(u, t, depth + 1)) return false;
+  /* refs count only where they lead to refs, which would otherwise nest without a bound */
+  if (!check_use(u, t, t->tag == IU_T_REF ? depth + 1 : depth)) return false;
   u->used[entry] = SEEN;
   return true;
 }
