@@ -40,11 +40,14 @@ typedef struct iu_rows {
   void *owner;
   void (*release)(struct iu_rows *rows);
 } iu_rows;
-void iu__rows_release(iu_rows *rows); /* NULL is fine */
+static inline void iu__rows_release(iu_rows *rows) { /* NULL is fine */
+  if (rows != NULL) rows->release(rows);
+}
 
 typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
 
-/* What the layer above wants to hear; every function is called on the owner thread, never inside one of the methods below except `call` and `deliver`. */
+/* What the layer above wants to hear; every function is called on the owner thread, never inside one of the methods below
+ * except `call`, `deliver` and `close` (which answers what is still pending). */
 typedef struct iu_listener {
   void *ud;
   void (*row)(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *event);
@@ -88,8 +91,13 @@ struct iu_connection {
   bool delivering;
 };
 
-void iu__conn_listen(iu_connection *c, const iu_listener *listener);
+/* NULL: nobody listens any more. */
+static inline void iu__conn_listen(iu_connection *c, const iu_listener *listener) {
+  c->listener = listener != NULL ? *listener : (iu_listener){0};
+}
 enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
-void iu__conn_watch(iu_connection *c, uint32_t table, uint8_t mask);
+static inline void iu__conn_watch(iu_connection *c, uint32_t table, uint8_t mask) {
+  if (table < c->schema->table_count) c->watched[table] = mask;
+}
 
 #endif

@@ -21,11 +21,10 @@
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
-  const iu_module *const *modules; uint32_t module_count;   /* held; usually just iu__nerv_module() */
+  const iu_module *module;           /* held; NULL: iu__nerv_module() */
   iu_durability durability;
   uint32_t flush_interval_ms;
   uint64_t fold_bytes, pending_bytes_max;   /* 0: defaults */
-  const char *client_info;
   iu_loop *loop;                     /* held */
   iu_log log;
 } iu_engine_config;

@@ -40,7 +40,7 @@ void iu__wake_send(iu_wake *w);     /* any thread; calls are merged */
 void iu__wake_hold(iu_wake *w, bool held);
 void iu__wake_close(iu_wake *w);
 
-typedef struct iu_job { struct iu_job *next; iu_loop_fn fn; void *ud; bool posted; } iu_job;
+typedef struct iu_job { struct iu_job *next; iu_loop_fn fn; void *ud; uint64_t turn; bool posted; } iu_job;
 void iu__job_post(iu_loop *l, iu_job *j);     /* posting twice is once */
 void iu__job_cancel(iu_loop *l, iu_job *j);
 

@@ -1,0 +1,385 @@
+/* engine.c: opening (module, schema, store, journal, load, owner), the journal's news, closing.
+ *
+ * Open: instantiate the module -> its definition becomes the schema -> empty store -> journal opens and locks the file -> rows are loaded -> the
+ * owner's identity comes from the file, or is made -> primary session -> `init` when nothing was ever committed -> `client_connected`.
+ * Close (of the primary session): other sessions end, the primary ends, the journal writes and folds and lets go of the file.
+ */
+#include "session.h"
+
+#include "../base/alloc.h"
+#include "../base/clock.h"
+
+#define SEQUENCE_COLUMNS_MAX 16
+#define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
+
+void iu__engine_config_init(iu_engine_config *c) {
+  memset(c, 0, sizeof *c);
+  c->durability = IU_DUR_NORMAL;
+  c->flush_interval_ms = 20;
+}
+
+void iu__engine_ref(iu_engine *e) { e->refs++; }
+
+void iu__engine_unref(iu_engine *e) {
+  if (--e->refs > 0) return;
+  if (e->journal != NULL) iu__journal_close(e->journal, NULL);
+  iu__wake_close(e->wake);
+  if (e->config.loop != NULL) iu__job_cancel(e->config.loop, &e->scheduled_job);
+  while (e->scheduled != NULL) {
+    iu_scheduled *s = e->scheduled;
+    e->scheduled = s->next;
+    iu__free(s);
+  }
+  if (e->instance != NULL) e->module->destroy(e->instance);
+  iu__host_free(&e->host);
+  iu__store_free(e->store);
+  iu__schema_free(e->schema);
+  iu__free(e->index_base);
+  iu__free(e->sequences);
+  iu__free(e->sequence_values);
+  iu__free(e->path);
+  iu__free(e);
+}
+
+iu_status iu__engine_check_writable(const iu_engine *e, iu_error *err) {
+  if (e->closed) return iu__fail(err, IU_E_CLOSED, "the universe is closed");
+  if (e->failure.status == IU_OK) return IU_OK;
+  if (err != NULL) *err = e->failure;
+  return e->failure.status;
+}
+
+/* ---- the journal's news ---- */
+
+void iu__engine_await(iu_engine *e, int delta) {
+  e->pending_count = (uint32_t)((int)e->pending_count + delta);
+  if (e->wake != NULL) iu__wake_hold(e->wake, e->pending_count > 0);
+}
+
+static void journal_wake(void *ud) { iu__wake_send(ud); } /* on the journal's thread */
+
+static void on_journal(void *ud) {
+  iu_engine *e = ud;
+  iu_error why;
+  iu_status failed = IU_OK;
+  uint64_t durable = iu__journal_durable(e->journal, &failed, &why);
+  if (failed != IU_OK && e->failure.status == IU_OK) {
+    e->failure = why;
+    iu__log(&e->config.log, IU_LOG_ERROR, "journal: %s", why.message);
+  }
+  iu__engine_ref(e);
+  /* An answer may close sessions, or the engine: start from the front after each. */
+  for (iu_session *s = e->sessions; s != NULL && !e->closing;) {
+    if (iu__session_answer_one(s, durable, failed, &why)) s = e->sessions;
+    else s = s->next;
+  }
+  iu__engine_unref(e);
+}
+
+static void on_scheduled(void *ud) {
+  iu_engine *e = ud;
+  iu_scheduled *s = e->scheduled;
+  iu_caller caller = {.session = NULL};
+  uint64_t seq;
+  iu_error err;
+  if (s == NULL || e->closing) return;
+  e->scheduled = s->next;
+  if (e->scheduled == NULL) e->scheduled_end = &e->scheduled;
+  else iu__job_post(e->config.loop, &e->scheduled_job);
+  memcpy(caller.identity, e->database_identity, 32);
+  if (iu__transaction_call(e, s->reducer, s->args, s->args_len, &caller, &seq, &err) != IU_OK) {
+    iu__log(&e->config.log, IU_LOG_ERROR, "scheduled %s: %s", e->schema->reducers[s->reducer].name, err.message);
+  }
+  iu__free(s);
+}
+
+iu_status iu__lifecycle_call(iu_engine *e, iu_lifecycle which, const uint8_t identity[32], const uint8_t connection_id[16], iu_error *err) {
+  iu_caller caller = {.session = NULL};
+  memcpy(caller.identity, identity, 32);
+  memcpy(caller.connection_id, connection_id, 16);
+  for (uint32_t i = 0; i < e->schema->reducer_count; i++) {
+    uint64_t seq;
+    if (e->schema->reducers[i].lifecycle == which) return iu__transaction_call(e, i, "", 0, &caller, &seq, err);
+  }
+  return IU_OK;
+}
+
+/* ---- opening: the module and its schema ---- */
+
+static iu_status check_schema(const iu_schema *s, iu_error *err) {
+  for (uint32_t t = 0; t < s->table_count; t++) {
+    if (s->tables[t].schedule_reducer >= 0) {
+      return iu__fail(err, IU_E_VALIDATION, "table %s: scheduled tables are not supported by the embedded engine", s->tables[t].name);
+    }
+    if (s->tables[t].sequence_count > SEQUENCE_COLUMNS_MAX) {
+      return iu__fail(err, IU_E_VALIDATION, "table %s: more than %d sequences", s->tables[t].name, SEQUENCE_COLUMNS_MAX);
+    }
+  }
+  return IU_OK;
+}
+
+static iu_status number_indexes(iu_engine *e, iu_error *err) {
+  uint32_t at = 0;
+  const iu_schema *s = e->schema;
+  e->index_base = iu__alloc_zero(s->table_count + 1u, sizeof *e->index_base);
+  if (e->index_base == NULL) return iu__fail_nomem(err);
+  for (uint32_t t = 0; t < s->table_count; t++) {
+    e->index_base[t] = e->index_total;
+    e->index_total += s->tables[t].index_count;
+    e->sequence_count += s->tables[t].sequence_count;
+  }
+  e->sequences = iu__alloc_zero(e->sequence_count + 1u, sizeof *e->sequences);
+  e->sequence_values = iu__alloc_zero(e->sequence_count + 1u, sizeof *e->sequence_values);
+  if (e->sequences == NULL || e->sequence_values == NULL) return iu__fail_nomem(err);
+  for (uint32_t t = 0; t < s->table_count; t++) {
+    for (uint32_t i = 0; i < s->tables[t].sequence_count; i++) {
+      const iu_sequence_def *def = &s->tables[t].sequences[i];
+      e->sequences[at++] = (iu_sequence){.table = t, .index = i, .def = def, .next = def->start};
+    }
+  }
+  return IU_OK;
+}
+
+static iu_status load_module(iu_engine *e, iu_error *err) {
+  iu_status status;
+  e->host.engine = e;
+  e->instance = e->module->instantiate(&e->host);
+  if (e->instance == NULL) return iu__fail_nomem(err);
+  e->module->describe(e->instance, 1);
+  status = iu__buf_status(&e->host.sink, err, "module definition");
+  if (status == IU_OK) status = iu__schema_decode(e->host.sink.data, e->host.sink.len, &e->schema, err);
+  if (status == IU_OK) status = check_schema(e->schema, err);
+  if (status != IU_OK) {
+    iu__error_prefix(err, "module %s", e->module->name);
+    return status;
+  }
+  iu__buf_reset(&e->host.sink);
+  return number_indexes(e, err);
+}
+
+/* ---- opening: what the journal has ---- */
+
+typedef struct loader { iu_engine *e; uint32_t in_slice; } loader;
+
+static iu_status load_step(loader *l, iu_error *err) {
+  iu_changeset *changes;
+  iu_status status;
+  if (++l->in_slice < LOAD_SLICE) return IU_OK;
+  l->in_slice = 0;
+  status = iu__store_commit(l->e->store, &changes, err);
+  if (status != IU_OK) return status;
+  if (changes != NULL) iu__changeset_release(l->e->store, changes);
+  return iu__store_begin(l->e->store, err);
+}
+
+static iu_status load_put(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
+  loader *l = ud;
+  iu_table *t = iu__store_table(l->e->store, table);
+  const iu_table_def *def = iu__table_def(t);
+  const iu_row *old = NULL;
+  iu_status status = iu__bsatn_check_all(def->row, row, len, err);
+  if (status != IU_OK) {
+    iu__error_prefix(err, "damaged row in table %s", def->name);
+    if (err != NULL) err->status = IU_E_STORAGE;
+    return IU_E_STORAGE;
+  }
+  if (def->primary_key >= 0) {
+    iu_slice key = iu__bsatn_column(def->row, (uint32_t)def->primary_key, row, len);
+    old = iu__table_get(t, IU_EPOCH_LATEST, key.p, key.len);
+  }
+  status = old != NULL ? iu__tx_update(t, old, row, len, NULL, err) : iu__tx_insert(t, row, len, NULL, NULL, err);
+  return status == IU_OK ? load_step(l, err) : status;
+}
+
+static iu_status load_del(void *ud, uint32_t table, const void *key, size_t len, iu_error *err) {
+  loader *l = ud;
+  iu_table *t = iu__store_table(l->e->store, table);
+  const iu_table_def *def = iu__table_def(t);
+  const iu_type *type = def->primary_key >= 0 ? def->row->u.fields[def->primary_key].type : def->row;
+  const iu_row *row;
+  if (iu__bsatn_check_all(type, key, len, err) != IU_OK) {
+    return iu__fail(err, IU_E_STORAGE, "damaged key in the journal of table %s", def->name);
+  }
+  row = def->primary_key >= 0 ? iu__table_get(t, IU_EPOCH_LATEST, key, len) : iu__table_find_row(t, IU_EPOCH_LATEST, key, len);
+  if (row == NULL) return IU_OK; /* deleted twice is deleted: replay may overlap a fold */
+  iu_status status = iu__tx_delete(t, row, err);
+  return status == IU_OK ? load_step(l, err) : status;
+}
+
+static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err) {
+  iu_engine *e = ((loader *)ud)->e;
+  (void)err;
+  for (uint32_t i = 0; i < e->sequence_count; i++) {
+    iu_sequence *q = &e->sequences[i];
+    if (q->table == table && q->index == sequence) q->next = next;
+  }
+  return IU_OK;
+}
+
+static iu_status load_rows(iu_engine *e, iu_error *err) {
+  loader l = {e, 0};
+  iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
+  iu_changeset *changes;
+  iu_status status = iu__store_begin(e->store, err);
+  if (status != IU_OK) return status;
+  status = iu__journal_load(e->journal, &sink, &e->recovery, err);
+  if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
+  if (status != IU_OK) {
+    if (iu__store_in_tx(e->store)) iu__store_abort(e->store);
+    return status;
+  }
+  if (changes != NULL) iu__changeset_release(e->store, changes);
+  e->last_seq = e->recovery.last_sequence;
+  return IU_OK;
+}
+
+static iu_status open_journal(iu_engine *e, iu_error *err) {
+  iu_journal_config jc;
+  iu__journal_config_init(&jc);
+  jc.path = e->path;
+  jc.schema = e->schema;
+  jc.durability = e->config.durability;
+  jc.flush_interval_ms = e->config.flush_interval_ms;
+  if (e->config.fold_bytes != 0) jc.fold_bytes = e->config.fold_bytes;
+  if (e->config.pending_bytes_max != 0) jc.pending_bytes_max = e->config.pending_bytes_max;
+  if (jc.pending_bytes_max < IU_ENGINE_TX_BYTES_MAX * 4ull) {
+    return iu__fail(err, IU_E_VALIDATION, "pending_bytes_max: %llu is below %llu, room for two of the largest transactions",
+                    (unsigned long long)jc.pending_bytes_max, IU_ENGINE_TX_BYTES_MAX * 4ull);
+  }
+  e->config.pending_bytes_max = jc.pending_bytes_max;
+  jc.wake = journal_wake;
+  jc.wake_ud = e->wake;
+  return iu__journal_open(&jc, &e->journal, err);
+}
+
+static iu_status identity_of(iu_engine *e, iu_meta which, uint8_t out[32], iu_error *err) {
+  size_t len = 0;
+  const uint8_t *stored = iu__journal_meta(e->journal, which, &len);
+  iu_status status;
+  if (stored != NULL && len == 32) {
+    memcpy(out, stored, 32);
+    return IU_OK;
+  }
+  if (stored != NULL) return iu__fail(err, IU_E_STORAGE, "the file's identity has %zu bytes, expected 32", len);
+  status = iu__random(out, 32, err);
+  return status == IU_OK ? iu__journal_set_meta(e->journal, which, out, 32, err) : status;
+}
+
+/* ---- opening: sessions ---- */
+
+static iu_status first_session(iu_engine *e, iu_session **out, iu_error *err) {
+  uint8_t connection_id[16], none[16] = {0};
+  iu_status status = iu__random(connection_id, 16, err);
+  if (status == IU_OK) status = iu__session_new(e, e->owner, connection_id, out, err);
+  if (status != IU_OK) return status;
+  (*out)->primary = true;
+  /* Nothing was ever committed: new, or the process died before `init` was on disk. */
+  if (e->recovery.last_sequence == 0) status = iu__lifecycle_call(e, IU_LC_INIT, e->owner, none, err);
+  return status == IU_OK ? iu__session_greet(*out, err) : status;
+}
+
+static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
+  iu_status status = iu__wake_new(e->config.loop, on_journal, e, &e->wake, err);
+  if (status == IU_OK) status = load_module(e, err);
+  if (status == IU_OK) status = iu__store_new(e->schema, &e->store, err);
+  if (status == IU_OK) status = open_journal(e, err);
+  if (status == IU_OK) status = load_rows(e, err);
+  if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->owner, err);
+  if (status == IU_OK) status = identity_of(e, IU_META_DATABASE_IDENTITY, e->database_identity, err);
+  return status == IU_OK ? first_session(e, out, err) : status;
+}
+
+iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err) {
+  iu_engine *e = iu__alloc_zero(1, sizeof *e);
+  iu_session *s = NULL;
+  iu_status status = IU_OK;
+  *out = NULL;
+  if (e == NULL) return iu__fail_nomem(err);
+  e->refs = 1;
+  e->config = *config;
+  e->module = config->module != NULL ? config->module : iu__nerv_module();
+  e->scheduled_end = &e->scheduled;
+  e->scheduled_job.fn = on_scheduled;
+  e->scheduled_job.ud = e;
+  if (config->path != NULL && (e->path = iu__strndup(config->path, strlen(config->path))) == NULL) status = iu__fail_nomem(err);
+  if (status == IU_OK) status = engine_start(e, &s, err);
+  if (status != IU_OK && s != NULL) s->base.vtable->release(&s->base);
+  iu__engine_unref(e); /* its sessions keep it */
+  if (status == IU_OK) *out = &s->base;
+  return status;
+}
+
+iu_status iu__engine_session(iu_connection *any, const uint8_t identity[32], iu_connection **out, iu_error *err) {
+  iu_engine *e = iu__session_of(any)->engine;
+  uint8_t fresh[32], connection_id[16];
+  iu_session *s;
+  iu_status status = IU_OK;
+  *out = NULL;
+  if (e->closed || e->closing || any->closed) return iu__fail(err, IU_E_CLOSED, "the connection is closed");
+  if (e->session_count >= IU_ENGINE_SESSIONS_MAX) return iu__fail(err, IU_E_OVERLOADED, "more than %d sessions", IU_ENGINE_SESSIONS_MAX);
+  if (identity == NULL) {
+    status = iu__random(fresh, 32, err);
+    identity = fresh;
+  }
+  if (status == IU_OK) status = iu__random(connection_id, 16, err);
+  if (status == IU_OK) status = iu__session_new(e, identity, connection_id, &s, err);
+  if (status != IU_OK) return status;
+  status = iu__session_greet(s, err);
+  if (status != IU_OK) {
+    s->base.vtable->release(&s->base);
+    return status;
+  }
+  *out = &s->base;
+  return IU_OK;
+}
+
+/* ---- status and closing ---- */
+
+void iu__engine_get_status(iu_connection *c, iu_engine_status *out) {
+  iu_engine *e = iu__session_of(c)->engine;
+  memset(out, 0, sizeof *out);
+  out->path = e->path;
+  out->durability = e->config.durability;
+  out->sessions = e->session_count;
+  out->epoch = iu__store_epoch(e->store);
+  out->recovery = e->recovery;
+  out->recovered = !e->recovery.clean && e->recovery.last_sequence > 0;
+  out->transactions = e->transactions;
+  out->rejected = e->rejected;
+  memcpy(out->owner, e->owner, 32);
+  memcpy(out->database_identity, e->database_identity, 32);
+  iu__store_stats(e->store, &out->store);
+  if (e->journal != NULL) iu__journal_get_stats(e->journal, &out->journal);
+}
+
+iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err) {
+  iu_engine *e = iu__session_of(c)->engine;
+  if (e->journal == NULL) return iu__fail(err, IU_E_CLOSED, "the universe is closed");
+  return iu__journal_fold(e->journal, timeout_ms, err);
+}
+
+iu_status iu__engine_close(iu_engine *e, iu_error *err) {
+  iu_error why;
+  iu_status status;
+  iu_session *s;
+  if (e->closing) return IU_OK;
+  e->closing = true;
+  iu__engine_ref(e);
+  /* Ending one runs its goodbye and its listener: look from the front again each time. The primary one goes last. */
+  for (bool primary = false;; primary = true) {
+    for (s = e->sessions; s != NULL; s = e->sessions) {
+      while (s != NULL && s->primary != primary) s = s->next;
+      if (s == NULL) break;
+      iu__session_end(s, !primary);
+    }
+    if (primary) break;
+  }
+  status = iu__journal_close(e->journal, &why);
+  e->journal = NULL;
+  e->closed = true;
+  iu__wake_close(e->wake);
+  e->wake = NULL;
+  iu__job_cancel(e->config.loop, &e->scheduled_job);
+  if (status != IU_OK && err != NULL) *err = why;
+  iu__engine_unref(e);
+  return status;
+}

@@ -1,0 +1,399 @@
+/* session.c: the connection seam over an engine: one session's methods, its one-off reads, and the answers that wait for the journal.
+ *
+ * A call is applied when it returns; only with `full` durability does its answer wait (until its group is on disk). Everything
+ * else here answers at once. A session lives until iu_connection_vtable.release and until no delivery of it is running.
+ */
+#include "session.h"
+
+#include "../base/alloc.h"
+
+iu_session *iu__session_of(iu_connection *c) { return (iu_session *)c; } /* base is the first member */
+
+static iu_status check_open(const iu_session *s, iu_error *err) {
+  if (s->broken) {
+    if (err != NULL) *err = s->why;
+    return s->why.status;
+  }
+  return s->base.closed ? iu__fail(err, IU_E_CLOSED, "the connection is closed") : IU_OK;
+}
+
+/* ---- answers that wait for the journal ---- */
+
+/* Registers an answer for when `seq` is durable; 0 in *id when it already is. Waits on the spot when there is no memory to register. */
+static iu_status await_durable(iu_session *s, uint64_t seq, uint64_t *id, iu_error *err) {
+  iu_engine *e = s->engine;
+  iu_status failed = IU_OK;
+  iu_pending *p;
+  *id = 0;
+  if (iu__journal_durable(e->journal, &failed, err) >= seq) return IU_OK;
+  if (failed != IU_OK) return failed;
+  p = iu__alloc(sizeof *p);
+  if (p == NULL) return iu__journal_wait(e->journal, seq, -1, err);
+  *p = (iu_pending){NULL, ++s->next_id, seq};
+  iu_pending **end = &s->pending;
+  while (*end != NULL) end = &(*end)->next;
+  *end = p;
+  iu__engine_await(e, 1);
+  *id = p->id;
+  return IU_OK;
+}
+
+bool iu__session_answer_one(iu_session *s, uint64_t durable, iu_status failed, const iu_error *why) {
+  iu_pending *p = s->pending;
+  bool ok;
+  if (p == NULL || (p->seq > durable && failed == IU_OK)) return false;
+  ok = p->seq <= durable;
+  s->pending = p->next;
+  iu__engine_await(s->engine, -1);
+  uint64_t id = p->id;
+  iu__free(p);
+  if (s->base.listener.answer != NULL) {
+    s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL);
+  }
+  return true;
+}
+
+/* ---- calls ---- */
+
+static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args, size_t len, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_engine *e = s->engine;
+  iu_caller caller = {.session = s};
+  uint64_t seq;
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status != IU_OK) return status;
+  if (reducer < e->schema->reducer_count && e->schema->reducers[reducer].lifecycle != IU_LC_NONE) {
+    return iu__fail(err, IU_E_VALIDATION, "%s: a lifecycle reducer cannot be called", e->schema->reducers[reducer].name);
+  }
+  memcpy(caller.identity, c->identity, 32);
+  memcpy(caller.connection_id, c->connection_id, 16);
+  iu__session_retain(s);
+  status = iu__transaction_call(e, reducer, args, len, &caller, &seq, err);
+  if (status == IU_OK) iu__delivery_run(s, true);
+  /* A callback may have closed us: then everything is on disk already. */
+  if (status == IU_OK && e->config.durability == IU_DUR_FULL && seq != 0 && !c->closed) status = await_durable(s, seq, pending, err);
+  iu__session_unref(s);
+  return status;
+}
+
+static iu_status conn_subscribe(iu_connection *c, const iu_slice *queries, uint32_t count, uint64_t *subscription, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_subscription *sub;
+  iu_status status = check_open(s, err);
+  if (status != IU_OK) return status;
+  status = iu__subscription_new(s, queries, count, &sub, err);
+  if (status != IU_OK) return status;
+  status = iu__delivery_push_subscription(s, sub, false, err);
+  if (status != IU_OK && s->last != NULL && s->last->sub == sub) { /* queued, but its rows could not all be held */
+    iu__session_break(s, err);
+    return status;
+  }
+  if (status != IU_OK) {
+    iu__subscription_free(s, sub);
+    return status;
+  }
+  sub->next = s->subs;
+  s->subs = sub;
+  s->sub_count++;
+  *subscription = sub->id;
+  return IU_OK;
+}
+
+static iu_status conn_unsubscribe(iu_connection *c, uint64_t subscription, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_subscription **link = &s->subs;
+  iu_status status = check_open(s, err);
+  if (status != IU_OK) return status;
+  while (*link != NULL && (*link)->id != subscription) link = &(*link)->next;
+  if (*link == NULL) return iu__fail(err, IU_E_VALIDATION, "subscription %llu is not active", (unsigned long long)subscription);
+  iu_subscription *sub = *link;
+  *link = sub->next;
+  s->sub_count--;
+  status = iu__delivery_push_subscription(s, sub, true, err); /* the queue's item owns it now */
+  if (status != IU_OK) iu__session_break(s, err);
+  return status;
+}
+
+/* ---- one-off reads ---- */
+
+typedef struct rows_builder { iu_rows *rows; uint64_t cap; bool failed; } rows_builder;
+
+static void rows_release(iu_rows *rows) {
+  iu__unpin(&rows->pin);
+  iu__free(rows->rows);
+  iu__free(rows);
+}
+
+static iu_rows *rows_new(iu_session *s, uint32_t table) {
+  iu_rows *rows = iu__alloc_zero(1, sizeof *rows);
+  if (rows == NULL) return NULL;
+  rows->table = &s->base.schema->tables[table];
+  rows->release = rows_release;
+  iu__pin(s->base.store, &rows->pin, iu__store_epoch(s->base.store));
+  return rows;
+}
+
+static bool rows_add(void *ud, const iu_row *row) {
+  rows_builder *b = ud;
+  if (b->rows->count == b->cap) {
+    uint64_t cap = b->cap == 0 ? 16 : b->cap * 2;
+    const iu_row **more = iu__realloc_array(b->rows->rows, cap, sizeof *more);
+    if (more == NULL) {
+      b->failed = true;
+      return false;
+    }
+    b->rows->rows = more;
+    b->cap = cap;
+  }
+  b->rows->rows[b->rows->count++] = row;
+  return true;
+}
+
+static iu_status rows_give(iu_rows *rows, iu_status status, iu_rows **out) {
+  if (status != IU_OK) {
+    rows_release(rows);
+    return status;
+  }
+  *out = rows;
+  return IU_OK;
+}
+
+/* The others get the same words as for a table that does not exist. */
+static iu_status check_visible(const iu_session *s, uint32_t table, iu_error *err) {
+  if (table >= s->base.schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
+  if (s->base.schema->tables[table].is_public || s->base.is_owner) return IU_OK;
+  return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", s->base.schema->tables[table].name);
+}
+
+static iu_status conn_query(iu_connection *c, const char *sql, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_query *q;
+  rows_builder b = {0};
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status == IU_OK) status = iu__query_parse(c->schema, sql, len, c->identity, c->is_owner, &q, err);
+  if (status != IU_OK) return status;
+  b.rows = rows_new(s, iu__query_table(q));
+  if (b.rows == NULL) {
+    iu__query_free(q);
+    return iu__fail_nomem(err);
+  }
+  status = iu__query_run(q, c->store, b.rows->pin.epoch, rows_add, &b, err);
+  iu__query_free(q);
+  if (status == IU_OK && b.failed) status = iu__fail_nomem(err);
+  b.rows->matched = b.rows->count;
+  return rows_give(b.rows, status, out);
+}
+
+static iu_status feed(iu_selection *sel, iu_session *s, uint32_t table, uint64_t epoch, iu_error *err) {
+  iu_table *t = iu__store_table(s->base.store, table);
+  uint32_t index = IU_INDEX_MAIN;
+  iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
+  iu_iter *it;
+  const iu_row *row;
+  bool done = false;
+  iu_status status;
+  iu__selection_plan(sel, t, &index, &range);
+  status = iu__table_iter(t, epoch, index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, err);
+  if (status != IU_OK) return status;
+  while (status == IU_OK && !done && (row = iu__iter_next(it)) != NULL) status = iu__selection_offer(sel, row, &done, err);
+  iu__iter_close(it);
+  return status == IU_OK ? iu__selection_finish(sel, err) : status;
+}
+
+static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_selection *sel;
+  rows_builder b = {0};
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status == IU_OK) status = check_visible(s, table, err);
+  if (status == IU_OK) status = iu__selection_new(&c->schema->tables[table], spec, &sel, err);
+  if (status != IU_OK) return status;
+  b.rows = rows_new(s, table);
+  if (b.rows == NULL) {
+    iu__selection_free(sel);
+    return iu__fail_nomem(err);
+  }
+  status = feed(sel, s, table, b.rows->pin.epoch, err);
+  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(sel); i++) {
+    if (!rows_add(&b, iu__selection_row(sel, i))) status = iu__fail_nomem(err);
+  }
+  b.rows->matched = iu__selection_matched(sel);
+  iu__selection_free(sel);
+  return rows_give(b.rows, status, out);
+}
+
+static iu_status conn_get(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  const iu_table_def *def;
+  const iu_row *row;
+  rows_builder b = {0};
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status == IU_OK) status = check_visible(s, table, err);
+  if (status != IU_OK) return status;
+  def = &c->schema->tables[table];
+  if (def->primary_key < 0) return iu__fail(err, IU_E_VALIDATION, "%s: the table has no primary key", def->name);
+  status = iu__bsatn_check_all(def->row->u.fields[def->primary_key].type, key, len, err);
+  if (status != IU_OK) return status;
+  b.rows = rows_new(s, table);
+  if (b.rows == NULL) return iu__fail_nomem(err);
+  row = iu__table_get(iu__store_table(c->store, table), b.rows->pin.epoch, key, len);
+  if (row != NULL && !rows_add(&b, row)) status = iu__fail_nomem(err);
+  b.rows->matched = b.rows->count;
+  return rows_give(b.rows, status, out);
+}
+
+/* ---- flush, deliver, close ---- */
+
+static iu_status conn_flush(iu_connection *c, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status != IU_OK) return status;
+  iu__journal_hurry(s->engine->journal);
+  return await_durable(s, s->engine->last_seq, pending, err);
+}
+
+static bool conn_deliver(iu_connection *c) { return iu__delivery_run(iu__session_of(c), false); }
+
+static void on_job(void *ud) {
+  iu_session *s = ud;
+  if (s->broken && s->base.listener.closed != NULL) {
+    iu_listener listener = s->base.listener;
+    s->base.listener.closed = NULL;
+    listener.closed(listener.ud, &s->why);
+    return;
+  }
+  iu__delivery_run(s, false);
+}
+
+void iu__session_break(iu_session *s, const iu_error *why) {
+  if (s->base.closed) return;
+  s->broken = true;
+  s->why = *why;
+  s->base.closed = true;
+  iu__delivery_drop(s);
+  iu__job_post(s->engine->config.loop, &s->job);
+}
+
+/* A client that is gone; its row and event are the module's business. Errors are logged: a disconnect cannot be refused. */
+static void say_goodbye(iu_session *s) {
+  iu_engine *e = s->engine;
+  iu_error err;
+  if (!s->greeted) return;
+  s->greeted = false;
+  if (iu__lifecycle_call(e, IU_LC_DISCONNECT, s->base.identity, s->base.connection_id, &err) != IU_OK) {
+    iu__log(&e->config.log, IU_LOG_WARN, "client_disconnected: %s", err.message);
+  }
+}
+
+/* Before the journal closes: what was acknowledged as waiting gets its answer. */
+static void answer_all(iu_session *s) {
+  iu_journal *j = s->engine->journal;
+  iu_error why;
+  iu_status status;
+  uint64_t last = 0;
+  if (s->pending == NULL) return;
+  for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last ? p->seq : last;
+  status = iu__journal_wait(j, last, -1, &why);
+  while (iu__session_answer_one(s, status == IU_OK ? last : iu__journal_durable(j, NULL, NULL), status, &why)) {}
+}
+
+void iu__session_end(iu_session *s, bool tell) {
+  iu_engine *e = s->engine;
+  if (s->ended) return;
+  s->ended = true;
+  say_goodbye(s);
+  s->base.closed = true;
+  iu__delivery_drop(s);
+  answer_all(s);
+  for (iu_session **link = &e->sessions; *link != NULL; link = &(*link)->next) {
+    if (*link != s) continue;
+    *link = s->next;
+    e->session_count--;
+    break;
+  }
+  if (tell && s->base.listener.closed != NULL) s->base.listener.closed(s->base.listener.ud, NULL);
+}
+
+static iu_status conn_close(iu_connection *c, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_status status = IU_OK;
+  iu__session_retain(s);
+  if (s->primary) status = iu__engine_close(s->engine, err);
+  else iu__session_end(s, false);
+  iu__session_unref(s);
+  return status;
+}
+
+static void conn_release(iu_connection *c) {
+  iu_session *s = iu__session_of(c);
+  iu__conn_listen(c, NULL);
+  conn_close(c, NULL);
+  iu__session_unref(s);
+}
+
+const iu_connection_vtable iu__engine_vtable = {
+    .version = IU_CONNECTION_VTABLE_VERSION, .call = conn_call, .subscribe = conn_subscribe, .unsubscribe = conn_unsubscribe,
+    .query = conn_query, .select = conn_select, .get = conn_get, .flush = conn_flush, .deliver = conn_deliver,
+    .close = conn_close, .release = conn_release};
+
+/* ---- life ---- */
+
+iu_status iu__session_new(iu_engine *e, const uint8_t identity[32], const uint8_t connection_id[16], iu_session **out, iu_error *err) {
+  iu_session *s = iu__alloc_zero(1, sizeof *s);
+  iu_status status;
+  *out = NULL;
+  if (s == NULL) return iu__fail_nomem(err);
+  s->base.vtable = &iu__engine_vtable;
+  s->base.schema = e->schema;
+  s->base.store = e->store;
+  s->engine = e;
+  s->refs = 1;
+  s->job.fn = on_job;
+  s->job.ud = s;
+  memcpy(s->base.identity, identity, 32);
+  memcpy(s->base.connection_id, connection_id, 16);
+  s->base.is_owner = memcmp(identity, e->owner, 32) == 0;
+  iu__engine_ref(e);
+  s->base.watched = iu__alloc_zero(e->schema->table_count + 1u, 1);
+  s->by_table = iu__alloc_zero(e->schema->table_count + 1u, sizeof *s->by_table);
+  status = s->base.watched == NULL || s->by_table == NULL ? iu__fail_nomem(err) : iu__view_new(e->store, &s->base.view, err);
+  if (status != IU_OK) {
+    s->ended = s->base.closed = true;
+    iu__session_unref(s);
+    return status;
+  }
+  s->next = e->sessions;
+  e->sessions = s;
+  e->session_count++;
+  *out = s;
+  return IU_OK;
+}
+
+iu_status iu__session_greet(iu_session *s, iu_error *err) {
+  iu_status status = iu__lifecycle_call(s->engine, IU_LC_CONNECT, s->base.identity, s->base.connection_id, err);
+  s->greeted = status == IU_OK;
+  return status;
+}
+
+void iu__session_retain(iu_session *s) { s->refs++; }
+
+void iu__session_unref(iu_session *s) {
+  iu_engine *e = s->engine;
+  if (--s->refs > 0) return;
+  iu__delivery_drop(s);
+  while (s->subs != NULL) {
+    iu_subscription *sub = s->subs;
+    s->subs = sub->next;
+    iu__subscription_free(s, sub);
+  }
+  iu__view_free(s->base.view);
+  iu__free(s->base.watched);
+  iu__free(s->by_table);
+  iu__free(s);
+  iu__engine_unref(e);
+}
