@@ -1,0 +1,110 @@
+/* bind.h: what the files of this folder share. The contract with Lua is README.md.
+ *
+ * One iu_lua per Lua state, a userdata in the registry: it outlives every other object of this folder (made first, collected last).
+ * `L` is the thread to call back on: set by IU_ENTER around every call of the core that may deliver callbacks, restored by IU_LEAVE.
+ */
+#ifndef IU_BIND_BIND_H
+#define IU_BIND_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "../base/clock.h"
+#include "../engine/engine.h"
+#include "../sats/json.h"
+
+#define IU_LUA_DEPTH_MAX IU_JSON_DEPTH_MAX
+
+struct iu_lua_connection;
+struct iu_lua_timer;
+
+typedef struct iu_lua {
+  lua_State *L;                 /* the thread that entered the core, or NULL */
+  iu_loop *loop;                /* made on first use */
+  int runner, on_error, log, error_mt;    /* registry references */
+  iu_log_level log_level;
+  uint32_t refs;                /* how many references are held through iu__ref */
+  uint32_t gates;               /* callbacks running now */
+  uint32_t turns;               /* loop turns that entered from Lua */
+  iu_uuid_state uuid;
+  struct iu_lua_connection *connections;
+  struct iu_lua_timer *timers;
+} iu_lua;
+
+/* context.c */
+iu_lua *iu__lua(lua_State *L);
+iu_status iu__lua_loop(iu_lua *x, iu_loop **loop, iu_error *err);
+#define IU_ENTER(x, state) lua_State *iu_outer_ = (x)->L; (x)->L = (state)
+#define IU_LEAVE(x) ((x)->L = iu_outer_)
+int iu__ref(lua_State *L, iu_lua *x);              /* pops a value */
+void iu__unref(lua_State *L, iu_lua *x, int *ref); /* LUA_NOREF afterwards */
+void iu__lua_log(void *ud, iu_log_level level, const char *message);
+
+/* gate.c: the only place that calls Lua. `body` runs protected with ud as its one argument (light userdata). Errors, with their
+ * traceback, go to the error handler. Returns whether it went well. */
+bool iu__gate(iu_lua *x, lua_CFunction body, void *ud);
+/* Inside a gate: calls the function at -nargs-1 through the runner. */
+void iu__gate_run(lua_State *L, iu_lua *x, int nargs);
+
+/* error.c */
+int iu__push_failure(lua_State *L, iu_lua *x, const iu_error *err); /* pushes nil, err; returns 2 */
+void iu__push_error(lua_State *L, iu_lua *x, const iu_error *err);
+
+/* class.c: one way to make userdata classes: methods in __index, metamethods apart, `close` for __gc and __close. */
+typedef struct iu_class {
+  const char *name;
+  const luaL_Reg *methods, *metamethods;
+  lua_CFunction close;          /* idempotent; NULL: nothing to close */
+  lua_CFunction gc;             /* NULL: the same as close */
+} iu_class;
+void iu__class_define(lua_State *L, const iu_class *c);
+
+/* json_encode.c, json_decode.c */
+iu_status iu__lua_to_json(lua_State *L, int index, iu_buf *out, iu_error *err);   /* does not raise but for memory of Lua */
+int iu__push_json_or_failure(lua_State *L, iu_lua *x, const void *text, size_t len); /* value, or nil and err; returns the count */
+void iu__push_array_mt(lua_State *L);
+void iu__push_object_mt(lua_State *L);
+bool iu__is_array_mt(lua_State *L, int index);    /* of a metatable */
+bool iu__is_object_mt(lua_State *L, int index);
+void iu__json_open(lua_State *L);                 /* adds functions to the module table on top */
+
+/* wide.c */
+void iu__wide_open(lua_State *L);
+bool iu__wide_push_text(lua_State *L, const char *digits, size_t len);   /* false: too long; nothing pushed. Pushes an integer when it fits */
+size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: not a wide, or no room */
+#define IU_WIDE_DIGITS_MAX 4096
+
+/* value_encode.c, value_decode.c: SATS values. The path in an error starts with `what`. */
+iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err);
+void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
+void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
+
+/* bind_loop.c, connection.c, primitives.c: add their functions to the module table on top. */
+void iu__loop_open(lua_State *L);
+void iu__connection_open(lua_State *L);
+void iu__primitives_open(lua_State *L);
+void iu__timers_close(iu_lua *x);
+
+/* connection.c */
+typedef struct iu_lua_view_iter iu_lua_view_iter;
+typedef struct iu_lua_connection {
+  iu_connection *c;             /* NULL once closed */
+  iu_lua *x;
+  struct iu_lua_connection *prev, *next;
+  int listener[4];              /* row, subscription, answer, closed */
+  struct iu_lua_view_iter *iters;
+} iu_lua_connection;
+iu_lua_connection *iu__check_connection(lua_State *L, int index);   /* raises when closed */
+uint32_t iu__check_table(lua_State *L, iu_lua_connection *lc, int index, iu_error *err, bool *ok);
+void iu__connection_shut(lua_State *L, iu_lua_connection *lc, iu_error *err, iu_status *status);
+void iu__table_open(lua_State *L);                 /* table.c */
+int iu__table_get_method(lua_State *L);
+int iu__table_find_method(lua_State *L);
+int iu__table_count_method(lua_State *L);
+int iu__table_iter_method(lua_State *L);
+void iu__view_iters_close(iu_lua_connection *lc);
+/* describe.c */
+int iu__describe_schema(lua_State *L);
+int iu__describe_status(lua_State *L);
+
+#endif

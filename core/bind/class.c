@@ -1,0 +1,28 @@
+/* class.c: how every userdata class of this folder is made.
+ *
+ * Methods live in a table of their own behind __index, so that a metamethod (a finaliser above all) cannot be called as a method. `close` is idempotent and
+ * serves :close(), __close and __gc. The metatable is protected from scripts.
+ */
+#include "bind.h"
+
+void iu__class_define(lua_State *L, const iu_class *c) {
+  if (!luaL_newmetatable(L, c->name)) {
+    lua_pop(L, 1);
+    return;
+  }
+  if (c->metamethods != NULL) luaL_setfuncs(L, c->metamethods, 0);
+  lua_newtable(L);
+  if (c->methods != NULL) luaL_setfuncs(L, c->methods, 0);
+  if (c->close != NULL) {
+    lua_pushcfunction(L, c->close);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "close");
+    lua_setfield(L, -3, "__close");
+    lua_pushcfunction(L, c->gc != NULL ? c->gc : c->close);
+    lua_setfield(L, -3, "__gc");
+  }
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, c->name);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,14 @@
+/* core.c: the module table of `inner_universe.core`. */
+#include "bind.h"
+
+int luaopen_inner_universe_core(lua_State *L) {
+  luaL_checkversion(L);
+  iu__lua(L);
+  lua_newtable(L);
+  iu__primitives_open(L);
+  iu__json_open(L);
+  iu__wide_open(L);
+  iu__loop_open(L);
+  iu__connection_open(L);
+  return 1;
+}

@@ -1,0 +1,153 @@
+/* describe.c: what a connection is made of (schema) and how it is doing (status), as plain tables. */
+#include "bind.h"
+
+#include "../base/hash.h"
+
+static int type_body(lua_State *L) {
+  const iu_buf *b = lua_touserdata(L, 1);
+  lua_pushlstring(L, (const char *)b->data, b->len);
+  return 1;
+}
+
+static void push_text(lua_State *L, iu_buf *b) {
+  int rc;
+  lua_pushcfunction(L, type_body);
+  lua_pushlightuserdata(L, b);
+  rc = lua_pcall(L, 1, 1, 0);
+  iu__buf_free(b);
+  if (rc != LUA_OK) lua_error(L);
+}
+
+static void push_fields(lua_State *L, const iu_schema *s, const iu_type *product) {
+  lua_createtable(L, (int)product->count, 0);
+  for (uint32_t i = 0; i < product->count; i++) {
+    iu_buf type = {0};
+    lua_createtable(L, 2, 0);
+    lua_pushstring(L, product->u.fields[i].name);
+    lua_rawseti(L, -2, 1);
+    iu__type_describe_named(product->u.fields[i].type, s->type_names, &type);
+    push_text(L, &type);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+static void push_index(lua_State *L, const iu_table_def *def, const iu_index_def *index) {
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, index->name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, index->accessor);
+  lua_setfield(L, -2, "accessor");
+  lua_pushboolean(L, index->unique);
+  lua_setfield(L, -2, "unique");
+  lua_createtable(L, (int)index->column_count, 0);
+  for (uint32_t i = 0; i < index->column_count; i++) {
+    lua_pushstring(L, def->row->u.fields[index->columns[i]].name);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "columns");
+}
+
+static void push_table(lua_State *L, const iu_schema *s, const iu_table_def *def) {
+  lua_createtable(L, 0, 4);
+  push_fields(L, s, def->row);
+  lua_setfield(L, -2, "columns");
+  if (def->primary_key >= 0) {
+    lua_pushstring(L, def->row->u.fields[def->primary_key].name);
+    lua_setfield(L, -2, "primary_key");
+  }
+  lua_pushboolean(L, def->is_public);
+  lua_setfield(L, -2, "public");
+  lua_createtable(L, (int)def->index_count, 0);
+  for (uint32_t i = 0; i < def->index_count; i++) {
+    push_index(L, def, &def->indexes[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "indexes");
+}
+
+static void push_reducer(lua_State *L, const iu_schema *s, const iu_reducer_def *def) {
+  static const char *const lifecycles[] = {NULL, "init", "client_connected", "client_disconnected"};
+  iu_buf signature = {0};
+  lua_createtable(L, 0, 3);
+  push_fields(L, s, def->params);
+  lua_setfield(L, -2, "params");
+  iu__reducer_signature(s, def, &signature);
+  push_text(L, &signature);
+  lua_setfield(L, -2, "signature");
+  lua_pushstring(L, lifecycles[def->lifecycle]);
+  lua_setfield(L, -2, "lifecycle");
+}
+
+int iu__describe_schema(lua_State *L) {
+  const iu_schema *s = iu__check_connection(L, 1)->c->schema;
+  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, (int)s->table_count);
+  for (uint32_t i = 0; i < s->table_count; i++) {
+    push_table(L, s, &s->tables[i]);
+    lua_setfield(L, -2, s->tables[i].name);
+  }
+  lua_setfield(L, -2, "tables");
+  lua_createtable(L, 0, (int)s->reducer_count);
+  for (uint32_t i = 0; i < s->reducer_count; i++) {
+    push_reducer(L, s, &s->reducers[i]);
+    lua_setfield(L, -2, s->reducers[i].name);
+  }
+  lua_setfield(L, -2, "reducers");
+  return 1;
+}
+
+static void set_u64(lua_State *L, const char *name, uint64_t v) {
+  lua_pushinteger(L, (lua_Integer)v);
+  lua_setfield(L, -2, name);
+}
+
+static void set_flag(lua_State *L, const char *name, bool v) {
+  lua_pushboolean(L, v);
+  lua_setfield(L, -2, name);
+}
+
+static void set_identity(lua_State *L, const char *name, const uint8_t little[32]) {
+  uint8_t big[32];
+  char text[65];
+  for (int i = 0; i < 32; i++) big[i] = little[31 - i];
+  iu__hex(text, big, 32);
+  lua_pushlstring(L, text, 64);
+  lua_setfield(L, -2, name);
+}
+
+int iu__describe_status(lua_State *L) {
+  static const char *const levels[] = {"full", "normal", "off"};
+  iu_engine_status s;
+  iu__engine_get_status(iu__check_connection(L, 1)->c, &s);
+  lua_createtable(L, 0, 24);
+  lua_pushstring(L, s.path);
+  lua_setfield(L, -2, "path");
+  lua_pushstring(L, levels[s.durability]);
+  lua_setfield(L, -2, "durability");
+  set_identity(L, "owner", s.owner);
+  set_identity(L, "database_identity", s.database_identity);
+  set_u64(L, "sessions", s.sessions);
+  set_u64(L, "epoch", s.epoch);
+  set_u64(L, "transactions", s.transactions);
+  set_u64(L, "rejected", s.rejected);
+  set_u64(L, "rows", s.store.rows);
+  set_u64(L, "row_bytes", s.store.row_bytes);
+  set_u64(L, "overhead_bytes", s.store.overhead_bytes);
+  set_u64(L, "dead_rows", s.store.dead_rows);
+  set_flag(L, "recovered", s.recovered);
+  set_u64(L, "loaded_rows", s.recovery.table_rows);
+  set_u64(L, "replayed_frames", s.recovery.frames_replayed);
+  lua_createtable(L, 0, 9);
+  set_u64(L, "last_sequence", s.journal.last_sequence);
+  set_u64(L, "durable_sequence", s.journal.durable_sequence);
+  set_u64(L, "folded_sequence", s.journal.folded_sequence);
+  set_u64(L, "pending_bytes", s.journal.pending_bytes);
+  set_u64(L, "journal_bytes", s.journal.journal_bytes);
+  set_u64(L, "groups_written", s.journal.groups_written);
+  set_u64(L, "frames_folded", s.journal.frames_folded);
+  set_u64(L, "format", s.journal.format);
+  set_flag(L, "failed", s.journal.failed);
+  lua_setfield(L, -2, "journal");
+  return 1;
+}

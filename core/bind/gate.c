@@ -1,0 +1,67 @@
+/* gate.c: the one gate from C into Lua.
+ *
+ * Everything a callback needs (decoding its row, building its arguments) happens inside the protected call, since any of it can run out of
+ * memory. An error never crosses a C frame of the core: it goes, with its traceback, to the error handler that Lua set; an error in that handler is
+ * dropped, for there is nobody left to tell.
+ */
+#include "bind.h"
+
+static int traceback(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  lua_settop(L, 1);
+  if (message == NULL && luaL_callmeta(L, 1, "__tostring")) message = lua_tostring(L, -1);
+  luaL_traceback(L, L, message != NULL ? message : "(error object is not a string)", 1);
+  lua_createtable(L, 0, 2);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "traceback");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "value");
+  return 1;
+}
+
+static int report(lua_State *L) {
+  iu_lua *x = lua_touserdata(L, 2);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, x->on_error) != LUA_TFUNCTION) return 0;
+  if (lua_istable(L, 1)) {
+    lua_getfield(L, 1, "traceback");
+    lua_getfield(L, 1, "value");
+  } else {
+    lua_pushvalue(L, 1); /* no memory for the traceback */
+    lua_pushvalue(L, 1);
+  }
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+bool iu__gate(iu_lua *x, lua_CFunction body, void *ud) {
+  lua_State *L = x->L;
+  int top;
+  bool ok;
+  if (L == NULL || !lua_checkstack(L, 8)) return false;
+  top = lua_gettop(L);
+  x->gates++;
+  lua_pushcfunction(L, traceback);
+  lua_pushcfunction(L, body);
+  lua_pushlightuserdata(L, ud);
+  ok = lua_pcall(L, 1, 0, top + 1) == LUA_OK;
+  if (!ok) {
+    lua_pushcfunction(L, report);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, x);
+    (void)lua_pcall(L, 2, 0, 0); /* the last resort has failed: nothing more can be said */
+  }
+  lua_settop(L, top);
+  x->gates--;
+  x->L = L; /* whatever ran in between */
+  return ok;
+}
+
+void iu__gate_run(lua_State *L, iu_lua *x, int nargs) {
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, x->runner) == LUA_TFUNCTION) {
+    lua_insert(L, -nargs - 2);
+    lua_call(L, nargs + 1, 0);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_call(L, nargs, 0);
+}

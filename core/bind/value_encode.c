@@ -1,0 +1,328 @@
+/* value_encode.c: Lua values to BSATN, by type. The forms are those of README.md ("Rows are plain tables ...").
+ *
+ * Tables are read raw. Nothing raises but Lua's own memory; a value that does not fit is IU_E_VALIDATION naming path, expected type and what came.
+ */
+#include "bind.h"
+
+#include <math.h>
+
+#include "../base/hash.h"
+#include "../base/text.h"
+
+typedef struct encoder { lua_State *L; iu_buf *out; iu_error *err; const char *what; uint32_t depth; struct { const char *name; lua_Integer index; } path[IU_TYPE_DEPTH_MAX + 1]; } encoder;
+
+static iu_status encode(encoder *e, int index, const iu_type *t);
+
+static void path_text(const encoder *e, char *out, size_t room) {
+  int n = snprintf(out, room, "%s", e->what);
+  size_t at = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+  for (uint32_t i = 0; i < e->depth && at + 1 < room; i++) {
+    n = e->path[i].name != NULL ? snprintf(out + at, room - at, "%s%s", at > 0 ? "." : "", e->path[i].name)
+                                : snprintf(out + at, room - at, "[%lld]", (long long)e->path[i].index);
+    if (n < 0 || (size_t)n >= room - at) return;
+    at += (size_t)n;
+  }
+}
+
+static void shown_value(lua_State *L, int index, char out[160]) {
+  char text[40 * 4 + 4];
+  size_t len;
+  const char *s;
+  switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+      s = lua_tolstring(L, index, &len);
+      snprintf(out, 160, "\"%.150s\"", iu__printable(text, 30, s, len));
+      break;
+    case LUA_TNUMBER:
+      if (lua_isinteger(L, index)) snprintf(out, 160, "%lld", (long long)lua_tointeger(L, index));
+      else snprintf(out, 160, "%.14g", lua_tonumber(L, index));
+      break;
+    case LUA_TBOOLEAN: snprintf(out, 160, "%s", lua_toboolean(L, index) ? "true" : "false"); break;
+    case LUA_TUSERDATA: {
+      char digits[IU_WIDE_DIGITS_MAX + 12];
+      size_t n = iu__wide_text(L, index, digits, sizeof digits);
+      snprintf(out, 160, "%.*s", n > 0 ? (int)(n > 100 ? 100 : n) : 8, n > 0 ? digits : "userdata");
+      break;
+    }
+    default: snprintf(out, 160, "%s", luaL_typename(L, index));
+  }
+}
+
+static iu_status refuse(const encoder *e, int index, const char *expected) {
+  char path[256], shown[160];
+  path_text(e, path, sizeof path);
+  shown_value(e->L, index, shown);
+  return iu__fail(e->err, IU_E_VALIDATION, "%s: expected %s, got %s", path, expected, shown);
+}
+
+static iu_status refuse_type(const encoder *e, int index, const iu_type *t) {
+  iu_buf text = {0};
+  iu_status status;
+  iu__type_describe(t, &text);
+  iu__buf_put_u8(&text, 0);
+  status = refuse(e, index, text.failed ? "another type" : (const char *)text.data);
+  iu__buf_free(&text);
+  return status;
+}
+
+/* ---- scalars ---- */
+
+static const struct { uint8_t size; bool is_signed; } integer_kinds[IU_T_COUNT] = {
+    [IU_T_I8] = {1, true}, [IU_T_U8] = {1, false}, [IU_T_I16] = {2, true}, [IU_T_U16] = {2, false}, [IU_T_I32] = {4, true}, [IU_T_U32] = {4, false},
+    [IU_T_I64] = {8, true}, [IU_T_U64] = {8, false}, [IU_T_I128] = {16, true}, [IU_T_U128] = {16, false}, [IU_T_I256] = {32, true}, [IU_T_U256] = {32, false}};
+
+static iu_status encode_integer(encoder *e, int index, const iu_type *t) {
+  uint8_t bytes[32];
+  size_t size = integer_kinds[t->tag].size;
+  bool is_signed = integer_kinds[t->tag].is_signed;
+  char text[IU_WIDE_DIGITS_MAX + 12];
+  size_t len;
+  int is_integer = 0;
+  lua_Integer v = lua_type(e->L, index) == LUA_TNUMBER ? lua_tointegerx(e->L, index, &is_integer) : 0;
+  if (is_integer) {
+    if (size == 8 && (is_signed || v >= 0)) {
+      iu__buf_put_u64(e->out, (uint64_t)v);
+      return IU_OK;
+    }
+    len = iu__i64_format(v, text);
+  } else {
+    len = iu__wide_text(e->L, index, text, sizeof text);
+    if (len == 0) return refuse_type(e, index, t);
+  }
+  if (!iu__wide_parse(text, len, is_signed, bytes, size < 16 ? 16 : size)) return refuse_type(e, index, t);
+  if (size < 16) { /* the narrow ones are checked here: the rest must be the sign */
+    uint8_t fill = is_signed && (bytes[size - 1] & 0x80) ? 0xff : 0;
+    for (size_t i = size; i < 16; i++) {
+      if (bytes[i] != fill) return refuse_type(e, index, t);
+    }
+  }
+  iu__buf_put(e->out, bytes, size);
+  return IU_OK;
+}
+
+static iu_status encode_float(encoder *e, int index, const iu_type *t) {
+  double d;
+  if (lua_type(e->L, index) != LUA_TNUMBER) return refuse_type(e, index, t);
+  d = lua_tonumber(e->L, index);
+  if (t->tag == IU_T_F32) {
+    float f = (float)d;
+    uint32_t bits;
+    if (isinf(f) && !isinf(d)) return refuse_type(e, index, t);
+    memcpy(&bits, &f, 4);
+    iu__buf_put_u32(e->out, bits);
+  } else {
+    uint64_t bits;
+    memcpy(&bits, &d, 8);
+    iu__buf_put_u64(e->out, bits);
+  }
+  return IU_OK;
+}
+
+static iu_status encode_string(encoder *e, int index, const iu_type *t) {
+  size_t len, bad;
+  const char *s;
+  if (lua_type(e->L, index) != LUA_TSTRING) return refuse_type(e, index, t);
+  s = lua_tolstring(e->L, index, &len);
+  if (t->tag == IU_T_STRING && (bad = iu__utf8_check(s, len)) != len) {
+    char path[256];
+    path_text(e, path, sizeof path);
+    return iu__fail(e->err, IU_E_VALIDATION, "%s: expected UTF-8 text, byte %zu is not", path, bad);
+  }
+  iu__buf_put_bytes(e->out, s, len);
+  return IU_OK;
+}
+
+/* Big-endian hex text (an optional 0x) or UUID text to little-endian bytes. */
+static iu_status encode_hex(encoder *e, int index, const iu_type *t, size_t size) {
+  uint8_t big[32], little[32];
+  char digits[65];
+  size_t len = 0, n = 0;
+  const char *s = lua_type(e->L, index) == LUA_TSTRING ? lua_tolstring(e->L, index, &len) : "";
+  if (len > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && t->special != IU_S_UUID) { s += 2; len -= 2; }
+  for (size_t i = 0; i < len && n < sizeof digits; i++) {
+    if (t->special == IU_S_UUID && len == 36 && (i == 8 || i == 13 || i == 18 || i == 23) && s[i] == '-') continue;
+    digits[n++] = s[i];
+  }
+  if (n != size * 2 || !iu__unhex(big, digits, n)) return refuse_type(e, index, t);
+  for (size_t i = 0; i < size; i++) little[i] = big[size - 1 - i];
+  iu__buf_put(e->out, little, size);
+  return IU_OK;
+}
+
+/* ---- containers ---- */
+
+static iu_status enter(encoder *e, const char *name, lua_Integer index) {
+  if (e->depth > IU_TYPE_DEPTH_MAX - 1 || !lua_checkstack(e->L, 8)) {
+    return iu__fail(e->err, IU_E_VALIDATION, "%s: nested deeper than %d", e->what, IU_TYPE_DEPTH_MAX);
+  }
+  e->path[e->depth].name = name;
+  e->path[e->depth].index = index;
+  e->depth++;
+  return IU_OK;
+}
+
+/* The element on top of the stack. */
+static iu_status encode_top(encoder *e, const iu_type *t, const char *name, lua_Integer index) {
+  iu_status status = enter(e, name, index);
+  if (status == IU_OK) status = encode(e, lua_gettop(e->L), t);
+  if (status != IU_OK) return status;
+  e->depth--;
+  lua_pop(e->L, 1);
+  return IU_OK;
+}
+
+static iu_status encode_array(encoder *e, int index, const iu_type *t) {
+  lua_Integer n;
+  size_t at = e->out->len;
+  if (!lua_istable(e->L, index)) return refuse_type(e, index, t);
+  n = (lua_Integer)lua_rawlen(e->L, index);
+  if (n == 0) {
+    lua_pushnil(e->L);
+    if (lua_next(e->L, index) != 0) {
+      lua_pop(e->L, 2);
+      return refuse(e, index, "an array (keys 1..n)");
+    }
+  }
+  iu__buf_put_u32(e->out, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    iu_status status;
+    lua_rawgeti(e->L, index, i);
+    status = encode_top(e, t->u.element, NULL, i);
+    if (status != IU_OK) return status;
+  }
+  iu__buf_patch_u32(e->out, at, (uint32_t)n);
+  return IU_OK;
+}
+
+static iu_status refuse_unknown_field(encoder *e, int index, const iu_type *t) {
+  char path[256], key[64 * 4 + 4] = "";
+  lua_pushnil(e->L);
+  while (lua_next(e->L, index) != 0) {
+    size_t len = 0;
+    const char *name = lua_type(e->L, -2) == LUA_TSTRING ? lua_tolstring(e->L, -2, &len) : NULL;
+    if (name == NULL || iu__product_find(t, name, len) < 0) {
+      if (name != NULL) iu__printable(key, 64, name, len);
+      else shown_value(e->L, lua_gettop(e->L) - 1, key);
+      lua_pop(e->L, 2);
+      break;
+    }
+    lua_pop(e->L, 1);
+  }
+  path_text(e, path, sizeof path);
+  const char *best = NULL;
+  size_t distance = 4;
+  for (uint32_t i = 0; i < t->count; i++) {
+    const char *name = t->u.fields[i].name;
+    size_t d = name != NULL ? iu__edit_distance(name, strlen(name), key, strlen(key)) : 4;
+    if (d < distance) { distance = d; best = name; }
+  }
+  return iu__fail(e->err, IU_E_VALIDATION, "%s: unknown field `%s`%s%s%s", path, key, best != NULL ? ", did you mean `" : "",
+                  best != NULL ? best : "", best != NULL ? "`?" : "");
+}
+
+static bool is_option(const iu_type *t) { return iu__type_deref(t)->special == IU_S_OPTION; }
+
+static iu_status encode_product(encoder *e, int index, const iu_type *t) {
+  uint32_t given = 0, present = 0;
+  if (!lua_istable(e->L, index)) return refuse_type(e, index, t);
+  if (!lua_checkstack(e->L, 8)) return iu__fail_nomem(e->err);
+  for (uint32_t i = 0; i < t->count; i++) {
+    const iu_field *f = &t->u.fields[i];
+    iu_status status;
+    if (f->name != NULL) {
+      lua_pushstring(e->L, f->name);
+      lua_rawget(e->L, index);
+    } else {
+      lua_rawgeti(e->L, index, (lua_Integer)i + 1);
+    }
+    if (!lua_isnil(e->L, -1)) given++;
+    else if (!is_option(f->type)) {
+      status = enter(e, f->name, (lua_Integer)i + 1);
+      return status == IU_OK ? refuse_type(e, lua_gettop(e->L), f->type) : status;
+    }
+    status = encode_top(e, f->type, f->name, (lua_Integer)i + 1);
+    if (status != IU_OK) return status;
+  }
+  lua_pushnil(e->L);
+  while (lua_next(e->L, index) != 0) {
+    present++;
+    lua_pop(e->L, 1);
+  }
+  return present == given ? IU_OK : refuse_unknown_field(e, index, t);
+}
+
+static iu_status encode_option(encoder *e, int index, const iu_type *t) {
+  if (lua_isnil(e->L, index) || (lua_islightuserdata(e->L, index) && lua_touserdata(e->L, index) == NULL)) {
+    iu__buf_put_u8(e->out, 1);
+    return IU_OK;
+  }
+  iu__buf_put_u8(e->out, 0);
+  iu_status status = enter(e, "", 0);
+  if (status != IU_OK) return status;
+  e->depth--; /* an option is no step of the path; enter only bounded the depth */
+  return encode(e, index, t->u.fields[0].type);
+}
+
+static iu_status encode_sum(encoder *e, int index, const iu_type *t) {
+  lua_State *L = e->L;
+  int variant = -1;
+  size_t len;
+  const char *name = NULL;
+  bool unit;
+  if (lua_type(L, index) == LUA_TSTRING) {
+    name = lua_tolstring(L, index, &len);
+    variant = iu__product_find(t, name, len);
+    unit = true;
+  } else if (lua_istable(L, index) && lua_checkstack(L, 8)) {
+    lua_pushliteral(L, "tag");
+    lua_rawget(L, index);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+      name = lua_tolstring(L, -1, &len);
+      variant = iu__product_find(t, name, len);
+    }
+    lua_pop(L, 1);
+    unit = false;
+  } else {
+    return refuse_type(e, index, t);
+  }
+  if (variant < 0) return refuse_type(e, index, t);
+  const iu_type *payload = t->u.fields[variant].type;
+  iu__buf_put_u8(e->out, (uint8_t)variant);
+  if (iu__type_deref(payload)->special == IU_S_UNIT) return IU_OK;
+  if (unit) return refuse(e, index, "{ tag = ..., value = ... }");
+  lua_pushliteral(L, "value");
+  lua_rawget(L, index);
+  return encode_top(e, payload, t->u.fields[variant].name, 0);
+}
+
+static iu_status encode(encoder *e, int index, const iu_type *t) {
+  t = iu__type_deref(t);
+  switch ((iu_special)t->special) {
+    case IU_S_IDENTITY: return encode_hex(e, index, t, 32);
+    case IU_S_CONNECTION_ID: case IU_S_UUID: return encode_hex(e, index, t, 16);
+    case IU_S_TIMESTAMP: case IU_S_TIME_DURATION: return encode_integer(e, index, iu__type_scalar(IU_T_I64));
+    case IU_S_OPTION: return encode_option(e, index, t);
+    case IU_S_BYTES: return encode_string(e, index, t);
+    default: break;
+  }
+  switch ((iu_type_tag)t->tag) {
+    case IU_T_PRODUCT: return encode_product(e, index, t);
+    case IU_T_SUM: return encode_sum(e, index, t);
+    case IU_T_ARRAY: return encode_array(e, index, t);
+    case IU_T_STRING: return encode_string(e, index, t);
+    case IU_T_BOOL:
+      if (!lua_isboolean(e->L, index)) return refuse_type(e, index, t);
+      iu__buf_put_u8(e->out, (uint8_t)lua_toboolean(e->L, index));
+      return IU_OK;
+    case IU_T_F32: case IU_T_F64: return encode_float(e, index, t);
+    default: return encode_integer(e, index, t);
+  }
+}
+
+iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
+  encoder e = {.L = L, .out = out, .err = err, .what = what};
+  int top = lua_gettop(L);
+  iu_status status = encode(&e, lua_absindex(L, index), t);
+  lua_settop(L, top);
+  return status;
+}
