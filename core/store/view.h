@@ -4,8 +4,12 @@
  * with a count a row (filtered subscriptions; overlapping ones add up), or not at all. Both may be active at once: a row is
  * in the view when the table is whole or its count is above zero.
  *
- * Counts are kept per row with the epoch of each change, so that the switch from one transaction to the next stays O(1) for readers:
- * the caller applies the counts of a change set and moves the view's epoch in one go (iu__view_apply), then calls callbacks.
+ * A row here is one version of it: an update drops the old one and holds the new one. The caller applies a change set in one go, before any
+ * callback runs: drops and holds, then iu__view_set_epoch; reads see rows that are visible at the view's epoch and in the view. A held row's
+ * memory stays until it is dropped. Only rows of committed transactions may be held.
+ *
+ * A view pins its epoch, and is freed before its store. Costs: hold and drop O(1), whole-table reads as the table's; an iterator over a
+ * table that is not whole collects its rows when it is opened.
  */
 #ifndef IU_STORE_VIEW_H
 #define IU_STORE_VIEW_H
@@ -14,23 +18,26 @@
 
 typedef struct iu_view iu_view;
 
+/* A new view is at the store's committed epoch and holds nothing. */
 iu_status iu__view_new(iu_store *s, iu_view **out, iu_error *err);
 void iu__view_free(iu_view *v);
 uint64_t iu__view_epoch(const iu_view *v);
-void iu__view_set_epoch(iu_view *v, uint64_t epoch);    /* forward only */
+void iu__view_set_epoch(iu_view *v, uint64_t epoch);    /* forward only: an earlier one is ignored */
 
-/* Whole-table holds are counted. Returns true in *edge when it went 0 to 1 (or 1 to 0). */
+/* Whole-table holds are counted. Returns true in *edge (may be NULL) when it went 0 to 1 (or 1 to 0). A drop without a hold does nothing. */
 void iu__view_hold_table(iu_view *v, uint32_t table, bool *edge);
 void iu__view_drop_table(iu_view *v, uint32_t table, bool *edge);
 bool iu__view_holds_table(const iu_view *v, uint32_t table);
 /* Row holds: counted per row; *edge as above, taking whole-table holds into account (a row of a whole table never edges). */
 iu_status iu__view_hold_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge, iu_error *err);
 void iu__view_drop_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge);
+/* Table whole and row visible at the view's epoch, or count above zero. */
 bool iu__view_has_row(const iu_view *v, uint32_t table, const iu_row *row);
 
-/* Reading through the view at its epoch. */
+/* Reading through the view at its epoch. The count of a whole table that lags is counted once per epoch. */
 uint64_t iu__view_count(iu_view *v, uint32_t table);
 const iu_row *iu__view_get(iu_view *v, uint32_t table, const void *key, size_t len);
+/* Stable: sees the view as it is now, whatever is held, dropped or committed later. Rows are borrowed until the iterator is closed. */
 typedef struct iu_view_iter iu_view_iter;
 iu_status iu__view_iter(iu_view *v, uint32_t table, uint32_t index, const iu_range *range, bool descending,
                         iu_view_iter **out, iu_error *err);

@@ -1,0 +1,57 @@
+/* key.h: what an index orders by, and probes: the thing looked for in one. Private to core/store.
+ *
+ * A key is a list of columns: those of the index, then, where they do not say which row it is, the primary key's column (all columns where
+ * there is none). Rows with equal columns are versions of one row (or, in a unique index, rows that had the value one after another); they
+ * order by the epoch they start at, then by address. So no two rows in an index are equal, and the order of a row never changes
+ * while it is stored.
+ *
+ * A probe is a stored row, or the value of the first columns of a key with a place before, after or (by epoch) among all rows that have it.
+ * It carries the first IU_NORM_SIZE bytes of the normal form, so that most comparisons touch no row.
+ */
+#ifndef IU_STORE_KEY_H
+#define IU_STORE_KEY_H
+
+#include "layout.h"
+#include "store.h"
+
+#define IU_NORM_SIZE 64
+
+typedef struct iu_key {
+  const iu_layout *layout; /* borrowed from the table */
+  uint32_t index_columns;  /* those of the index */
+  uint32_t count;          /* with those that tell rows apart */
+  uint16_t *columns;       /* owned */
+  bool whole;              /* index_columns are all columns of the row in order */
+} iu_key;
+
+/* primary: a column, or -1. unique: index columns alone tell rows apart. false: no memory. */
+bool iu__key_init(iu_key *k, const iu_layout *layout, const uint16_t *columns, uint32_t column_count, int32_t primary, bool unique);
+/* All columns: the order of a table without primary key. */
+bool iu__key_init_whole(iu_key *k, const iu_layout *layout);
+void iu__key_free(iu_key *k);
+
+/* Compares whole keys, then start epoch, then address. */
+int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b);
+
+typedef enum iu_place { IU_PLACE_BEFORE, IU_PLACE_AFTER, IU_PLACE_AT_EPOCH /* after those that start at or before `epoch` */ } iu_place;
+
+typedef struct iu_probe {
+  uint8_t norm[IU_NORM_SIZE];
+  const iu_key *key;
+  const iu_row *row;     /* a row that is or will be stored; or NULL and: */
+  const uint8_t *bytes;  /* concatenated BSATN of the first `columns` columns, checked; borrowed */
+  size_t len;
+  uint32_t columns;
+  iu_place place;
+  uint64_t epoch;
+} iu_probe;
+
+void iu__probe_row(iu_probe *p, const iu_key *k, const iu_row *row);
+void iu__probe_value(iu_probe *p, const iu_key *k, uint32_t columns, const uint8_t *bytes, size_t len, iu_place place, uint64_t epoch);
+/* Below 0: the probe is before the row; 0 only for the row itself. */
+int iu__probe_compare(const iu_probe *p, const iu_row *row);
+/* Compares only the columns of a value probe: 0 where the row has the value. */
+int iu__probe_compare_value(const iu_probe *p, const iu_row *row);
+void iu__key_norm(const iu_key *k, const iu_row *row, uint8_t out[IU_NORM_SIZE]);
+
+#endif

@@ -1,0 +1,172 @@
+/* node.c: one node of the tree; see tree.h.
+ *
+ * The common bytes may only shrink when a key is put in: the eight bytes at the smaller offset follow from the old common bytes and the old
+ * windows, so no row is touched. They grow only when a node is made anew from half of another or from two.
+ */
+#include "tree.h"
+
+#define REFIT_GAIN 5u /* with fewer equal bytes at their start the windows still tell rows apart well */
+
+static uint64_t load_big(const uint8_t *p) {
+  uint64_t v;
+
+  memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  v = __builtin_bswap64(v);
+#endif
+  return v;
+}
+
+static void store_big(uint8_t *p, uint64_t v) {
+  int i;
+
+  for (i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+/* The first slot in [lo, hi) whose window is at least x. */
+static unsigned window_lower(const iu_node *n, unsigned lo, unsigned hi, uint64_t x) {
+  while (lo < hi) {
+    unsigned mid = (lo + hi) / 2;
+    if (n->window[mid] < x) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
+}
+
+static unsigned window_upper(const iu_node *n, unsigned lo, unsigned hi, uint64_t x) {
+  while (lo < hi) {
+    unsigned mid = (lo + hi) / 2;
+    if (n->window[mid] <= x) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
+}
+
+/* The first slot whose row is after the probe, or at it when `at` is 0. */
+static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int at) {
+  unsigned lo, hi;
+  uint64_t x;
+  int c;
+
+  if (n->count <= base) return base;
+  c = memcmp(p->norm, n->common, n->skip);
+  if (c != 0) return c < 0 ? base : n->count;
+  x = load_big(p->norm + n->skip);
+  lo = window_lower(n, base, n->count, x);
+  hi = lo < n->count && n->window[lo] == x ? window_upper(n, lo, n->count, x) : lo;
+  while (lo < hi) {
+    unsigned mid = (lo + hi) / 2;
+    if (iu__probe_compare(p, n->row[mid]) >= at) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
+}
+
+unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 1); }
+unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 0); }
+
+static void shrink_common(iu_node *n, unsigned base, unsigned skip) {
+  uint8_t bytes[IU_NORM_SIZE];
+  unsigned i;
+
+  memcpy(bytes, n->common, n->skip);
+  for (i = base; i < n->count; i++) {
+    store_big(bytes + n->skip, n->window[i]);
+    n->window[i] = load_big(bytes + skip);
+  }
+  n->skip = (uint8_t)skip;
+}
+
+static unsigned equal_bytes(const uint8_t *a, const uint8_t *b, unsigned max) {
+  unsigned i = 0;
+
+  while (i < max && a[i] == b[i]) i++;
+  return i;
+}
+
+/* Makes room in the common bytes for one more key. `others`: slots that stay. */
+static void fit(iu_node *n, unsigned base, unsigned others, const uint8_t norm[IU_NORM_SIZE]) {
+  unsigned skip;
+
+  if (others == 0) {
+    memcpy(n->common, norm, IU_SKIP_MAX);
+    n->skip = IU_SKIP_MAX;
+    return;
+  }
+  skip = equal_bytes(n->common, norm, n->skip);
+  if (skip < n->skip) shrink_common(n, base, skip);
+}
+
+void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) {
+  unsigned behind = n->count - pos;
+
+  fit(n, base, n->count - base, norm);
+  memmove(&n->window[pos + 1], &n->window[pos], behind * sizeof n->window[0]);
+  memmove(&n->row[pos + 1], &n->row[pos], behind * sizeof n->row[0]);
+  n->window[pos] = load_big(norm + n->skip);
+  n->row[pos] = row;
+  n->count++;
+}
+
+void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) {
+  fit(n, base, n->count - base - 1u, norm);
+  n->window[pos] = load_big(norm + n->skip);
+  n->row[pos] = row;
+}
+
+void iu__node_cut(iu_node *n, unsigned pos) {
+  unsigned behind = n->count - pos - 1u;
+
+  memmove(&n->window[pos], &n->window[pos + 1], behind * sizeof n->window[0]);
+  memmove(&n->row[pos], &n->row[pos + 1], behind * sizeof n->row[0]);
+  n->count--;
+}
+
+void iu__node_split(iu_node *n, unsigned at, iu_node *to) {
+  unsigned moved = n->count - at;
+
+  to->count = (uint16_t)moved;
+  to->skip = n->skip;
+  memcpy(to->common, n->common, n->skip);
+  memcpy(to->window, &n->window[at], moved * sizeof n->window[0]);
+  memcpy(to->row, &n->row[at], moved * sizeof n->row[0]);
+  n->count = (uint16_t)at;
+}
+
+static void rebuild(iu_node *n, unsigned base, const iu_key *key, unsigned skip, const uint8_t common[IU_NORM_SIZE]) {
+  uint8_t norm[IU_NORM_SIZE];
+  unsigned i;
+
+  n->skip = (uint8_t)skip;
+  memcpy(n->common, common, skip);
+  for (i = base; i < n->count; i++) {
+    iu__key_norm(key, n->row[i], norm);
+    n->window[i] = load_big(norm + skip);
+  }
+}
+
+/* The bytes that all rows share: those of the first and the last, as rows are in order. */
+static unsigned measure(const iu_node *n, unsigned base, const iu_key *key, uint8_t first[IU_NORM_SIZE]) {
+  uint8_t last[IU_NORM_SIZE];
+
+  iu__key_norm(key, n->row[base], first);
+  iu__key_norm(key, n->row[n->count - 1u], last);
+  return equal_bytes(first, last, IU_SKIP_MAX);
+}
+
+void iu__node_refit(iu_node *n, unsigned base, const iu_key *key) {
+  uint8_t first[IU_NORM_SIZE];
+  unsigned skip;
+
+  if (n->count <= base) return;
+  skip = measure(n, base, key, first);
+  if (skip >= REFIT_GAIN + n->skip) rebuild(n, base, key, skip, first);
+}
+
+void iu__node_join(iu_node *n, unsigned base, const iu_node *from, const iu_key *key) {
+  uint8_t first[IU_NORM_SIZE];
+
+  memcpy(&n->row[n->count], from->row, from->count * sizeof n->row[0]);
+  n->count = (uint16_t)(n->count + from->count);
+  if (n->count > base) rebuild(n, base, key, measure(n, base, key, first), first);
+}

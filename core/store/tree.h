@@ -1,0 +1,63 @@
+/* tree.h: an ordered index: a B+tree over row pointers. Private to core/store.
+ *
+ * Each node keeps the bytes that the normal forms of all its keys have in common (up to IU_SKIP_MAX) and, per slot, the eight bytes after them
+ * as a big-endian number: searching a node compares numbers, and rows are touched only where those are equal. A slot is 16 bytes. Leaves are
+ * linked both ways. Appending at the end, and ascending runs in the middle, leave full leaves behind.
+ *
+ * Rows are borrowed: they must stay as they are until removed. insert may fail for want of memory and then has changed nothing; remove
+ * never fails and never allocates. Cost O(log n). Any insert or remove changes `version` and invalidates leaf pointers.
+ */
+#ifndef IU_STORE_TREE_H
+#define IU_STORE_TREE_H
+
+#include "key.h"
+
+#define IU_NODE_SLOTS 64
+#define IU_SKIP_MAX (IU_NORM_SIZE - 8)
+#define IU_TREE_HEIGHT_MAX 16 /* the root splits only when full: 2^60 rows would not reach it */
+
+typedef struct iu_node {
+  uint16_t count;
+  uint8_t skip;   /* bytes of `common` in use */
+  uint8_t last;   /* leaf: where the last insert went */
+  uint8_t run;    /* leaf: how many inserts in a row went right after the one before; saturates */
+  uint8_t common[IU_SKIP_MAX];
+  uint64_t window[IU_NODE_SLOTS];
+  iu_row *row[IU_NODE_SLOTS];
+} iu_node;
+
+typedef struct iu_leaf { iu_node node; struct iu_leaf *prev, *next; } iu_leaf;
+/* Slot 0 of an inner node has no row; row[i] is the first row under child[i]. */
+typedef struct iu_inner { iu_node node; void *child[IU_NODE_SLOTS]; } iu_inner;
+
+typedef struct iu_tree {
+  const iu_key *key;   /* borrowed */
+  void *root;          /* a leaf when height is 0; NULL when empty */
+  uint32_t height;     /* inner nodes above a leaf */
+  iu_leaf *first, *last;
+  uint64_t count, version;
+  uint64_t leaves, inners;
+} iu_tree;
+
+void iu__tree_init(iu_tree *t, const iu_key *key);
+void iu__tree_free(iu_tree *t); /* the nodes, not the rows */
+bool iu__tree_insert(iu_tree *t, iu_row *row); /* false: no memory */
+void iu__tree_remove(iu_tree *t, iu_row *row); /* must be there */
+/* The first slot at or after the probe; *leaf NULL when there is none. */
+void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned *pos);
+uint64_t iu__tree_bytes(const iu_tree *t);
+
+/* node.c: one node. `base` is its first slot with a row: 0 for a leaf, 1 for an inner node. */
+unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p); /* first slot at or after the probe */
+unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p); /* first slot after it */
+void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
+void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
+void iu__node_cut(iu_node *n, unsigned pos);
+/* Slots from `at` on go to the empty node `to`. */
+void iu__node_split(iu_node *n, unsigned at, iu_node *to);
+/* Lengthens `common` where that is worth touching the rows. */
+void iu__node_refit(iu_node *n, unsigned base, const iu_key *key);
+/* Appends the slots of `from`; all rows of n are touched. */
+void iu__node_join(iu_node *n, unsigned base, const iu_node *from, const iu_key *key);
+
+#endif
