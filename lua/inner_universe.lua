@@ -1,0 +1,122 @@
+-- inner_universe: the public module. A durable, reactive, versioned world for Lua programs; see lua/README.md for the rules that hold
+-- everywhere (errors, waiting, units) and DESIGN for what is behind. Everything users need is a field of this table; it is read-only.
+
+local runtime = require("inner_universe.runtime")
+local check = require("inner_universe.check")
+local config = require("inner_universe.config")
+local connect = require("inner_universe.connect")
+local errors = require("inner_universe.errors")
+local freeze = require("inner_universe.freeze")
+local log = require("inner_universe.log")
+local target = require("inner_universe.target")
+local universe = require("inner_universe.universe")
+
+local core, tasks = runtime.core, runtime.tasks
+
+---@class inner_universe
+local iu = {
+  _VERSION = core.version,
+  API_VERSION = universe.API_VERSION, -- what the `api` of a plugin's manifest speaks of
+
+  errors = freeze.table(errors, "iu.errors"),
+
+  null = core.null, -- JSON null
+  array = core.array, -- array(t?): an array even when empty
+  object = core.object, -- object(t?): an object even when it looks like an array
+  wide = core.wide, -- wide(text): an integer outside i64
+  now = core.now, -- microseconds since the epoch
+  uuid = core.uuid, -- UUIDv7 text
+
+  run = tasks.run,
+  spawn = tasks.spawn,
+  sleep = tasks.sleep,
+  step = tasks.step,
+  on_error = runtime.on_error,
+}
+
+---Exact JSON: integers stay integers, floats floats, empty arrays arrays. `nil, err` names the path of what cannot be written.
+iu.json = freeze.table({
+  encode = core.json_encode,
+  decode = core.json_decode,
+  canonical = core.json_canonical, -- what Python's json.dumps(value, sort_keys=True) prints, UTF-8
+  hash = core.json_hash, -- hex SHA-256 of it
+}, "iu.json")
+
+iu.log = freeze.table({
+  set_sink = runtime.set_sink, -- fn(level, message, source), nil: nobody; returns the one before
+  levels = freeze.table(log.levels, "iu.log.levels"),
+}, "iu.log")
+
+---The effective configuration: defaults, the table, the file, INNER_UNIVERSE_* variables, each over the one before.
+---@param source? table|string|inner_universe.Config a table, or the path of a .json or .lua file
+---@param options? inner_universe.ConfigOptions
+---@return inner_universe.Config?, inner_universe.Error?
+function iu.config(source, options)
+  if type(source) ~= "string" and not config.is(source) then check.optional(source, "table", 1, "config", "source") end
+  check.optional(options, "table", 2, "config", "options")
+  return config.new(source, options)
+end
+
+---A bare connection: no plugins, no manager.
+---@param where string|table "memory:", a path, "file:path", or a configuration
+---@param options? inner_universe.ConnectOptions
+---@return inner_universe.Connection?, inner_universe.Error?
+function iu.connect(where, options)
+  if type(where) ~= "string" and not config.is(where) then check.type(where, "table", 1, "connect", "target") end
+  check.optional(options, "table", 2, "connect", "options")
+  return connect.connect(where, options)
+end
+
+-- An explicit target wins over every source of configuration.
+local function configuration_for(where, options)
+  if type(where) ~= "string" then return config.new(where) end
+  local parsed, err = target.parse(where)
+  if not parsed then return nil, err end
+  if parsed.kind == "server" then return nil, target.no_client(parsed) end
+  if config.is(options) then options = options:to_table() end
+  return config.new(options, { overrides = { backend = "embedded", db_path = parsed.path or where } })
+end
+
+---A manager that is not yet initialized; `manager:initialize{}` opens it.
+---@param source? table|inner_universe.Config
+---@return inner_universe.Manager?, inner_universe.Error?
+function iu.manager(source)
+  if not config.is(source) then check.optional(source, "table", 1, "manager", "config") end
+  local cfg, err = config.new(source)
+  if not cfg then return nil, err end
+  return universe.new(cfg)
+end
+
+---Opens a universe: its manager, initialized.
+---@param where string|table|inner_universe.Config "memory:", a path, "file:path", or a configuration
+---@param options? table|inner_universe.Config configuration beside a target given as text
+---@return inner_universe.Manager?, inner_universe.Error?
+function iu.open(where, options)
+  if type(where) ~= "string" and not config.is(where) then check.type(where, "table", 1, "open", "target") end
+  if not config.is(options) then check.optional(options, "table", 2, "open", "config") end
+  if options ~= nil and type(where) ~= "string" then error("iu.open: a configuration beside a target that is one already", 2) end
+  local cfg, err = configuration_for(where, options)
+  if not cfg then return nil, err end
+  local manager
+  manager, err = universe.new(cfg)
+  if not manager then return nil, err end
+  local ok
+  ok, err = manager:initialize()
+  if not ok then
+    manager:shutdown()
+    return nil, err
+  end
+  return manager
+end
+
+---The plugins a configuration would run, without starting any: rows { name, version, api, state, reason, folder, description, requires }.
+---@param source? table|inner_universe.Config
+---@return table[]?, inner_universe.Error?
+function iu.plugins(source)
+  if not config.is(source) then check.optional(source, "table", 1, "plugins", "config") end
+  local cfg, err = config.new(source)
+  if not cfg then return nil, err end
+  return universe.plugins(cfg)
+end
+
+return freeze.table(iu, "inner_universe")

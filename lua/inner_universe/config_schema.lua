@@ -1,0 +1,35 @@
+-- The configuration's keys: type, default, range, in the order of the design. Nothing else knows them. An entry: { name, type, default,
+-- one_of | min, max | check }; `check(value)` returns what is wrong, or nil. `features` holds keys of its own.
+
+local LEVELS = { "off", "error", "warn", "info", "debug", "trace" }
+
+local function text(value)
+  if value == "" then return "must not be empty" end
+  if value:find("\0", 1, true) then return "must not contain a zero byte" end
+end
+
+local features = {
+  { name = "enable_state_versioning", type = "boolean", default = true },
+  { name = "enable_audit_log", type = "boolean", default = true },
+  { name = "enable_metrics", type = "boolean", default = false },
+  { name = "enable_caching", type = "boolean", default = true },
+}
+
+local keys = {
+  { name = "address", type = "string", default = "127.0.0.1", check = text },
+  { name = "port", type = "integer", default = 3000, min = 1, max = 65535 },
+  { name = "database", type = "string", default = "inner-universe", check = text },
+  { name = "db_path", type = "string", default = "./inner_universe_db", check = text },
+  { name = "backend", type = "string", default = "embedded", one_of = { "embedded", "spacetimedb" } },
+  { name = "module_path", type = "string", check = text },
+  { name = "module_dir", type = "string", check = text },
+  { name = "build_module", type = "boolean", default = false },
+  { name = "features", type = "table", keys = features },
+  { name = "cache_size_mb", type = "integer", default = 256, min = 0, max = 1024 * 1024 },
+  { name = "log_level", type = "string", default = "info", one_of = LEVELS },
+  { name = "durability", type = "string", default = "normal", one_of = { "full", "normal", "off" } },
+  { name = "flush_interval_ms", type = "integer", default = 20, min = 1, max = 60 * 1000 },
+  { name = "plugins", type = "table", plugins = true },
+}
+
+return { keys = keys, features = features }

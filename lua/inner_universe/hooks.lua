@@ -1,0 +1,271 @@
+-- The dispatcher around methods: every method of a class made here runs its hooks (before, around, after, on_error). A method without hooks
+-- costs one more Lua call; the wrapper ends in a tail call, so `error(text, 2)` in a method names the line of the user. With hooks the
+-- method is called from this file, and what it raised with this file's position is raised again with the user's.
+--
+-- One registry per universe. Hook lists are copied when they change: a call uses the lists it began with.
+
+local errors = require("inner_universe.errors")
+local suggest = require("inner_universe.suggest")
+
+local hooks = {}
+
+local HERE = "^" .. debug.getinfo(1, "S").short_src:gsub("%p", "%%%0") .. ":%d+: (.*)$"
+local KINDS = { before = true, around = true, after = true, on_error = true }
+local FIXED_MAX = 5 -- parameters of a method that is called without varargs
+
+---@class inner_universe.HookCall
+---@field target table
+---@field method string
+---@field args table with n
+---@field results? table with n
+---@field err? any
+---@field raised? boolean
+
+---@class inner_universe.HookHandle
+local HookHandle = { __name = "inner_universe.HookHandle" }
+HookHandle.__index = HookHandle
+
+---@return boolean removed false when it was removed before
+function HookHandle:remove()
+  if not self.slot then return false end
+  local slot, kind = self.slot, self.kind
+  self.slot = nil
+  local list = {}
+  for _, item in ipairs(slot[kind]) do
+    if item ~= self then list[#list + 1] = item end
+  end
+  slot[kind] = list
+  slot.active = #slot.before + #slot.around + #slot.after + #slot.on_error > 0
+  return true
+end
+
+local function new_slot(name)
+  return { name = name, active = false, before = {}, around = {}, after = {}, on_error = {} }
+end
+
+-- dispatching --------------------------------------------------------------------------------------------------------
+
+local function observe(list, call, report)
+  for _, hook in ipairs(list) do
+    local ok, raised = pcall(hook.fn, call)
+    if not ok then report(raised, "a hook of " .. call.method) end
+  end
+end
+
+local function refused(call, hook_list)
+  for _, hook in ipairs(hook_list) do
+    local ok, verdict, err = pcall(hook.fn, call)
+    if not ok then return errors.wrap("PluginError", ("a before hook of %s raised"):format(call.method), verdict) end
+    if verdict == false then
+      return err or errors.new("PluginError", ("%s was refused by a before hook"):format(call.method), { code = "REFUSED" })
+    end
+  end
+end
+
+local function through_around(around, method, call)
+  local function run(i)
+    local hook = around[i]
+    if hook then
+      return hook.fn(call, function()
+        return run(i + 1)
+      end)
+    end
+    local results = table.pack(method(call.target, table.unpack(call.args, 1, call.args.n)))
+    return table.unpack(results, 1, results.n)
+  end
+  return run(1)
+end
+
+-- Tail called from the wrapper: level 2 is the user's line.
+local function dispatch(slot, report, method, target, ...)
+  local call = { target = target, method = slot.name, args = table.pack(...) }
+  local around, after, on_error = slot.around, slot.after, slot.on_error
+  call.err = refused(call, slot.before)
+  if call.err then
+    observe(on_error, call, report)
+    return nil, call.err
+  end
+  local results = table.pack(pcall(through_around, around, method, call))
+  if not results[1] then
+    local raised = results[2]
+    local text = type(raised) == "string" and raised:match(HERE)
+    call.err, call.raised = text or raised, true
+    observe(on_error, call, report)
+    if text then error(text, 2) end
+    error(raised, 0)
+  end
+  call.results = table.pack(table.unpack(results, 2, results.n))
+  if results[2] == nil and results[3] ~= nil then
+    call.err = results[3]
+    observe(on_error, call, report)
+  else
+    observe(after, call, report)
+  end
+  return table.unpack(call.results, 1, call.results.n)
+end
+
+local WRAPPERS = {
+  [0] = function(slot, report, method)
+    return function(self)
+      if slot.active then return dispatch(slot, report, method, self) end
+      return method(self)
+    end
+  end,
+  function(slot, report, method)
+    return function(self, a)
+      if slot.active then return dispatch(slot, report, method, self, a) end
+      return method(self, a)
+    end
+  end,
+  function(slot, report, method)
+    return function(self, a, b)
+      if slot.active then return dispatch(slot, report, method, self, a, b) end
+      return method(self, a, b)
+    end
+  end,
+  function(slot, report, method)
+    return function(self, a, b, c)
+      if slot.active then return dispatch(slot, report, method, self, a, b, c) end
+      return method(self, a, b, c)
+    end
+  end,
+  function(slot, report, method)
+    return function(self, a, b, c, d)
+      if slot.active then return dispatch(slot, report, method, self, a, b, c, d) end
+      return method(self, a, b, c, d)
+    end
+  end,
+  function(slot, report, method)
+    return function(self, a, b, c, d, e)
+      if slot.active then return dispatch(slot, report, method, self, a, b, c, d, e) end
+      return method(self, a, b, c, d, e)
+    end
+  end,
+}
+
+local function wrap_varargs(slot, report, method)
+  return function(self, ...)
+    if slot.active then return dispatch(slot, report, method, self, ...) end
+    return method(self, ...)
+  end
+end
+
+-- A method with few fixed parameters is called with exactly these: cheaper than varargs.
+local function wrap(slot, report, method)
+  local info = debug.getinfo(method, "u")
+  local count = info.nparams - 1
+  if info.isvararg or count < 0 or count > FIXED_MAX then return wrap_varargs(slot, report, method) end
+  return WRAPPERS[count](slot, report, method)
+end
+
+-- classes ------------------------------------------------------------------------------------------------------------
+
+local function fallback(index)
+  if not index then return nil end
+  return {
+    __index = function(_, key)
+      return index(key)
+    end,
+  }
+end
+
+local function make_class(name, wrapped, options)
+  local meta = {
+    __name = "inner_universe." .. name,
+    __metatable = name,
+    __index = setmetatable(wrapped, fallback(options.index)),
+    __newindex = function(_, key)
+      error(("%s.%s cannot be set: extend with hooks or a plugin"):format(name, tostring(key)), 2)
+    end,
+  }
+  if options.tostring then meta.__tostring = options.tostring end
+  if options.close then
+    function meta.__close(self)
+      options.close(self, false)
+    end
+    function meta.__gc(self)
+      options.close(self, true)
+    end
+  end
+  return {
+    ---An object of the class; `fields` becomes its state (taken).
+    new = function(fields)
+      return setmetatable(fields or {}, meta)
+    end,
+  }
+end
+
+---@class inner_universe.Hooks
+---@field add fun(kind: string, method: string, fn: function): inner_universe.HookHandle
+---@field before fun(method: string, fn: fun(call: inner_universe.HookCall): boolean?, any): inner_universe.HookHandle
+---@field around fun(method: string, fn: fun(call: inner_universe.HookCall, next: function): any): inner_universe.HookHandle
+---@field after fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
+---@field on_error fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
+
+---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more.
+---@param report fun(err: any, what: string)
+---@return inner_universe.Hooks
+function hooks.new(report)
+  local registry = {}
+  local slots = {}
+
+  local function add(kind, method, fn, level)
+    if not KINDS[kind] then
+      error(("unknown kind of hook '%s'%s"):format(tostring(kind), suggest.hint(tostring(kind), KINDS)), level + 1)
+    end
+    if type(fn) ~= "function" then error(("a function expected for the hook, got %s"):format(type(fn)), level + 1) end
+    local slot = slots[method]
+    if not slot then
+      error(("no method '%s' to hook%s"):format(tostring(method), suggest.hint(tostring(method), slots)), level + 1)
+    end
+    local handle = setmetatable({ slot = slot, kind = kind, fn = fn }, HookHandle)
+    local list = table.move(slot[kind], 1, #slot[kind], 1, {})
+    list[#list + 1] = handle
+    slot[kind], slot.active = list, true
+    return handle
+  end
+
+  function registry.add(kind, method, fn)
+    local handle = add(kind, method, fn, 2)
+    return handle
+  end
+
+  for kind in pairs(KINDS) do
+    registry[kind] = function(method, fn)
+      local handle = add(kind, method, fn, 2)
+      return handle
+    end
+  end
+
+  ---Declares a class whose methods can be hooked: as `<method>` for the class "manager", as `<class>.<method>` for others.
+  ---@param name string
+  ---@param methods table<string, function>
+  ---@param options? { index?: function, close?: function, tostring?: function }
+  function registry.class(name, methods, options)
+    local wrapped = {}
+    for key, method in pairs(methods) do
+      if type(method) ~= "function" then
+        error(("class %s: the method '%s' is a %s"):format(name, tostring(key), type(method)), 2)
+      end
+      local hook_name = name == "manager" and key or name .. "." .. key
+      slots[hook_name] = slots[hook_name] or new_slot(hook_name)
+      wrapped[key] = wrap(slots[hook_name], report, method)
+    end
+    return make_class(name, wrapped, options or {})
+  end
+
+  ---Names that can be hooked, sorted.
+  ---@return string[]
+  function registry.names()
+    local names = {}
+    for name in pairs(slots) do
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+  end
+
+  return registry
+end
+
+return hooks

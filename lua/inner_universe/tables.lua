@@ -1,0 +1,169 @@
+-- `conn.tables.<name>`: what the connection's subscriptions hold of a table, and handlers of its changes. A table that nobody watches
+-- reports nothing. Made on first use, once per connection and name.
+
+local check = require("inner_universe.check")
+local handlers = require("inner_universe.handlers")
+local suggest = require("inner_universe.suggest")
+
+local tables = {}
+
+local BITS = { insert = 1, update = 2, delete = 4 }
+
+---@class inner_universe.Table
+---@field name string
+local Table = { __name = "inner_universe.Table" }
+Table.__index = Table
+
+local function closed()
+  error("connection is closed", 3)
+end
+
+local function missing(index, method, name)
+  error(("bad argument #%d to '%s' (%s: a value expected, got nil)"):format(index, method, name), 3)
+end
+
+---The row with that primary key, or nil.
+---@param key any
+---@return table? row
+function Table:get(key)
+  local core = self.conn.core
+  if not core then closed() end
+  if key == nil then missing(1, "get", "key") end
+  return core:table_get(self.name, key)
+end
+
+---By an index: the row (unique index) or an array of rows.
+---@param index string name of the index, or of its column
+---@param key any
+---@return table? found
+function Table:find(index, key)
+  local core = self.conn.core
+  if not core then closed() end
+  check.type(index, "string", 1, "find", "index")
+  if key == nil then missing(2, "find", "key") end
+  return core:table_find(self.name, index, key)
+end
+
+---Rows with low <= key <= high in the order of the index, for `for row in ...`; nil is open.
+---@param index string
+---@param low? any
+---@param high? any
+---@param descending? boolean
+---@return fun(): table?
+function Table:range(index, low, high, descending)
+  local core = self.conn.core
+  if not core then closed() end
+  check.type(index, "string", 1, "range", "index")
+  return core:table_iter(self.name, index, low, high, descending)
+end
+
+---All rows, for `for row in ...`; the table may change meanwhile.
+---@return fun(): table?
+function Table:iter()
+  local core = self.conn.core
+  if not core then closed() end
+  return core:table_iter(self.name)
+end
+
+---@return integer
+function Table:count()
+  local core = self.conn.core
+  if not core then closed() end
+  return core:table_count(self.name)
+end
+
+local function list_of(self, kind)
+  local lists = self.conn.state.lists
+  local by_kind = lists[self.name]
+  if not by_kind then
+    by_kind = {}
+    lists[self.name] = by_kind
+  end
+  local list = by_kind[kind]
+  if not list then
+    local conn, name = self.conn, self.name
+    list = handlers.new(conn.call_handler, function()
+      local mask = 0
+      for each, present in pairs(by_kind) do
+        if present:count() > 0 then mask = mask | BITS[each] end
+      end
+      if conn.core then conn.core:watch(name, mask) end
+    end)
+    by_kind[kind] = list
+  end
+  return list
+end
+
+---`fn(row, event)` for each row that appears. event: { reducer, args, caller, timestamp, own } or { subscribed = true }.
+---@param fn fun(row: table, event: table)
+---@return inner_universe.Handle
+function Table:on_insert(fn)
+  if not self.conn.core then closed() end
+  check.type(fn, "callable", 1, "on_insert", "fn")
+  return list_of(self, "insert"):add(fn)
+end
+
+---`fn(new_row, old_row, event)` for each row that changes (same primary key).
+---@param fn fun(new_row: table, old_row: table, event: table)
+---@return inner_universe.Handle
+function Table:on_update(fn)
+  if not self.conn.core then closed() end
+  check.type(fn, "callable", 1, "on_update", "fn")
+  return list_of(self, "update"):add(fn)
+end
+
+---`fn(row, event)` for each row that goes.
+---@param fn fun(row: table, event: table)
+---@return inner_universe.Handle
+function Table:on_delete(fn)
+  if not self.conn.core then closed() end
+  check.type(fn, "callable", 1, "on_delete", "fn")
+  return list_of(self, "delete"):add(fn)
+end
+
+function Table:__tostring()
+  return ("table %s of %s"):format(self.name, tostring(self.conn.target))
+end
+
+---The proxy behind `conn.tables`. `inner`: { core, state, call_handler, target } of the connection.
+---@param inner table
+---@return table
+function tables.new(inner)
+  local made = {}
+  local function schema()
+    if not inner.core then error("connection is closed", 3) end
+    inner.table_names = inner.table_names or inner.core:schema().tables
+    return inner.table_names
+  end
+  return setmetatable({}, {
+    __index = function(_, name)
+      local found = made[name]
+      if not found then
+        local known = schema()
+        if not known[name] then
+          error(("no table '%s'%s"):format(tostring(name), suggest.hint(tostring(name), known)), 2)
+        end
+        found = setmetatable({ conn = inner, name = name }, Table)
+        made[name] = found
+      end
+      return found
+    end,
+    __newindex = function()
+      error("conn.tables is read-only", 2)
+    end,
+    __pairs = function(self)
+      local names = {}
+      for name in pairs(schema()) do
+        names[#names + 1] = name
+      end
+      table.sort(names)
+      local i = 0
+      return function()
+        i = i + 1
+        if names[i] then return names[i], self[names[i]] end
+      end
+    end,
+  })
+end
+
+return tables

@@ -1,0 +1,66 @@
+-- Targets: what `iu.open` and `iu.connect` are given. `memory:`, a path or `file:path`, `ws://host:port/database` or wss://.
+
+local errors = require("inner_universe.errors")
+
+local target = {}
+
+local function invalid(text, why)
+  return nil, errors.new("ValidationError", ("target '%s': %s"):format(text, why))
+end
+
+-- ws://host[:port]/database; IPv6 addresses in brackets.
+local function parse_server(text, scheme, rest)
+  local authority, database = rest:match("^([^/]*)/?([^/]*)/?$")
+  if not authority then return invalid(text, "expected " .. scheme .. "://host:port/database") end
+  local host, port = authority:match("^(%[[%x:.]+%]):?(%d*)$")
+  if not host then
+    host, port = authority:match("^([^:]+):?(%d*)$")
+  end
+  if not host then return invalid(text, "expected a host name or address") end
+  if database == "" then return invalid(text, "no database (expected " .. scheme .. "://host:port/database)") end
+  local number = port == "" and (scheme == "wss" and 443 or 3000) or math.tointeger(tonumber(port))
+  if number < 1 or number > 65535 then return invalid(text, "port out of range (1 to 65535)") end
+  return { kind = "server", address = host, port = number, database = database, tls = scheme == "wss", text = text }
+end
+
+---@param text string
+---@return { kind: "memory"|"file"|"server", path?: string, text: string }?, inner_universe.Error?
+function target.parse(text)
+  if text == "" then return invalid(text, "empty (memory:, a path, or ws://host:port/database expected)") end
+  if text:find("\0", 1, true) then return invalid("...", "contains a zero byte") end
+  if text == "memory:" then return { kind = "memory", text = text } end
+  if text:match("^memory:") then return invalid(text, "nothing may follow memory:") end
+  local path = text:match("^file:(.*)$")
+  if path then
+    path = path:match("^//(/.*)$") or path
+    if path == "" then return invalid(text, "no path after file:") end
+    return { kind = "file", path = path, text = text }
+  end
+  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
+  if not scheme then return { kind = "file", path = text, text = text } end
+  scheme = scheme:lower()
+  if scheme == "ws" or scheme == "wss" then return parse_server(text, scheme, rest) end
+  return invalid(text, ("unknown scheme '%s' (memory:, file:, ws:// or wss:// expected)"):format(scheme))
+end
+
+---What a configuration points at.
+---@param cfg inner_universe.Config
+function target.of_config(cfg)
+  if cfg.backend == "spacetimedb" then
+    return target.parse(("ws://%s:%d/%s"):format(cfg.address, cfg.port, cfg.database))
+  end
+  local parsed, err = target.parse(cfg.db_path)
+  if parsed and parsed.kind == "server" then
+    return invalid(cfg.db_path, "db_path is a path or memory:; servers are named by backend, address, port and database")
+  end
+  return parsed, err
+end
+
+---The err for a target of kind "server".
+function target.no_client(parsed)
+  return errors.new("ConnectionError",
+    ("%s: this version has no client for SpacetimeDB servers; it opens memory: and files"):format(parsed.text),
+    { code = "NO_CLIENT", retryable = false })
+end
+
+return target

@@ -1,0 +1,537 @@
+-- Tasks: coroutines that wait for the loop. `tasks.new(core, report)` makes the scheduler of a Lua state; the core is passed in, so that
+-- tests can bring a loop of their own (loop_turn, loop_turning, set_deadline, timer, mono).
+--
+-- Rules. A task's own coroutine yields when it must wait; plain code turns the loop; where the loop is already turning outside a task, in a
+-- coroutine nested in a task, or where no yield is possible, waiting raises. A spawned task starts at the next turn, in the
+-- order of spawning. What wakes a task puts it in the ready queue; only `turn` resumes from it, so no task is resumed from inside
+-- another one's wake-up. Callbacks run at once, in pooled coroutines, up to their end or first wait.
+--
+-- A worker is a coroutine that runs one job after another: { co, task, entry, cancel, counted }. An entry is one suspension or one start in
+-- the queue; it is used once and dropped when its worker is killed meanwhile, so a late wake-up cannot hit the worker's next job.
+-- Cost: a callback that does not wait costs one resume and one yield (about 0.2 us).
+
+local errors = require("inner_universe.errors")
+local check = require("inner_universe.check")
+
+local tasks = {}
+
+local IDLE, WAIT = {}, {} -- what a worker yields: job done, suspended
+local POOL_MAX = 256 -- idle coroutines kept for the next callbacks
+local NO_LIMIT = 1e9 -- seconds; a longer timeout is none
+local TURN_MAX = 0.25 -- seconds; the interpreter's own signal handling gets its chance in between
+local HELD_TURN = 0.05 -- seconds between looks while an answer is owed by something the loop does not see
+
+local NESTED = "cannot wait in a coroutine nested in a task (use iu.spawn for it)"
+local NO_YIELD = "cannot wait here: the task cannot yield inside a metamethod, a sort or gsub callback, or while it is being closed"
+local TURNING = "cannot wait while the loop is turning outside a task (use iu.spawn)"
+
+local function timeout_error(message)
+  return errors.new("TimeoutError", message)
+end
+
+local function finite(timeout)
+  if timeout == nil or timeout >= NO_LIMIT then return nil end
+  return timeout > 0 and timeout or 0.0
+end
+
+---@param core table loop_turn, loop_turning, set_deadline, timer, mono
+---@param report fun(err: any, traceback: string?) hears errors nobody waits for
+function tasks.new(core, report)
+  local scheduler = {}
+
+  ---@class inner_universe.Task
+  local Task = { __name = "inner_universe.Task" }
+  Task.__index = Task
+
+  ---@class inner_universe.Waiter
+  local Waiter = { __name = "inner_universe.Waiter" }
+  Waiter.__index = Waiter
+
+  local current -- worker whose job is running, innermost
+  local turning = false
+  local queue, first, last = {}, 1, 0
+  local pool, pooled = {}, 0
+  local alive, alive_count = {}, 0 -- what iu.run waits for: spawned tasks and callbacks that wait
+  local held = 0 -- answers owed by the core
+  local unclaimed -- during iu.run: failed tasks nobody waited for, in order
+  local resume, kill
+
+  local function push(entry)
+    last = last + 1
+    queue[last] = entry
+  end
+
+  local function count_in(key)
+    if not alive[key] then
+      alive[key] = true
+      alive_count = alive_count + 1
+    end
+  end
+
+  local function count_out(key)
+    if alive[key] then
+      alive[key] = nil
+      alive_count = alive_count - 1
+    end
+  end
+
+  -- ends -----------------------------------------------------------------------------------------------------------
+
+  local function settle(task, state)
+    task.state = state
+    task.worker = nil
+    count_out(task)
+    task.ended:resolve()
+  end
+
+  local function succeeded(task, ...)
+    if task and task.state ~= "cancelled" then
+      task.results = table.pack(...)
+      settle(task, "done")
+    end
+  end
+
+  local function failed(worker, raised)
+    local trace = debug.traceback(worker.co)
+    local _, close_error = coroutine.close(worker.co)
+    if close_error ~= nil and close_error ~= raised then report(close_error, trace) end
+    count_out(worker)
+    local task = worker.task
+    if not task then
+      report(raised, trace)
+      return
+    end
+    local awaited = task.claimed or task.ended:is_awaited()
+    task.raised, task.trace = raised, trace
+    task.err = errors.from(raised)
+    settle(task, "failed")
+    if not awaited then
+      if unclaimed then unclaimed[#unclaimed + 1] = task end
+      report(raised, trace)
+    end
+  end
+
+  -- workers --------------------------------------------------------------------------------------------------------
+
+  local function work(task, fn, ...)
+    succeeded(task, fn(...))
+    return work(coroutine.yield(IDLE))
+  end
+
+  local function take_worker(task)
+    local worker
+    if pooled > 0 then
+      worker = pool[pooled]
+      pool[pooled] = nil
+      pooled = pooled - 1
+    else
+      worker = { co = coroutine.create(work) }
+    end
+    worker.task = task
+    return worker
+  end
+
+  local function after_resume(worker, previous, ok, signal)
+    current = previous
+    if not ok then
+      failed(worker, signal)
+    elseif signal == IDLE then
+      count_out(worker)
+      worker.task = nil
+      worker.cancel = nil
+      if pooled < POOL_MAX then
+        pooled = pooled + 1
+        pool[pooled] = worker
+      end
+    elseif worker.cancel then
+      kill(worker)
+    else
+      if not worker.task then count_in(worker) end
+      if signal ~= WAIT then -- a plain coroutine.yield(): the others' turn, then on
+        worker.entry = { worker = worker }
+        push(worker.entry)
+      end
+    end
+  end
+
+  function resume(worker, ...)
+    local previous = current
+    current = worker
+    after_resume(worker, previous, coroutine.resume(worker.co, ...))
+  end
+
+  local function drop_entry(worker)
+    local entry = worker.entry
+    if entry then
+      entry.dead = true
+      if entry.timer then entry.timer:close() end
+      if entry.waiter then entry.waiter:forget(entry) end
+      worker.entry = nil
+    end
+  end
+
+  -- Ends a suspended worker: its variables to be closed are closed, nothing else of it runs.
+  function kill(worker)
+    drop_entry(worker)
+    local previous = current
+    current = worker
+    local trace = debug.traceback(worker.co)
+    local ok, err = coroutine.close(worker.co)
+    current = previous
+    count_out(worker)
+    local task = worker.task
+    if task then
+      task.err = errors.new("PersistenceError", "the task was cancelled", { code = "CANCELLED" })
+      settle(task, "cancelled")
+    end
+    if not ok then report(err, trace) end
+  end
+
+  -- the loop -------------------------------------------------------------------------------------------------------
+
+  local function run_entry(entry)
+    if entry.dead then return end
+    if entry.fn then
+      local task = entry.task
+      local worker = take_worker(task)
+      task.worker, task.state = worker, "running"
+      resume(worker, task, entry.fn, table.unpack(entry.args, 1, entry.args.n))
+    else
+      entry.worker.entry = nil
+      resume(entry.worker)
+    end
+  end
+
+  -- Runs what is ready now; what becomes ready meanwhile waits for the next turn.
+  local function drain(deadline)
+    local stop = last
+    while first <= stop do
+      local entry = queue[first]
+      queue[first] = nil
+      first = first + 1
+      run_entry(entry)
+      if deadline and core.mono() >= deadline then break end
+    end
+  end
+
+  local function guarded(fn, ...)
+    turning = true
+    local ok, result = pcall(fn, ...)
+    turning = false
+    if not ok then error(result, 0) end
+    return result
+  end
+
+  local function turn_once(wait, deadline)
+    if first <= last then wait = 0 end
+    local more = core.loop_turn(wait)
+    local ready = first <= last -- what runs now may arm new timers: then nothing is known yet
+    drain(deadline)
+    return more or ready
+  end
+
+  -- Turns until done() or nothing is left that could change it; true when done.
+  local function turn_until(done)
+    while not done() do
+      local more = guarded(turn_once, TURN_MAX)
+      if not more and not done() then
+        if held == 0 then return false end
+        guarded(turn_once, HELD_TURN)
+      end
+    end
+    return true
+  end
+
+  -- How the running code may wait: "task", "loop", or nil and why not.
+  local function mode()
+    if current then
+      if coroutine.running() ~= current.co then return nil, NESTED end
+      if not coroutine.isyieldable() then return nil, NO_YIELD end
+      return "task"
+    end
+    if turning or core.loop_turning() then return nil, TURNING end
+    return "loop"
+  end
+
+  -- waiting --------------------------------------------------------------------------------------------------------
+
+  local function arm(seconds, fn)
+    local timer, err = core.timer(seconds, fn)
+    if not timer then error(err, 0) end
+    return timer
+  end
+
+  -- Suspends the running task until the entry is pushed or its time is over.
+  local function suspend(entry, timeout)
+    local worker = current
+    entry.worker = worker
+    worker.entry = entry
+    if timeout then
+      entry.timer = arm(timeout, function()
+        if not entry.dead and not entry.woken then
+          entry.woken = true
+          push(entry)
+        end
+      end)
+    end
+    if worker.task then worker.task.state = "waiting" end
+    coroutine.yield(WAIT)
+    if worker.task then worker.task.state = "running" end
+    worker.entry = entry
+    drop_entry(worker)
+  end
+
+  local function wait_in_loop(waiter, timeout)
+    local expired = false
+    local timer = timeout and arm(timeout, function()
+      expired = true
+    end)
+    waiter.loops = waiter.loops + 1
+    local ok, done = pcall(turn_until, function()
+      return waiter.values or expired
+    end)
+    waiter.loops = waiter.loops - 1
+    if timer then timer:close() end
+    if not ok then error(done, 0) end
+    return done
+  end
+
+  local function wait_in_task(waiter, timeout)
+    local entry = { waiter = waiter }
+    waiter.entries[#waiter.entries + 1] = entry
+    suspend(entry, timeout)
+  end
+
+  -- Values of the waiter, or nil, err. `level` is for raising where nothing may wait.
+  local function wait(waiter, timeout, level, what)
+    if not waiter.values then
+      local how, why = mode()
+      if not how then error(why, level + 1) end
+      timeout = finite(timeout)
+      if how == "task" then
+        wait_in_task(waiter, timeout)
+      elseif not wait_in_loop(waiter, timeout) then
+        return nil, errors.new("PersistenceError", (what or "wait") .. ": nothing is left that could end it", { code = "DEADLOCK" })
+      end
+      if not waiter.values then
+        return nil, timeout_error(("%s: nothing came within %g s"):format(what or "wait", timeout))
+      end
+    end
+    return table.unpack(waiter.values, 1, waiter.values.n)
+  end
+
+  ---Resolves once; later calls change nothing.
+  ---@return boolean first
+  function Waiter:resolve(...)
+    if self.values then return false end
+    self.values = table.pack(...)
+    for _, entry in ipairs(self.entries) do
+      if not entry.dead and not entry.woken then
+        entry.woken = true
+        push(entry)
+      end
+    end
+    return true
+  end
+
+  function Waiter:is_resolved()
+    return self.values ~= nil
+  end
+
+  function Waiter:forget(entry)
+    for i = #self.entries, 1, -1 do
+      if self.entries[i] == entry then table.remove(self.entries, i) end
+    end
+  end
+
+  function Waiter:is_awaited()
+    return self.loops > 0 or #self.entries > 0
+  end
+
+  ---The resolved values, or nil and a TimeoutError after `timeout` seconds.
+  function Waiter:wait(timeout)
+    check.optional(timeout, "number", 1, "wait", "timeout")
+    local values = table.pack(wait(self, timeout, 2))
+    return table.unpack(values, 1, values.n)
+  end
+
+  ---@return inner_universe.Waiter
+  function scheduler.waiter()
+    return setmetatable({ entries = {}, loops = 0 }, Waiter)
+  end
+
+  scheduler.wait, scheduler.mode = wait, mode
+
+  ---Whether a call that must wait may do so here.
+  ---@return boolean
+  function scheduler.can_wait()
+    return mode() ~= nil
+  end
+
+  ---Counts answers that the core owes, so that a wait for one is never taken for a deadlock.
+  function scheduler.hold(by)
+    held = held + by
+  end
+
+  -- tasks ----------------------------------------------------------------------------------------------------------
+
+  local function spawn(background, fn, ...)
+    local task = setmetatable({ state = "ready", ended = scheduler.waiter() }, Task)
+    task.start = { task = task, fn = fn, args = table.pack(...) }
+    if not background then count_in(task) end
+    push(task.start)
+    return task
+  end
+
+  ---Starts fn(...) as a task at the loop's next turn.
+  ---@param fn function
+  ---@return inner_universe.Task
+  function scheduler.spawn(fn, ...)
+    check.type(fn, "callable", 1, "spawn", "fn")
+    local task = spawn(false, fn, ...)
+    return task
+  end
+
+  ---The same for work that goes on beside the program: iu.run does not wait for it.
+  function scheduler.spawn_background(fn, ...)
+    check.type(fn, "callable", 1, "spawn", "fn")
+    local task = spawn(true, fn, ...)
+    return task
+  end
+
+  ---What the task returned; `nil, err` when it raised, was cancelled, or did not end in `timeout` seconds.
+  ---@param timeout? number seconds
+  function Task:wait(timeout)
+    check.optional(timeout, "number", 1, "wait", "timeout")
+    self.claimed = true
+    local results = table.pack(wait(self.ended, timeout, 2, "task"))
+    if self.results then return table.unpack(self.results, 1, self.results.n) end
+    if self.err then return nil, self.err end
+    self.claimed = nil
+    return table.unpack(results, 1, results.n)
+  end
+
+  ---Ends the task at its present wait (at its next one when it is running): its to-be-closed variables are closed, nothing else of it runs.
+  ---@return boolean ended false when it had ended before
+  function Task:cancel()
+    if self.results or self.err then return false end
+    local worker = self.worker
+    if not worker then
+      self.start.dead = true
+      self.err = errors.new("PersistenceError", "the task was cancelled", { code = "CANCELLED" })
+      settle(self, "cancelled")
+    elseif coroutine.status(worker.co) == "suspended" then
+      kill(worker)
+    else
+      worker.cancel = true
+    end
+    return true
+  end
+
+  ---@return "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
+  function Task:status()
+    return self.state
+  end
+
+  function Task:is_done()
+    return self.results ~= nil or self.err ~= nil
+  end
+
+  Task.__close = Task.cancel
+
+  ---Runs a callback now, in a pooled coroutine, up to its end or first wait. What it raises is reported.
+  function scheduler.call(fn, ...)
+    resume(take_worker(nil), nil, fn, ...)
+  end
+
+  ---@param seconds number
+  function scheduler.sleep(seconds)
+    check.type(seconds, "number", 1, "sleep", "seconds")
+    local how, why = mode()
+    if not how then error(why, 2) end
+    wait(scheduler.waiter(), math.min(seconds, NO_LIMIT - 1), 2)
+  end
+
+  ---One turn of the loop for programs with a frame loop: delivers what has come, runs what is ready, does not wait.
+  ---@param budget_ms? number stop between callbacks or tasks when so much time is over
+  ---@return boolean more true when something is ready to go on
+  function scheduler.step(budget_ms)
+    check.optional(budget_ms, "number", 1, "step", "budget_ms")
+    if current or turning or core.loop_turning() then error("iu.step cannot be called while the loop is turning or in a task", 2) end
+    local deadline = budget_ms and core.mono() + budget_ms / 1000
+    core.set_deadline(budget_ms and budget_ms / 1000 or nil)
+    local ok, err = pcall(guarded, turn_once, 0, deadline)
+    core.set_deadline(nil)
+    if not ok then error(err, 0) end
+    return first <= last
+  end
+
+  -- run ------------------------------------------------------------------------------------------------------------
+
+  local function cancel_all()
+    local keys = {}
+    for key in pairs(alive) do
+      keys[#keys + 1] = key
+    end
+    for _, key in ipairs(keys) do
+      if getmetatable(key) == Task then
+        key.claimed = true
+        key:cancel()
+      elseif alive[key] then
+        kill(key)
+      end
+    end
+  end
+
+  local function raise(raised, trace)
+    if type(raised) == "string" and trace then raised = raised .. "\n" .. trace end
+    error(raised, 0)
+  end
+
+  local function first_lost(failures)
+    for _, task in ipairs(failures) do
+      if not task.claimed then return task end
+    end
+  end
+
+  ---Runs fn(...) as a task and turns the loop until it and every spawned task have ended; returns what fn returned.
+  ---When fn raises, the other tasks are cancelled and iu.run raises the same (a text with the task's traceback added). Without an
+  ---error handler, the error of a task nobody waited for is raised at the end.
+  ---@param fn function
+  function scheduler.run(fn, ...)
+    check.type(fn, "callable", 1, "run", "fn")
+    if current then error("iu.run cannot be called in a task (call the function, or use iu.spawn)", 2) end
+    if turning or core.loop_turning() then error("iu.run cannot be called while the loop is turning", 2) end
+    unclaimed = {}
+    local main = spawn(false, fn, ...)
+    main.claimed = true
+    local ok, ended = pcall(turn_until, function()
+      return alive_count == 0 or main.state == "failed"
+    end)
+    local failures = unclaimed
+    unclaimed = nil
+    if not ok then error(ended, 0) end
+    if main.state == "failed" then
+      cancel_all()
+      raise(main.raised, main.trace)
+    end
+    if not ended then
+      local count = alive_count
+      cancel_all()
+      error(("deadlock: %d task%s for something that can no longer come"):format(count, count == 1 and " waits" or "s wait"), 2)
+    end
+    local lost = first_lost(failures)
+    if lost and not scheduler.has_handler() then raise(lost.raised, lost.trace) end
+    if main.err then raise(main.err) end
+    return table.unpack(main.results, 1, main.results.n)
+  end
+
+  ---Replaced by the runtime: whether somebody listens to `report`.
+  function scheduler.has_handler()
+    return true
+  end
+
+  return scheduler
+end
+
+return tasks

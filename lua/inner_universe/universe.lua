@@ -1,0 +1,258 @@
+-- A universe: configuration, hooks, plugin host and connection, and the order in which they come and go. The manager (the public object of
+-- the plugin persistence_manager) is its face; plugins reach it through their ctx.
+--
+-- States: "new" (manager started, no connection) -> "open" -> "closed" (for good). `initialize` that fails goes back to "new".
+
+local runtime = require("inner_universe.runtime")
+local errors = require("inner_universe.errors")
+local check = require("inner_universe.check")
+local connect = require("inner_universe.connect")
+local connection = require("inner_universe.connection")
+local freeze = require("inner_universe.freeze")
+local handlers = require("inner_universe.handlers")
+local hooks = require("inner_universe.hooks")
+local plugin_host = require("inner_universe.plugin_host")
+local suggest = require("inner_universe.suggest")
+local target = require("inner_universe.target")
+
+local universe = {}
+
+local tasks = runtime.tasks
+local API_VERSION = "1.0"
+local MANAGER = "persistence_manager"
+local INITIALIZE_OPTIONS = { deploy = true }
+
+universe.API_VERSION = API_VERSION
+
+local Universe = {}
+Universe.__index = Universe
+
+-- ctx ----------------------------------------------------------------------------------------------------------------
+
+local function plugin_of(self, record)
+  return function(name)
+    if not record.manifest.require_ranges[name] then
+      error(("plugin %s does not require '%s' (add it to requires in its manifest)"):format(record.name, tostring(name)), 2)
+    end
+    return (self.host:get(name))
+  end
+end
+
+local function spawn_of(record)
+  return function(fn, ...)
+    check.type(fn, "callable", 1, "spawn", "fn")
+    record.tasks = record.tasks or setmetatable({}, { __mode = "k" })
+    local task = tasks.spawn_background(fn, ...)
+    record.tasks[task] = true
+    return task
+  end
+end
+
+local function context(self, record)
+  local ctx = {
+    name = record.name,
+    version = record.manifest.version,
+    folder = record.folder,
+    conn = self.conn,
+    config = freeze.deep(record.config, "the configuration of " .. record.name),
+    settings = self.settings,
+    log = self.logger(record.name),
+    hooks = self.hooks,
+    plugin = plugin_of(self, record),
+    universe = self.face,
+    report = runtime.report,
+    handlers = function()
+      return handlers.new(tasks.call)
+    end,
+    call_handler = tasks.call,
+    spawn = spawn_of(record),
+    waiter = tasks.waiter,
+    can_wait = tasks.can_wait,
+    check = check,
+    freeze = freeze.table,
+  }
+  record.ctx = ctx
+  return freeze.table(ctx, "ctx")
+end
+
+local function services(self)
+  return {
+    clock = runtime.core.mono,
+    logger = self.logger,
+    context = function(record)
+      return context(self, record)
+    end,
+    after_stop = function(record)
+      for task in pairs(record.tasks or {}) do
+        task:cancel()
+      end
+    end,
+  }
+end
+
+-- opening ------------------------------------------------------------------------------------------------------------
+
+local function set_conn(self, conn)
+  self.conn = conn
+  for _, record in pairs(self.host.records) do
+    if record.ctx then record.ctx.conn = conn end
+  end
+end
+
+local function undo(self)
+  self.host:stop(self.kept)
+  local conn = self.conn
+  set_conn(self, nil)
+  self.state = "new"
+  if conn then conn:close() end
+end
+
+local function check_initialize(options)
+  for key, value in pairs(options) do
+    if not INITIALIZE_OPTIONS[key] then
+      return nil, errors.new("ValidationError", ("initialize: unknown option '%s'%s"):format(tostring(key),
+        suggest.hint(tostring(key), INITIALIZE_OPTIONS)))
+    end
+    if type(value) ~= "boolean" then
+      return nil, errors.new("ValidationError", ("initialize: %s: true or false expected, got %s"):format(key, type(value)))
+    end
+  end
+  return true
+end
+
+---Opens the connection, then the other plugins. `on_opened(conn)` runs in between.
+---@param options? { deploy?: boolean }
+---@param on_opened? fun(conn: inner_universe.Connection): any, any
+---@return true?, inner_universe.Error?
+function Universe:initialize(options, on_opened)
+  if self.state == "open" then return true end
+  if self.state ~= "new" then
+    return nil, errors.new("ConnectionError", self.state == "closed" and "the universe is closed" or "the universe is being opened",
+      { code = self.state == "closed" and "CLOSED" or "CONNECTION", retryable = false })
+  end
+  local ok, err = check_initialize(options or {})
+  if not ok then return nil, err end
+  self.state = "opening"
+  runtime.set_core_level(self.config.log_level)
+  local conn
+  conn, err = connect.open(self.target, { durability = self.config.durability, flush_interval_ms = self.config.flush_interval_ms })
+  if not conn then
+    self.state = "new"
+    return nil, err
+  end
+  set_conn(self, conn)
+  self.kept = #self.host.started
+  local protected, done, why = pcall(on_opened or function() return true end, conn)
+  if not protected or not done then
+    undo(self)
+    if not protected then return nil, errors.wrap("PluginError", MANAGER .. " failed to initialize", done) end
+    return nil, why or errors.new("PluginError", MANAGER .. " failed to initialize")
+  end
+  self.host:start()
+  self.state = "open"
+  self.logger("universe").info("%s is open", self.target.text)
+  return true
+end
+
+-- closing ------------------------------------------------------------------------------------------------------------
+
+-- Close callbacks of handles run by the loop; only plain code may turn it.
+local function drain_loop()
+  if tasks.mode() == "loop" then runtime.core.loop_turn(0) end
+end
+
+---Stops plugins in reverse, ends the connection, drains the loop. Idempotent.
+---@param options? { gc?: boolean }
+---@return true?, inner_universe.Error?
+function Universe:close(options)
+  if self.state == "closed" or self.state == "closing" then return true end
+  local in_gc = options ~= nil and options.gc == true
+  self.state = "closing"
+  self.host:stop()
+  local conn, ok, err = self.conn, true, nil
+  if conn then
+    if in_gc then
+      ok, err = connection.close_in_gc(conn)
+    else
+      ok, err = conn:close()
+    end
+  end
+  set_conn(self, nil)
+  self.state = "closed"
+  if not in_gc then drain_loop() end
+  self.logger("universe").info("%s is closed", self.target.text)
+  if not ok then return nil, err end
+  return true
+end
+
+-- What plugins see: functions without self.
+local function make_face(self)
+  return freeze.table({
+    target = self.target.text,
+    initialize = function(options, on_opened)
+      return self:initialize(options, on_opened)
+    end,
+    close = function(options)
+      return self:close(options)
+    end,
+    is_open = function()
+      return self.state == "open"
+    end,
+    is_closed = function()
+      return self.state == "closed" or self.state == "closing"
+    end,
+    plugin = function(name)
+      return self.host:get(name)
+    end,
+    plugins = function()
+      return self.host:list()
+    end,
+    health = function()
+      return self.host:health()
+    end,
+  }, "ctx.universe")
+end
+
+---A universe whose manager is started but not initialized.
+---@param cfg inner_universe.Config
+---@return table? manager
+---@return inner_universe.Error?
+function universe.new(cfg)
+  local parsed, err = target.of_config(cfg)
+  if not parsed then return nil, err end
+  local self = setmetatable({ config = cfg, target = parsed, state = "new" }, Universe)
+  self.settings = freeze.deep(cfg:to_table(), "the configuration")
+  self.logger = function(source)
+    return runtime.log.logger(source, cfg.log_level)
+  end
+  self.hooks = freeze.table(hooks.new(runtime.report), "hooks")
+  self.face = make_face(self)
+  self.host = plugin_host.new({ api = API_VERSION, plugins = cfg:to_table().plugins, services = services(self) })
+  self.host:read()
+  self.host:validate()
+  self.host:start(MANAGER)
+  local manager
+  manager, err = self.host:get(MANAGER)
+  if manager == nil then
+    self.host:stop()
+    return nil, err
+  end
+  return manager
+end
+
+---The plugins of a configuration, read and validated but not started: rows as `host:list()`.
+---@param cfg inner_universe.Config
+---@return table[]
+function universe.plugins(cfg)
+  local quiet = runtime.log.logger("plugins", "off")
+  local host = plugin_host.new({
+    api = API_VERSION,
+    plugins = cfg:to_table().plugins,
+    services = { logger = function() return quiet end, clock = runtime.core.mono, context = function() end },
+  })
+  host:read()
+  host:validate()
+  return host:list()
+end
+
+return universe
