@@ -1,0 +1,150 @@
+/* catalog_read.c: does the file still hold the tables of the schema? Reads `_iu_table`, gives ids, lists differences. */
+#include "db.h"
+#include "catalog.h"
+
+#define DIFFERENCES_SHOWN 8
+#define LINE_SHOWN 96
+
+typedef struct differences {
+  iu_buf text;
+  uint32_t count;
+} differences;
+
+static void put_line(iu_buf *out, const char *line, size_t len) {
+  char shown[4 * LINE_SHOWN + 4];
+
+  if (len == 0) iu__buf_put_str(out, "nothing");
+  else iu__buf_printf(out, "`%s`", iu__printable(shown, LINE_SHOWN, line, len));
+}
+
+/* True when it is among those that are shown. */
+static bool begin(differences *d, const char *table) {
+  if (++d->count > DIFFERENCES_SHOWN) return false;
+  iu__buf_printf(&d->text, "%stable `%s`: ", d->count > 1 ? "; " : "", table);
+  return true;
+}
+
+typedef struct line { const char *p; size_t len; } line;
+
+static bool next_line(const char **text, line *out) {
+  out->p = *text;
+  out->len = strcspn(*text, "\n");
+  *text += out->len + (out->p[out->len] == '\n');
+  return out->len != 0;
+}
+
+/* How much of a line says what it is about: a column's name, that there is a primary key; a constraint is all of it. */
+static size_t subject_of(line l) {
+  static const char column[] = "column ", key[] = "primary key ";
+  size_t n = sizeof column - 1;
+
+  if (strncmp(l.p, key, sizeof key - 1) == 0) return sizeof key - 1;
+  if (strncmp(l.p, column, n) != 0) return l.len;
+  while (n < l.len && l.p[n] != ' ') n++;
+  return n + 1;
+}
+
+/* The line about the same thing in another definition; empty when there is none. */
+static line counterpart(line wanted, const char *definition) {
+  size_t subject = subject_of(wanted);
+  line l;
+
+  while (next_line(&definition, &l)) {
+    if (l.len >= subject && subject_of(l) == subject && memcmp(l.p, wanted.p, subject) == 0) return l;
+  }
+  return (line){"", 0};
+}
+
+static void report(differences *d, const char *table, line file, line schema) {
+  if (!begin(d, table)) return;
+  put_line(&d->text, file.p, file.len);
+  iu__buf_put_str(&d->text, " in the file is ");
+  put_line(&d->text, schema.p, schema.len);
+  iu__buf_put_str(&d->text, " in the schema");
+}
+
+static void compare_definitions(differences *d, const char *table, const char *file, const char *schema) {
+  uint32_t before = d->count;
+  const char *rest;
+  line l, other;
+
+  if (strcmp(file, schema) == 0) return;
+  for (rest = file; next_line(&rest, &l);) {
+    other = counterpart(l, schema);
+    if (other.len != l.len || memcmp(other.p, l.p, l.len) != 0) report(d, table, l, other);
+  }
+  for (rest = schema; next_line(&rest, &l);) {
+    if (counterpart(l, file).len == 0) report(d, table, (line){"", 0}, l);
+  }
+  if (d->count == before && begin(d, table)) iu__buf_put_str(&d->text, "its columns are in another order");
+}
+
+static iu_catalog_table *find(iu_catalog *l, const char *name) {
+  for (uint32_t i = 0; i < l->count; i++) {
+    if (strcmp(l->tables[i].def->name, name) == 0) return &l->tables[i];
+  }
+  return NULL;
+}
+
+static iu_status read_table(iu_catalog *l, sqlite3_stmt *st, differences *d, iu_error *err) {
+  int64_t id = sqlite3_column_int64(st, 0);
+  const char *name = (const char *)sqlite3_column_text(st, 1), *definition = (const char *)sqlite3_column_text(st, 2);
+  char shown[4 * LINE_SHOWN + 4];
+  iu_catalog_table *t;
+
+  if (name == NULL || definition == NULL || id < 1 || id > UINT32_MAX >> 2)
+    return iu__fail(err, IU_E_STORAGE, "the file is damaged: an entry of _iu_table is incomplete");
+  t = find(l, name);
+  if (t == NULL) {
+    if (begin(d, iu__printable(shown, LINE_SHOWN, name, strlen(name)))) iu__buf_put_str(&d->text, "is not in the schema");
+    return IU_OK;
+  }
+  if (t->in_file) return iu__fail(err, IU_E_STORAGE, "the file is damaged: _iu_table lists `%s` twice", name);
+  t->id = (uint32_t)id;
+  t->in_file = true;
+  compare_definitions(d, name, definition, t->definition);
+  return IU_OK;
+}
+
+static iu_status read_tables(iu_catalog *l, sqlite3 *db, differences *d, iu_error *err) {
+  sqlite3_stmt *st = NULL;
+  iu_status status = iu__jdb_prepare(db, "SELECT id, name, definition FROM _iu_table ORDER BY id", &st, "reading the list of tables", err);
+  bool row = status == IU_OK;
+
+  while (row && status == IU_OK) {
+    status = iu__jdb_step(db, st, &row, "reading the list of tables", err);
+    if (row) status = read_table(l, st, d, err);
+  }
+  sqlite3_finalize(st);
+  return status;
+}
+
+/* Ids of a file run from 1 without gaps, so with the new tables they are a permutation. */
+static iu_status give_ids(iu_catalog *l, iu_error *err) {
+  uint32_t known = 0;
+
+  for (uint32_t i = 0; i < l->count; i++) l->by_id[i] = UINT32_MAX;
+  for (uint32_t i = 0; i < l->count; i++) known += l->tables[i].in_file;
+  for (uint32_t i = 0; i < l->count; i++) {
+    iu_catalog_table *t = &l->tables[i];
+
+    if (!t->in_file) t->id = ++known;
+    if (t->id > l->count || l->by_id[t->id - 1] != UINT32_MAX)
+      return iu__fail(err, IU_E_STORAGE, "the file is damaged: _iu_table gives `%s` an impossible id", t->def->name);
+    l->by_id[t->id - 1] = i;
+  }
+  return IU_OK;
+}
+
+iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err) {
+  differences d = {.count = 0};
+  iu_status status = read_tables(l, db, &d, err);
+
+  if (d.count > DIFFERENCES_SHOWN) iu__buf_printf(&d.text, "; and %u more", d.count - DIFFERENCES_SHOWN);
+  iu__buf_put_u8(&d.text, 0);
+  if (status == IU_OK) status = iu__buf_status(&d.text, err, "the list of differences");
+  if (status == IU_OK && d.count != 0)
+    status = iu__fail(err, IU_E_MIGRATION, "the file's tables are not those of the schema: %s", (const char *)d.text.data);
+  iu__buf_free(&d.text);
+  return status == IU_OK ? give_ids(l, err) : status;
+}
