@@ -1,0 +1,157 @@
+-- client.lua: the guide's client, one level below the manager: the same rows, NERV's argument order, and subscriptions to changes.
+--
+-- It has no state of its own but whether it was asked to disconnect; the connection is the universe's.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local codec = plugin.load "codec"
+
+--- ctx, methods (the manager's) and the manager whose connection this client shares.
+return function(ctx, methods, get_manager)
+  local check = ctx.check
+  local client = {}
+
+  local CLOSED = "client is not connected"
+
+  --- Opens the universe when it is not open yet. true, or nil, err.
+  function client:connect()
+    return get_manager():initialize()
+  end
+
+  --- Closes the universe; the same as manager:shutdown().
+  function client:disconnect()
+    return get_manager():shutdown()
+  end
+
+  function client:is_connected()
+    return ctx.conn ~= nil and not ctx.conn:is_closed()
+  end
+
+  for _, name in ipairs {
+    "create_entity", "get_entity", "update_entity", "delete_entity", "query_entities",
+    "create_relation", "get_relation", "update_relation", "delete_relation", "query_relations",
+  } do
+    client[name] = function(_, ...)
+      if not ctx.conn then check.raise(CLOSED) end
+      return methods[name](get_manager(), ...)
+    end
+  end
+
+  --- A version without its state: parent (nil or id), description, hash (hex or nil). Its id.
+  function client:commit_state_version(parent, description, data_hash)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
+    check.type(description, "string", 2, "commit_state_version", "description")
+    check.optional(data_hash, "string", 3, "commit_state_version", "data_hash")
+    local id = iu.uuid()
+    local ok, err = ctx.conn:call("commit_state_version", parent or "", description, data_hash or "", "", "", {}, "", "", "", nil, nil, {}, id)
+    if not ok then return nil, err end
+    return id
+  end
+
+  --- A delta beside a version: operations, metadata { description, author, tags, parent_delta_id }. Its id.
+  function client:record_delta(version_id, operations, metadata)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "record_delta", "version_id")
+    check.type(operations, "table", 2, "record_delta", "operations")
+    check.optional(metadata, "table", 3, "record_delta", "metadata")
+    local encoded, err = codec.operations(operations)
+    if not encoded then return nil, err end
+    metadata = metadata or {}
+    local id = iu.uuid()
+    local ok
+    ok, err = ctx.conn:call("record_delta", version_id, encoded, {
+      description = metadata.description or "", author = metadata.author, tags = metadata.tags or {}, parent_delta_id = metadata.parent_delta_id,
+    }, id)
+    if not ok then return nil, err end
+    return id
+  end
+
+  --- The deltas recorded beside a version, oldest first.
+  function client:query_deltas(version_id)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "query_deltas", "version_id")
+    local rows, err = ctx.conn:select("delta_record", {
+      filters = { { field = "state_version_id", operator = "Equals", value = version_id } }, order_by = "timestamp",
+    })
+    if not rows then return nil, err end
+    for i = 1, #rows do rows[i] = codec.delta(rows[i]) end
+    return rows
+  end
+
+  --- type, source (nil or text), data (any JSON value; nil is {}). The event's id.
+  function client:publish_event(event_type, source, data, id)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(event_type, "string", 1, "publish_event", "event_type")
+    check.optional(source, "string", 2, "publish_event", "source")
+    check.optional(id, "string", 4, "publish_event", "id")
+    local text, err = codec.data(data)
+    if not text then return nil, err end
+    id = id or iu.uuid()
+    local ok
+    ok, err = ctx.conn:call("publish_event", event_type, source or "", text, id)
+    if not ok then return nil, err end
+    return id
+  end
+
+  local function reader(table_name, decode, kind, what)
+    return function(_, id)
+      if not ctx.conn then check.raise(CLOSED) end
+      check.type(id, "string", 1, "get_" .. table_name, "id")
+      local row, err = ctx.conn:get(table_name, id)
+      if row then return decode(row) end
+      return nil, err or iu.errors.new(kind, ("%s not found: %s"):format(what, id))
+    end
+  end
+
+  client.get_state_version = reader("state_version", codec.version, "VersionNotFoundError", "state version")
+  client.get_event = reader("event_log", codec.event, "PersistenceError", "event")
+  client.get_delta = reader("delta_record", codec.delta, "VersionNotFoundError", "delta")
+
+  -- fn(kind, row, old_row), kind "INSERTED", "UPDATED" or "DELETED"; for DELETED row is the row that is gone. Changes only: rows that are
+  -- there already are not told, unless options.initial. The handle's cancel ends handlers and subscription.
+  local function subscriber(table_name, decode, method)
+    return function(_, fn, options)
+      if not ctx.conn then check.raise(CLOSED) end
+      check.type(fn, "callable", 1, method, "fn")
+      check.optional(options, "table", 2, method, "options")
+      local initial = options and options.initial
+      local rows = ctx.conn.tables[table_name]
+      local handles = {
+        rows:on_insert(function(row, event)
+          if initial or not event.subscribed then fn("INSERTED", decode(row)) end
+        end),
+        rows:on_update(function(row, old) fn("UPDATED", decode(row), decode(old)) end),
+        rows:on_delete(function(row, event)
+          if not event.subscribed then fn("DELETED", decode(row)) end
+        end),
+      }
+      local subscription, err = ctx.conn:subscribe("SELECT * FROM " .. table_name)
+      local handle = {}
+      function handle:cancel()
+        for _, h in ipairs(handles) do h:cancel() end
+        handles = {}
+        if subscription and subscription:is_active() then subscription:unsubscribe() end
+        subscription = nil
+      end
+      if subscription then return handle end
+      handle:cancel()
+      return nil, err
+    end
+  end
+
+  client.subscribe_entity_changes = subscriber("entity", codec.entity, "subscribe_entity_changes")
+  client.subscribe_relation_changes = subscriber("relation", codec.relation, "subscribe_relation_changes")
+  client.subscribe_version_changes = subscriber("state_version", codec.version, "subscribe_version_changes")
+  client.subscribe_event_log_changes = subscriber("event_log", codec.event, "subscribe_event_log_changes")
+
+  --- A one-off query in the subscription SQL; plain rows.
+  function client:query(sql)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(sql, "string", 1, "query", "sql")
+    return ctx.conn:query(sql)
+  end
+
+  return client
+end

@@ -1,0 +1,195 @@
+-- codec.lua: NERV's values to rows and back: metadata with its properties as JSON text, optional texts, event data.
+--
+-- Every function that can refuse answers nil, err (ValidationError naming the field) and changes nothing it was given.
+
+local iu = require "inner_universe"
+
+local codec = {}
+
+local function invalid(format, ...)
+  return nil, iu.errors.new("ValidationError", format:format(...))
+end
+
+local FIELDS = {
+  entity = { name = true, description = true, tags = true, properties = true },
+  relation = { description = true, strength = true, bidirectional = true, tags = true, properties = true },
+}
+
+local function check_fields(kind, metadata)
+  local known = FIELDS[kind]
+  for key in pairs(metadata) do
+    if not known[key] then
+      local names = {}
+      for name in pairs(known) do names[#names + 1] = name end
+      table.sort(names)
+      return invalid("metadata: unknown field `%s` (known: %s)", tostring(key), table.concat(names, ", "))
+    end
+  end
+  return true
+end
+
+-- A JSON object's text. nil is the empty one.
+local function encode_properties(properties)
+  if properties == nil or properties == iu.null then return "{}" end
+  if type(properties) ~= "table" then
+    return invalid("metadata.properties: expected a table with string keys, got %s", type(properties))
+  end
+  local text, err = iu.json.encode(properties)
+  if not text then
+    err.message = "metadata.properties: " .. err.message
+    return nil, err
+  end
+  if text:byte(1) ~= 123 then -- {
+    return invalid("metadata.properties: expected string keys, got an array")
+  end
+  return text
+end
+
+local function none(value)
+  if value == iu.null then return nil end
+  return value
+end
+
+--- Metadata of an entity as the row wants it.
+function codec.entity_metadata(metadata)
+  metadata = metadata or {}
+  local ok, err = check_fields("entity", metadata)
+  if not ok then return nil, err end
+  local properties
+  properties, err = encode_properties(metadata.properties)
+  if not properties then return nil, err end
+  return { name = none(metadata.name), description = none(metadata.description), tags = none(metadata.tags) or {}, properties = properties }
+end
+
+--- Metadata of a relation; strength 1.0 and bidirectional false when not given.
+function codec.relation_metadata(metadata)
+  metadata = metadata or {}
+  local ok, err = check_fields("relation", metadata)
+  if not ok then return nil, err end
+  local properties
+  properties, err = encode_properties(metadata.properties)
+  if not properties then return nil, err end
+  local strength, bidirectional = none(metadata.strength), none(metadata.bidirectional)
+  if strength == nil then strength = 1.0 end
+  if bidirectional == nil then bidirectional = false end
+  return {
+    description = none(metadata.description), strength = strength, bidirectional = bidirectional,
+    tags = none(metadata.tags) or {}, properties = properties,
+  }
+end
+
+local function decoded(text)
+  if text == "" then return nil end
+  local value, err = iu.json.decode(text)
+  if value == nil then error("a stored JSON text does not parse: " .. tostring(err)) end
+  return value
+end
+
+local function copy(row)
+  local out = {}
+  for key, value in pairs(row) do out[key] = value end
+  return out
+end
+
+-- Rows become what users see: JSON texts decoded, "" of optional texts gone. A new table each time: several handlers may share a row.
+
+function codec.entity(row)
+  local out = copy(row)
+  out.metadata = copy(row.metadata)
+  out.metadata.properties = decoded(row.metadata.properties)
+  return out
+end
+codec.relation = codec.entity
+
+local function without_empty(row, ...)
+  for i = 1, select("#", ...) do
+    local key = select(i, ...)
+    if row[key] == "" then row[key] = nil end
+  end
+  return row
+end
+
+function codec.version(row)
+  local out = copy(row)
+  out.metadata = decoded(row.metadata)
+  return without_empty(out, "parent_version_id", "merge_parent_id", "author", "data_hash", "tree_hash")
+end
+
+function codec.event(row)
+  local out = copy(row)
+  out.data = decoded(row.data)
+  return without_empty(out, "source")
+end
+
+local OPERATIONS = { set = "Set", delete = "Delete", insert = "Insert", remove = "Remove", patch = "Patch" }
+local NEEDS = { Set = "value", Insert = "value", Patch = "patch" }
+
+local function operation_name(op)
+  local given = op.op or op.type or op.operation_type
+  return type(given) == "string" and OPERATIONS[given:lower()] or nil, given
+end
+
+local function encode_operation(op, where)
+  if type(op) ~= "table" then return invalid("%s: expected a table, got %s", where, type(op)) end
+  local name, given = operation_name(op)
+  if not name then
+    return invalid("%s.op: expected set, delete, insert, remove or patch, got %s", where, tostring(given))
+  end
+  if type(op.path) ~= "string" then return invalid("%s.path: expected a dotted path, got %s", where, type(op.path)) end
+  local value = { path = op.path }
+  local field = NEEDS[name]
+  if field then
+    if op[field] == nil then return invalid("%s.%s: expected a value (iu.null for null), got nil", where, field) end
+    local text, err = iu.json.encode(op[field])
+    if not text then
+      err.message = ("%s.%s: %s"):format(where, field, err.message)
+      return nil, err
+    end
+    value[field] = text
+  end
+  if name == "Insert" or name == "Remove" then
+    if op.index ~= nil and (math.type(op.index) ~= "integer" or op.index < 0) then
+      return invalid("%s.index: expected an integer from 0, got %s", where, tostring(op.index))
+    end
+    value.index = op.index
+    if name == "Remove" and op.index == nil then value.index = 0 end
+  end
+  return { tag = name, value = value }
+end
+
+--- Delta operations as users write them: { op = "set", path = "a.b", value = 1 }; NERV's `type` instead of `op` too.
+function codec.operations(operations)
+  local out = {}
+  for i, op in ipairs(operations) do
+    local encoded, err = encode_operation(op, ("operations[%d]"):format(i))
+    if not encoded then return nil, err end
+    out[i] = encoded
+  end
+  if next(operations, #out > 0 and #out or nil) ~= nil and #out == 0 then
+    return invalid("operations: expected an array of operations")
+  end
+  return out
+end
+
+--- The row of a delta: its operations as plain tables again.
+function codec.delta(row)
+  local out = copy(row)
+  out.operations = {}
+  for i, op in ipairs(row.operations) do
+    local plain = { op = op.tag:lower(), path = op.value.path, index = op.value.index }
+    if op.value.value then plain.value = decoded(op.value.value) end
+    if op.value.patch then plain.patch = decoded(op.value.patch) end
+    out.operations[i] = plain
+  end
+  return out
+end
+
+function codec.data(data)
+  if data == nil then return "{}" end
+  local text, err = iu.json.encode(data)
+  if text then return text end
+  err.message = "data: " .. err.message
+  return nil, err
+end
+
+return codec

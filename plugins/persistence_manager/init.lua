@@ -1,0 +1,47 @@
+-- init.lua: makes the manager: its class through the hook dispatcher, the client beside it, the answers for fields that are other plugins.
+
+local plugin = ...
+local make_methods = plugin.load "manager"
+local make_client = plugin.load "client"
+
+local M = {}
+
+-- What the embedded backend can say of a server: there is none to start.
+local function controller(ctx)
+  return ctx.freeze({
+    status = function()
+      return { status = ctx.universe.is_open() and "running" or "stopped", backend = ctx.settings.backend, target = ctx.universe.target }
+    end,
+  }, "controller")
+end
+
+-- The module's own switches follow the configuration of whoever opens the file as its owner.
+local function apply_features(ctx, conn)
+  if not conn:is_owner() then return true end
+  local wanted = ctx.settings.features.enable_audit_log and "true" or "false"
+  local row, err = conn:get("config", "enable_audit_log")
+  if err then return nil, err end
+  if (row and row.value or "true") == wanted then return true end
+  return conn:call("update_config", "enable_audit_log", wanted, "Whether writes are logged as events.")
+end
+
+function M.start(ctx)
+  local manager
+  local methods = make_methods(ctx)
+  local client = make_client(ctx, methods, function() return manager end)
+  local class = ctx.hooks.class("manager", methods, {
+    index = function(key)
+      if ctx.conn == nil then return nil end
+      return (ctx.universe.plugin(key))
+    end,
+    close = function(_, in_gc) return ctx.universe.close { gc = in_gc } end,
+    tostring = function() return ("manager of %s"):format(ctx.universe.target) end,
+  })
+  manager = class.new {
+    client = client, controller = controller(ctx), hooks = ctx.hooks,
+    on_opened = function(conn) return apply_features(ctx, conn) end,
+  }
+  return manager
+end
+
+return M

@@ -1,0 +1,230 @@
+-- manager.lua: the manager's methods. Each checks argument types (raising at the caller's line), encodes, calls one reducer or read, and
+-- answers plain tables. Values are judged by the module, whose refusals come back as nil, err.
+--
+-- Ids are made here when the caller gives none: reducers return nothing, and a call with an id is recognisable when repeated.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local codec = plugin.load "codec"
+local query = plugin.load "query"
+
+local ENTITY_COLUMNS = { entity_type = true, id = true }
+local RELATION_COLUMNS = { from_entity = true, to_entity = true, relation_type = true, id = true }
+local CLOSED = "manager is closed or not initialized"
+
+return function(ctx)
+  local check = ctx.check
+  local methods = {}
+
+  local function not_found(kind, what, id)
+    return nil, iu.errors.new(kind, ("%s not found: %s"):format(what, id))
+  end
+
+  -- ---- life ----
+
+  --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy. true, or nil, err.
+  function methods:initialize(options)
+    check.optional(options, "table", 1, "initialize", "options")
+    return ctx.universe.initialize(options or {}, self.on_opened)
+  end
+
+  function methods:is_initialized()
+    return ctx.universe.is_open()
+  end
+
+  --- Waits until everything so far is on disk. true, or nil, err.
+  function methods:flush(timeout)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.optional(timeout, "number", 1, "flush", "timeout")
+    return ctx.conn:flush(timeout)
+  end
+
+  function methods:shutdown()
+    return ctx.universe.close()
+  end
+
+  --- Facts: initialized, backend, target, features, plugins; when open, the connection's numbers and rows by table too.
+  function methods:status()
+    local status = {
+      initialized = ctx.universe.is_open(), closed = ctx.universe.is_closed(), backend = ctx.settings.backend, target = ctx.universe.target,
+      features = ctx.settings.features, plugins = ctx.universe.plugins(),
+    }
+    if status.initialized then
+      status.connection = ctx.conn:status()
+      status.durability = status.connection.durability
+      status.journal = status.connection.journal
+      local head = ctx.conn:get("event_head", 0)
+      status.events = head and head.count or 0
+    end
+    return status
+  end
+
+  --- The public object of a plugin that runs, or nil, PluginError.
+  function methods:plugin(name)
+    check.type(name, "string", 1, "plugin", "name")
+    return ctx.universe.plugin(name)
+  end
+
+  -- ---- entities ----
+
+  --- metadata: { name, description, tags, properties }, all optional. The id.
+  function methods:create_entity(entity_type, metadata, id)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(entity_type, "string", 1, "create_entity", "entity_type")
+    check.optional(metadata, "table", 2, "create_entity", "metadata")
+    check.optional(id, "string", 3, "create_entity", "id")
+    local encoded, err = codec.entity_metadata(metadata)
+    if not encoded then return nil, err end
+    id = id or iu.uuid()
+    local ok
+    ok, err = conn:call("create_entity", entity_type, encoded, id)
+    if not ok then return nil, err end
+    return id
+  end
+
+  function methods:get_entity(id)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "get_entity", "id")
+    local row, err = conn:get("entity", id)
+    if row then return codec.entity(row) end
+    if err then return nil, err end
+    return not_found("EntityNotFoundError", "entity", id)
+  end
+
+  --- Replaces the metadata. true, or nil, err.
+  function methods:update_entity(id, metadata)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "update_entity", "id")
+    check.type(metadata, "table", 2, "update_entity", "metadata")
+    local encoded, err = codec.entity_metadata(metadata)
+    if not encoded then return nil, err end
+    return conn:call("update_entity", id, encoded)
+  end
+
+  --- options.cascade deletes its relations too; without, an entity that has relations is refused (ConflictError).
+  function methods:delete_entity(id, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "delete_entity", "id")
+    check.optional(options, "table", 2, "delete_entity", "options")
+    local cascade = options and options.cascade
+    if cascade ~= nil and type(cascade) ~= "boolean" then
+      return nil, iu.errors.new("ValidationError", ("options.cascade: expected true or false, got %s"):format(tostring(cascade)))
+    end
+    return conn:call("delete_entity", id, cascade or false)
+  end
+
+  local function run_query(conn, table_name, spec, columns, decode)
+    local selection, err = query.selection(spec, columns)
+    if not selection then return nil, err end
+    local rows, matched = conn:select(table_name, selection)
+    if not rows then return nil, matched end
+    for i = 1, #rows do rows[i] = decode(rows[i]) end
+    return rows, matched
+  end
+
+  --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset. An array of entities, and how many matched before offset and limit.
+  function methods:query_entities(spec)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.optional(spec, "table", 1, "query_entities", "spec")
+    return run_query(conn, "entity", spec or {}, ENTITY_COLUMNS, codec.entity)
+  end
+
+  -- ---- relations ----
+
+  --- metadata: { description, strength, bidirectional, tags, properties }, all optional. The id.
+  function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(from_entity, "string", 1, "create_relation", "from_entity")
+    check.type(to_entity, "string", 2, "create_relation", "to_entity")
+    check.type(relation_type, "string", 3, "create_relation", "relation_type")
+    check.optional(metadata, "table", 4, "create_relation", "metadata")
+    check.optional(id, "string", 5, "create_relation", "id")
+    local encoded, err = codec.relation_metadata(metadata)
+    if not encoded then return nil, err end
+    id = id or iu.uuid()
+    local ok
+    ok, err = conn:call("create_relation", from_entity, to_entity, relation_type, encoded, id)
+    if not ok then return nil, err end
+    return id
+  end
+
+  function methods:get_relation(id)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "get_relation", "id")
+    local row, err = conn:get("relation", id)
+    if row then return codec.relation(row) end
+    if err then return nil, err end
+    return not_found("RelationNotFoundError", "relation", id)
+  end
+
+  function methods:update_relation(id, metadata)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "update_relation", "id")
+    check.type(metadata, "table", 2, "update_relation", "metadata")
+    local encoded, err = codec.relation_metadata(metadata)
+    if not encoded then return nil, err end
+    return conn:call("update_relation", id, encoded)
+  end
+
+  function methods:delete_relation(id)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "delete_relation", "id")
+    return conn:call("delete_relation", id)
+  end
+
+  --- spec: from_entity, to_entity, relation_type, id, tags, filters, order_by, descending, limit, offset.
+  function methods:query_relations(spec)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.optional(spec, "table", 1, "query_relations", "spec")
+    return run_query(conn, "relation", spec or {}, RELATION_COLUMNS, codec.relation)
+  end
+
+  -- ---- versions and events, through their plugins ----
+
+  local function needed(name)
+    local object, err = ctx.universe.plugin(name)
+    if object then return object end
+    return nil, err
+  end
+
+  function methods:commit_version(state, description, options)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(state, "table", 1, "commit_version", "state")
+    check.optional(description, "string", 2, "commit_version", "description")
+    check.optional(options, "table", 3, "commit_version", "options")
+    local temporal, err = needed("temporal_store")
+    if not temporal then return nil, err end
+    return temporal:commit_version(state, description, options)
+  end
+
+  function methods:record_delta(version_id, operations, description)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "record_delta", "version_id")
+    check.type(operations, "table", 2, "record_delta", "operations")
+    check.optional(description, "string", 3, "record_delta", "description")
+    local temporal, err = needed("temporal_store")
+    if not temporal then return nil, err end
+    return temporal:record_delta(version_id, operations, description)
+  end
+
+  --- data: any JSON value, nil is {}. source: optional text. The event's id.
+  function methods:publish_event(event_type, data, source)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(event_type, "string", 1, "publish_event", "event_type")
+    check.optional(source, "string", 3, "publish_event", "source")
+    return self.client:publish_event(event_type, source, data)
+  end
+
+  return methods
+end

@@ -1,0 +1,8 @@
+return {
+  name = "persistence_manager",
+  version = "0.1.0",
+  api = ">=1.0 <2",
+  description = "Entities, relations, versions and events: NERV's persistence manager and client.",
+  requires = {},
+  config = {},
+}
