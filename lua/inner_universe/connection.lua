@@ -104,7 +104,8 @@ end
 
 -- Always tail called.
 local function fold_answer(inner, ok, id_or_err, what, timeout)
-  if ok ~= false then return ok, id_or_err end
+  if ok then return ok end
+  if ok == nil then return nil, id_or_err end
   local value, err = await(inner, id_or_err, what, timeout, 2)
   return value, err
 end
@@ -223,10 +224,12 @@ function Connection:get(name, key)
   check.type(name, "string", 1, "get", "table")
   if key == nil then error("bad argument #2 to 'get' (key: a value expected, got nil)", 2) end
   local row, err = core:get(name, key)
-  if row ~= false then return row, err end
-  row, err = await(inner, err, "get", inner.timeout, 2)
-  if row == true then row = nil end
-  return row, err
+  if row then return row end
+  if row == nil then return nil, errors.is(err) and err or nil end
+  local rows
+  rows, err = await(inner, err, "get", inner.timeout, 2)
+  if not rows then return nil, err end
+  return type(rows) == "table" and rows[1] or nil
 end
 
 ---Waits until everything before it is on disk.
