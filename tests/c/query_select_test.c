@@ -1,0 +1,343 @@
+/* Selections: order with ties, limit and offset, the access path, and scans that may stop early. */
+#include "query_fixture.h"
+
+static iu_schema *schema;
+static const iu_table_def *entity;
+
+static int setup(void **state) {
+  (void)state;
+  schema = fixture_schema();
+  entity = table_def(schema, "entity");
+  return 0;
+}
+static int teardown(void **state) {
+  (void)state;
+  iu__schema_free(schema);
+  return 0;
+}
+
+static iu_filter_spec filter(const char *field, const char *op, const char *json) {
+  iu_filter_spec f = {field, strlen(field), op, strlen(op), json, strlen(json)};
+  return f;
+}
+static void order_by(iu_selection_spec *spec, const char *field, bool descending) {
+  spec->order_by = field;
+  spec->order_by_len = field == NULL ? 0 : strlen(field);
+  spec->descending = descending;
+}
+
+static iu_selection *select_rows(const iu_table_def *table, const iu_selection_spec *spec, iu_row **rows, size_t count) {
+  iu_selection *s;
+  iu_error err;
+  bool done;
+  if (iu__selection_new(table, spec, &s, &err) != IU_OK) fail_msg("%s", err.message);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(iu__selection_offer(s, rows[i], &done, &err), IU_OK);
+    assert_false(done); /* nothing was promised about the order of rows */
+  }
+  assert_int_equal(iu__selection_finish(s, &err), IU_OK);
+  return s;
+}
+
+static char id_of(const iu_row *row) { return (char)row->data[4]; }
+
+static void check_order(iu_row **rows, size_t count, const char *field, bool descending, const char *expected) {
+  iu_selection_spec spec = {0};
+  iu_selection *s;
+  order_by(&spec, field, descending);
+  for (uint64_t offset = 0; offset <= count + 1; offset++) {
+    for (uint64_t limit = 0; limit <= count + 1; limit++) {
+      size_t wanted = offset >= count ? 0 : limit < count - offset ? limit : count - offset;
+      spec.offset = offset;
+      spec.limit = limit;
+      spec.has_limit = limit <= count;
+      s = select_rows(entity, &spec, rows, count);
+      assert_int_equal(iu__selection_matched(s), count);
+      assert_int_equal(iu__selection_count(s), spec.has_limit ? wanted : offset >= count ? 0 : count - offset);
+      for (uint64_t i = 0; i < iu__selection_count(s); i++) {
+        if (id_of(iu__selection_row(s, i)) != expected[offset + i]) {
+          fail_msg("%s, offset %d, limit %d: row %d is %c, not %c", field == NULL ? "main" : field, (int)offset, (int)limit, (int)i,
+                   id_of(iu__selection_row(s, i)), expected[offset + i]);
+        }
+      }
+      iu__selection_free(s);
+    }
+  }
+}
+
+static void orders_every_kind_of_value(void **state) {
+  /* in the order they come in; ids a..n */
+  static const entity_spec specs[] = {
+    {"g", "T", 3, "b", {NULL}, 2, "{\"k\":\"b\"}"},           {"a", "T", 3, NULL, {NULL}, 2, "{\"k\":[1]}"},
+    {"k", "T", 1, "a", {NULL}, -1, "{\"k\":9007199254740993}"}, {"c", "T", 2, "b", {NULL}, NAN, "{\"k\":null}"},
+    {"e", "T", 2, "\xC3\xBC", {NULL}, 0.0, "{\"k\":true}"},    {"b", "T", 2, "", {NULL}, -0.0, "{}"},
+    {"d", "T", 9, "B", {NULL}, INFINITY, "{\"k\":9007199254740992.0}"}, {"f", "T", 9, NULL, {NULL}, -INFINITY, "{\"k\":{\"x\":1}}"},
+    {"h", "T", 1, "ba", {NULL}, 2.5, "{\"k\":\"\"}"},          {"i", "T", 1, "b", {NULL}, 2, "{\"k\":false}"},
+    {"j", "T", 3, "a", {NULL}, 2, "{\"k\":99999999999999999999}"}, {"l", "T", 3, "a", {NULL}, 2, "{\"k\":\"\\u0062\"}"},
+    {"m", "T", 3, "a", {NULL}, 2, "{\"k\":-99999999999999999999}"}, {"n", "T", 3, "a", {NULL}, 2, "broken"},
+  };
+  enum { N = sizeof specs / sizeof *specs };
+  iu_row *rows[N];
+  (void)state;
+  for (int i = 0; i < N; i++) rows[i] = entity_row(schema, &specs[i]);
+  check_order(rows, N, NULL, false, "abcdefghijklmn");
+  check_order(rows, N, NULL, true, "abcdefghijklmn"); /* nothing to turn round */
+  check_order(rows, N, "id", true, "nmlkjihgfedcba");
+  check_order(rows, N, "entity_type", true, "abcdefghijklmn");
+  check_order(rows, N, "created_at", false, "hikbceagjlmndf");
+  check_order(rows, N, "created_at", true, "dfagjlmnbcehik");
+  check_order(rows, N, "name", false, "afbdjklmncgihe");
+  check_order(rows, N, "name", true, "ehcgijklmndbaf");
+  check_order(rows, N, "strength", false, "fkbeagijlmnhdc"); /* -0.0 equals 0.0, NaN last */
+  check_order(rows, N, "strength", true, "cdhagijlmnbekf");
+  check_order(rows, N, "properties.k", false, "bcniemdkjhglaf");
+  check_order(rows, N, "properties.k", true, "afglhjkdmeibcn");
+  for (int i = 0; i < N; i++) free(rows[i]);
+}
+
+/* ---- against a naive sort ---- */
+
+typedef struct plain { int64_t value; bool has; char id[16]; iu_row *row; } plain;
+static bool plain_descending;
+static int compare_plain(const void *a, const void *b) {
+  const plain *x = a, *y = b;
+  int c = x->has != y->has ? x->has - y->has : x->has ? (x->value > y->value) - (x->value < y->value) : 0;
+  if (c != 0) return plain_descending ? -c : c;
+  return strcmp(x->id, y->id);
+}
+
+static void agrees_with_a_plain_sort(void **state) {
+  chance c = chance_begin("orders");
+  int rounds = SLOW_BUILD ? 100 : 600;
+  (void)state;
+  for (int round = 0; round < rounds; round++) {
+    size_t count = chance_below(&c, 300);
+    plain *list = calloc(count + 1, sizeof *list);
+    iu_row **rows = calloc(count + 1, sizeof *rows);
+    uint64_t kinds = 1 + chance_below(&c, 400), shape = chance_below(&c, 4);
+    iu_selection_spec spec = {0};
+    iu_selection *s;
+    size_t expected;
+    assert_non_null(list);
+    assert_non_null(rows);
+    plain_descending = chance_below(&c, 2);
+    order_by(&spec, "properties.v", plain_descending);
+    spec.has_limit = chance_below(&c, 4) != 0;
+    spec.limit = chance_below(&c, 5) == 0 ? UINT64_MAX - chance_below(&c, 3) : chance_below(&c, count + 3);
+    spec.offset = chance_below(&c, 6) == 0 ? UINT64_MAX - chance_below(&c, 3) : chance_below(&c, 2) ? 0 : chance_below(&c, count + 3);
+    for (size_t i = 0; i < count; i++) {
+      char properties[64];
+      entity_spec e = {.id = list[i].id, .type = "T", .properties = properties};
+      snprintf(list[i].id, sizeof list[i].id, "%llu-%zu", (unsigned long long)chance_below(&c, 1000), i);
+      list[i].has = chance_below(&c, 8) != 0;
+      list[i].value = shape == 0 ? (int64_t)i : shape == 1 ? -(int64_t)i : (int64_t)chance_below(&c, kinds);
+      snprintf(properties, sizeof properties, list[i].has ? "{\"v\":%lld%s}" : "{}", (long long)list[i].value, chance_below(&c, 2) ? "" : ".0");
+      rows[i] = list[i].row = entity_row(schema, &e);
+    }
+    s = select_rows(entity, &spec, rows, count);
+    qsort(list, count, sizeof *list, compare_plain);
+    expected = spec.offset >= count ? 0 : count - spec.offset;
+    if (spec.has_limit && spec.limit < expected) expected = spec.limit;
+    assert_int_equal(iu__selection_count(s), expected);
+    assert_int_equal(iu__selection_matched(s), count);
+    for (size_t i = 0; i < expected; i++) assert_ptr_equal(iu__selection_row(s, i), list[spec.offset + i].row);
+    iu__selection_free(s);
+    for (size_t i = 0; i < count; i++) free(rows[i]);
+    free(rows);
+    free(list);
+  }
+}
+
+static void orders_by_the_row_without_a_key(void **state) {
+  const iu_table_def *nokey = table_def(schema, "nokey");
+  iu_row *rows[3];
+  static const char *const texts[3] = {"b", "a", "ab"};
+  iu_selection_spec spec = {0};
+  iu_selection *s;
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    iu_buf b = {0};
+    put_name(&b, texts[i]);
+    iu__buf_put_u64(&b, 1);
+    put_name(&b, "");
+    rows[i] = new_row(&b);
+    iu__buf_free(&b);
+  }
+  order_by(&spec, "n", true);
+  s = select_rows(nokey, &spec, rows, 3);
+  assert_ptr_equal(iu__selection_row(s, 0), rows[1]);
+  assert_ptr_equal(iu__selection_row(s, 1), rows[2]);
+  assert_ptr_equal(iu__selection_row(s, 2), rows[0]);
+  iu__selection_free(s);
+  for (int i = 0; i < 3; i++) free(rows[i]);
+}
+
+/* ---- over a store: the plan's scan finds what a whole scan finds ---- */
+
+static void put_all(iu_store *store, iu_row **rows, size_t count) {
+  iu_table *t = iu__store_table(store, table_index(schema, "entity"));
+  iu_changeset *set;
+  assert_int_equal(iu__store_begin(store, NULL), IU_OK);
+  for (size_t i = 0; i < count; i++) assert_int_equal(iu__tx_insert(t, rows[i]->data, rows[i]->len, NULL, NULL, NULL), IU_OK);
+  assert_int_equal(iu__store_commit(store, &set, NULL), IU_OK);
+  iu__changeset_release(store, set);
+}
+
+/* Scans the plan (or everything), writes the ids of the result, returns the number of rows looked at. */
+static size_t scan(iu_store *store, const iu_selection_spec *spec, bool planned, bool follow, char *ids, uint64_t *matched) {
+  iu_table *t = iu__store_table(store, table_index(schema, "entity"));
+  iu_selection *s;
+  iu_range range;
+  uint32_t index = IU_INDEX_MAIN;
+  iu_iter *it;
+  iu_error err;
+  const iu_row *row;
+  size_t looked = 0;
+  bool done = false;
+  if (iu__selection_new(entity, spec, &s, &err) != IU_OK) fail_msg("%s", err.message);
+  if (planned) iu__selection_plan(s, t, &index, &range);
+  if (follow) iu__selection_follow_plan(s);
+  assert_int_equal(iu__table_iter(t, iu__store_epoch(store), index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, &err), IU_OK);
+  while (!done && (row = iu__iter_next(it)) != NULL) {
+    assert_int_equal(iu__selection_offer(s, row, &done, &err), IU_OK);
+    looked++;
+  }
+  assert_int_equal(iu__selection_finish(s, &err), IU_OK);
+  for (uint64_t i = 0; i < iu__selection_count(s); i++) ids += sprintf(ids, "%.*s ", (int)iu__load_u32(iu__selection_row(s, i)->data), iu__selection_row(s, i)->data + 4);
+  *matched = iu__selection_matched(s);
+  iu__iter_close(it);
+  iu__selection_free(s);
+  return looked;
+}
+
+static void plans_lose_no_row(void **state) {
+  static const char *const fields[] = {"id", "entity_type", "created_at", "name", "properties.v", "updated_at"};
+  static const char *const ops[] = {"Equals", "NotEquals", "GreaterThan", "LessThan", "GreaterOrEqual", "LessOrEqual", "In", "NotIn"};
+  static const char *const values[] = {"\"1\"", "\"17\"", "\"A\"", "\"B\"", "5", "5.0", "5.5", "-3", "null", "\"\"", "true", "99999999999999999999", "[1]", "1e300"};
+  static const char *const sets[] = {"[]", "[\"A\"]", "[\"A\",\"C\"]", "[1,5,9]", "[5.0]", "[5,\"A\"]", "[null,\"A\"]", "[\"3\",\"5\"]", "[2.5,7]", "[[],\"A\"]", "[\"\",\"B\"]", "[null]"};
+  chance c = chance_begin("plans");
+  enum { N = 120 };
+  iu_row *rows[N];
+  iu_store *store;
+  size_t looked_planned = 0, looked_whole = 0;
+  int rounds = SLOW_BUILD ? 1000 : 5000;
+  (void)state;
+  for (int i = 0; i < N; i++) {
+    char id[16], properties[32];
+    static const char *const types[] = {"A", "B", "C", ""};
+    entity_spec e = {.id = id, .type = types[chance_below(&c, 4)], .created = (int64_t)chance_below(&c, 12) - 2, .properties = properties};
+    snprintf(id, sizeof id, "%d", i);
+    snprintf(properties, sizeof properties, "{\"v\":%d}", i % 10);
+    rows[i] = entity_row(schema, &e);
+  }
+  assert_int_equal(iu__store_new(schema, &store, NULL), IU_OK);
+  put_all(store, rows, N);
+  for (int round = 0; round < rounds; round++) {
+    iu_filter_spec list[3];
+    iu_selection_spec spec = {.filter_count = (uint32_t)chance_below(&c, 4), .filters = list};
+    char whole[2048] = "", planned[2048] = "", followed[2048] = "";
+    uint64_t matched, matched_planned, matched_followed;
+    size_t looked;
+    for (uint32_t i = 0; i < spec.filter_count; i++) {
+      const char *op = ops[chance_below(&c, 8)];
+      list[i] = filter(fields[chance_below(&c, 6)], op, strstr(op, "In") != NULL ? sets[chance_below(&c, 12)] : values[chance_below(&c, 14)]);
+    }
+    if (chance_below(&c, 2)) order_by(&spec, fields[chance_below(&c, 6)], chance_below(&c, 3) == 0);
+    spec.has_limit = chance_below(&c, 2);
+    spec.limit = chance_below(&c, 20);
+    spec.offset = chance_below(&c, 3) == 0 ? chance_below(&c, 10) : 0;
+    looked_whole += scan(store, &spec, false, false, whole, &matched);
+    looked_planned += looked = scan(store, &spec, true, false, planned, &matched_planned);
+    assert_true(scan(store, &spec, true, true, followed, &matched_followed) <= looked);
+    assert_string_equal(planned, whole);
+    assert_string_equal(followed, whole);
+    assert_int_equal(matched_planned, matched);
+    assert_true(matched_followed <= matched);
+  }
+  assert_true(looked_planned < looked_whole - looked_whole / 50); /* many filters cannot use an index, but some do */
+  iu__store_free(store);
+  for (int i = 0; i < N; i++) free(rows[i]);
+}
+
+typedef struct early { const char *field, *op, *json, *order; size_t looked; } early;
+
+static void a_full_page_ends_a_scan_in_order(void **state) {
+  static const early cases[] = {
+    {NULL, NULL, NULL, NULL, 3}, {"entity_type", "Equals", "\"A\"", NULL, 3}, {"created_at", "GreaterThan", "10", "created_at", 3},
+    {"properties.v", "Equals", "0", NULL, 21}, {NULL, NULL, NULL, "created_at", 50}, {"created_at", "GreaterThan", "10", NULL, 39},
+    {"entity_type", "Equals", "\"A\"", "created_at", 25},
+  };
+  enum { N = 50 };
+  iu_row *rows[N];
+  iu_store *store;
+  (void)state;
+  for (int i = 0; i < N; i++) {
+    char id[16], properties[32];
+    entity_spec e = {.id = id, .type = i % 2 ? "A" : "B", .created = i, .properties = properties};
+    snprintf(id, sizeof id, "%02d", i);
+    snprintf(properties, sizeof properties, "{\"v\":%d}", i % 10);
+    rows[i] = entity_row(schema, &e);
+  }
+  assert_int_equal(iu__store_new(schema, &store, NULL), IU_OK);
+  put_all(store, rows, N);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    iu_filter_spec f;
+    iu_selection_spec spec = {.filter_count = cases[i].field != NULL, .filters = &f, .has_limit = true, .limit = 2, .offset = 1};
+    char ids[64];
+    uint64_t matched;
+    size_t looked;
+    if (cases[i].field != NULL) f = filter(cases[i].field, cases[i].op, cases[i].json);
+    order_by(&spec, cases[i].order, false);
+    looked = scan(store, &spec, true, true, ids, &matched);
+    if (looked != cases[i].looked) fail_msg("case %d looked at %d rows, not %d", (int)i, (int)looked, (int)cases[i].looked);
+  }
+  iu__store_free(store);
+  for (int i = 0; i < N; i++) free(rows[i]);
+}
+
+#ifdef IU_ERRINJ
+static void sorting_survives_failed_allocations(void **state) {
+  enum { N = 200 };
+  iu_row *rows[N];
+  long n = 0;
+  iu_status status;
+  (void)state;
+  for (int i = 0; i < N; i++) {
+    char id[16], properties[64];
+    entity_spec e = {.id = id, .type = "T", .properties = properties};
+    snprintf(id, sizeof id, "%03d", (i * 7) % N);
+    snprintf(properties, sizeof properties, "{\"v\":\"\\u0061%d\"}", (i * 31) % 50);
+    rows[i] = entity_row(schema, &e);
+  }
+  do {
+    iu_selection_spec spec = {.has_limit = n % 2 == 0, .limit = 150};
+    iu_selection *s;
+    bool done;
+    order_by(&spec, "properties.v", false);
+    iu__errinj_arm(IU_ERRINJ_ALLOC, n++);
+    status = iu__selection_new(entity, &spec, &s, NULL);
+    for (int i = 0; i < N && status == IU_OK; i++) status = iu__selection_offer(s, rows[i], &done, NULL);
+    if (status == IU_OK) status = iu__selection_finish(s, NULL);
+    if (status != IU_OK) {
+      assert_int_equal(status, IU_E_NOMEM);
+      assert_true(s == NULL || iu__selection_count(s) == 0);
+    }
+    iu__selection_free(s);
+    assert_true(n < 5000);
+  } while (status != IU_OK);
+  iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+  assert_true(n > 200);
+  for (int i = 0; i < N; i++) free(rows[i]);
+}
+#endif
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(orders_every_kind_of_value), cmocka_unit_test(agrees_with_a_plain_sort), cmocka_unit_test(orders_by_the_row_without_a_key),
+    cmocka_unit_test(plans_lose_no_row), cmocka_unit_test(a_full_page_ends_a_scan_in_order),
+#ifdef IU_ERRINJ
+    cmocka_unit_test(sorting_survives_failed_allocations),
+#endif
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
