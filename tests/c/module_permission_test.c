@@ -1,0 +1,148 @@
+/* Who may: rules, roles, patterns of subjects, and what is the owner's alone. */
+#include "module_fixture.h"
+
+#define CREATE(type) "[\"" type "\"," PLAIN "," NONE "]"
+
+static void rule(universe *u, const char *reducer, const char *principal, const char *action, const char *subject) {
+  char json[300];
+  must(u, reducer, FORMAT(json, "[\"%s\",\"%s\",\"%s\"]", principal, action, subject));
+}
+
+static void may(universe *u, iu_connection *c, bool yes, const char *reducer, const char *json) {
+  iu_status status = call_as(u, c, reducer, json);
+  if (status != (yes ? IU_OK : IU_E_AUTHORIZATION)) fail_msg("%s%s: %d %s", reducer, json, status, u->err.message);
+}
+
+static void everybody_may_until_there_is_a_rule(void **state) {
+  universe *u = *state;
+  iu_connection *ada = session(u), *bob = session(u);
+  char hex[65], message[200];
+  identity_hex(ada->identity, hex);
+  may(u, bob, true, "create_entity", CREATE("Person"));
+  rule(u, "grant", hex, "create_entity", "Person");
+  may(u, ada, true, "create_entity", CREATE("Person"));
+  may(u, ada, false, "create_entity", CREATE("Robot"));
+  may(u, u->owner, true, "create_entity", CREATE("Robot"));
+  identity_hex(bob->identity, hex);
+  refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "create_entity on \"Person\" is not permitted to %s", hex), "create_entity", CREATE("Person"));
+  may(u, bob, true, "publish_event", "[\"E\",\"\",\"\"," NONE "]"); /* another action */
+  identity_hex(ada->identity, hex);
+  rule(u, "revoke", hex, "create_entity", "Person");
+  may(u, bob, true, "create_entity", CREATE("Person")); /* the last rule is gone */
+  session_end(ada);
+  session_end(bob);
+}
+
+static void rules_are_counted_not_guessed(void **state) {
+  universe *u = *state;
+  iu_connection *bob = session(u);
+  char ada[65];
+  memset(ada, 'a', 64);
+  ada[64] = '\0';
+  for (int i = 0; i < 2; i++) rule(u, "grant", ada, "create_entity", "A"); /* twice is once */
+  rule(u, "grant", "role:x", "create_entity", "B");
+  rule(u, "revoke", ada, "create_entity", "never granted");
+  rule(u, "revoke", ada, "create_entity", "A");
+  may(u, bob, false, "create_entity", CREATE("A"));
+  rule(u, "revoke", "role:x", "create_entity", "B");
+  may(u, bob, true, "create_entity", CREATE("A"));
+  session_end(bob);
+}
+
+static void subjects_may_be_patterns(void **state) {
+  universe *u = *state;
+  iu_connection *ada = session(u);
+  char hex[65];
+  identity_hex(ada->identity, hex);
+  rule(u, "grant", hex, "put_record", "lease:*");
+  may(u, ada, true, "put_record", "[\"lease:save\",\"1\"," NONE "," NONE "]");
+  may(u, ada, false, "put_record", "[\"lock:save\",\"1\"," NONE "," NONE "]");
+  rule(u, "grant", hex, "put_record", ""); /* the same as * */
+  may(u, ada, true, "put_record", "[\"lock:save\",\"1\"," NONE "," NONE "]");
+  session_end(ada);
+}
+
+static void roles_carry_rules(void **state) {
+  universe *u = *state;
+  iu_connection *ada = session(u), *bob = session(u);
+  char hex[65];
+  identity_hex(ada->identity, hex);
+  rule(u, "grant", "role:editor", "update_entity", "*");
+  rule(u, "grant", hex, "role", "reader");
+  rule(u, "grant", hex, "role", "editor");
+  must(u, "create_entity", "[\"T\"," PLAIN "," SOME("\"e\"") "]");
+  may(u, ada, true, "update_entity", "[\"e\"," PLAIN "]");
+  may(u, bob, false, "update_entity", "[\"e\"," PLAIN "]");
+  rule(u, "revoke", hex, "role", "editor");
+  may(u, ada, false, "update_entity", "[\"e\"," PLAIN "]");
+  session_end(ada);
+  session_end(bob);
+}
+
+static void a_cascade_needs_the_right_to_delete_relations(void **state) {
+  universe *u = *state;
+  iu_connection *bob = session(u);
+  must(u, "create_entity", "[\"T\"," PLAIN "," SOME("\"e\"") "]");
+  must(u, "create_relation", "[\"e\",\"e\",\"R\"," LINK "," NONE "]");
+  rule(u, "grant", "role:x", "delete_relation", "R");
+  may(u, bob, false, "delete_entity", "[\"e\",true]");
+  assert_int_equal(count(u, "SELECT * FROM entity"), 1);
+  session_end(bob);
+}
+
+static void rules_hold_inside_transact(void **state) {
+  universe *u = *state;
+  iu_connection *bob = session(u);
+  char message[250], hex[65];
+  rule(u, "grant", "role:x", "create_entity", "T");
+  identity_hex(bob->identity, hex);
+  refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "operations[0] create_entity: create_entity on \"T\" is not permitted to %s", hex),
+             "transact", "[[{\"CreateEntity\":" CREATE("T") "}]," NONE "]");
+  session_end(bob);
+}
+
+static void some_reducers_are_the_owners(void **state) {
+  universe *u = *state;
+  iu_connection *bob = session(u);
+  const char *const calls[][2] = {
+    {"update_config", "[\"k\",\"v\",\"\"]"}, {"grant", "[\"role:x\",\"a\",\"*\"]"}, {"revoke", "[\"role:x\",\"a\",\"*\"]"},
+    {"prune_events", "[" NONE "," NONE "," NONE "," NONE ",[],0]"}, {"prune_history", "[" NONE "," NONE "," NONE ",0]"},
+    {"prune_versions", "[[],[],[]]"}, {"record_migration", "[\"1\",\"n\",\"c\",\"applied\",0,\"\",\"\",5]"}};
+  char message[200], hex[65];
+  identity_hex(bob->identity, hex);
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "%s is the owner's, not permitted to %s", calls[i][0], hex), calls[i][0], calls[i][1]);
+    may(u, u->owner, true, calls[i][0], calls[i][1]);
+  }
+  session_end(bob);
+}
+
+static void principals_are_checked_and_made_one(void **state) {
+  universe *u = *state;
+  char upper[67] = "0x";
+  memset(upper + 2, 'A', 64);
+  upper[66] = '\0';
+  rule(u, "grant", upper, "create_entity", "T");
+  rule(u, "revoke", upper + 2, "create_entity", "T");
+  may(u, u->owner, true, "create_entity", CREATE("T"));
+  refused(u, IU_E_VALIDATION, "principal: \"ada\", expected an identity of 64 hex digits or role:name", "grant", "[\"ada\",\"a\",\"*\"]");
+  refused(u, IU_E_VALIDATION, "principal: \"role:a:b\", expected an identity of 64 hex digits or role:name", "grant", "[\"role:a:b\",\"a\",\"*\"]");
+  refused(u, IU_E_VALIDATION, "action: \"a b\", expected 1 to 64 letters, digits, `_`, `-` or `.`", "grant", "[\"role:x\",\"a b\",\"*\"]");
+  refused(u, IU_E_VALIDATION, "principal: \"role:x\", expected an identity: roles have no roles", "grant", "[\"role:x\",\"role\",\"y\"]");
+  refused(u, IU_E_VALIDATION, "subject: \"*\", expected the name of a role", "grant", "[\"role:x\",\"role\",\"*\"]");
+}
+
+static void permissions_are_private(void **state) {
+  universe *u = *state;
+  refused(u, IU_E_VALIDATION, "operations[0] expect: table: \"permission\", expected a public table with a text as its key", "transact",
+          "[[{\"Expect\":[\"permission\",\"x\"," NONE "]}]," NONE "]");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    MODULE_TEST(everybody_may_until_there_is_a_rule), MODULE_TEST(rules_are_counted_not_guessed), MODULE_TEST(subjects_may_be_patterns),
+    MODULE_TEST(roles_carry_rules), MODULE_TEST(a_cascade_needs_the_right_to_delete_relations), MODULE_TEST(rules_hold_inside_transact),
+    MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(permissions_are_private),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
