@@ -300,26 +300,7 @@ end
 
 -- closing ------------------------------------------------------------------------------------------------------------
 
--- In a task the journal is awaited first, so that the close itself has nothing to block on.
-local function flush_first(inner)
-  if tasks.mode() ~= "task" or inner.closing then return end
-  inner.closing = true
-  local ok, id = inner.core:flush()
-  if ok == false then await(inner, id, "close", nil, 1) end
-end
-
-local function close(inner, in_gc)
-  if inner.core and not in_gc then flush_first(inner) end
-  local core, state = inner.core, inner.state
-  if not core then return true end
-  inner.core = nil
-  subscription.end_all(state, nil)
-  for _, by_kind in pairs(state.lists) do
-    for _, list in pairs(by_kind) do
-      list:clear()
-    end
-  end
-  local ok, err = core:close()
+local function fail_pending(state)
   for id, waiter in pairs(state.pending) do
     state.pending[id] = nil
     tasks.hold(-1)
@@ -329,7 +310,47 @@ local function close(inner, in_gc)
       waiter:resolve(nil, closed_error())
     end
   end
-  if ok == nil then return nil, err end
+end
+
+-- From here on the connection is closed for the program: handlers and subscriptions end, methods raise.
+local function retire(inner)
+  inner.core = nil
+  subscription.end_all(inner.state, nil)
+  for _, by_kind in pairs(inner.state.lists) do
+    for _, list in pairs(by_kind) do
+      list:clear()
+    end
+  end
+end
+
+-- In a task the journal is awaited first, so that the close itself has nothing to block on. Cancelled meanwhile: it blocks.
+local function close_core(inner, core, in_gc)
+  local ok, err
+  local finish <close> = setmetatable({}, {
+    __close = function()
+      ok, err = core:close()
+      fail_pending(inner.state)
+      inner.ending:resolve(ok, err)
+    end,
+  })
+  if finish and not in_gc and tasks.mode() == "task" then
+    local done, id = core:flush()
+    if done == false then await(inner, id, "close", nil, 1) end
+  end
+end
+
+-- Idempotent; who comes while another one closes waits for it where that is possible.
+local function close(inner, in_gc)
+  local core = inner.core
+  if core then
+    inner.ending = tasks.waiter()
+    retire(inner)
+    close_core(inner, core, in_gc)
+  elseif in_gc or not inner.ending:is_resolved() and not tasks.can_wait() then
+    return true
+  end
+  local ok, err = inner.ending:wait()
+  if ok == nil and core then return nil, err end
   return true
 end
 

@@ -113,9 +113,15 @@ function tasks.new(core, report)
 
   -- workers --------------------------------------------------------------------------------------------------------
 
-  local function work(task, fn, ...)
+  local function run_job(task, fn, ...)
     succeeded(task, fn(...))
-    return work(coroutine.yield(IDLE))
+  end
+
+  -- No local holds a job's values while the coroutine is idle: a pooled one would keep them alive.
+  local function work()
+    while true do
+      run_job(coroutine.yield(IDLE))
+    end
   end
 
   local function take_worker(task)
@@ -126,6 +132,7 @@ function tasks.new(core, report)
       pooled = pooled - 1
     else
       worker = { co = coroutine.create(work) }
+      coroutine.resume(worker.co) -- up to its first wait for a job
     end
     worker.task = task
     return worker

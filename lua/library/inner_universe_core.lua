@@ -1,0 +1,247 @@
+---@meta inner_universe.core
+-- luacheck: ignore 212 241
+-- Annotations for editors; never loaded. The strict, positional C module below `inner_universe`: not for users. Its contract is
+-- core/bind/README.md. A method that must wait returns `false, id`; the answer comes through the listener.
+
+---@class inner_universe.core
+---@field version string
+---@field null lightuserdata
+---@field array_mt table
+---@field object_mt table
+local core = {}
+
+-- values -------------------------------------------------------------------------------------------------------------
+
+---@param t? table
+---@return table
+function core.array(t) end
+
+---@param t? table
+---@return table
+function core.object(t) end
+
+---Compact JSON text; nil and an err that names the path of what cannot be written.
+---@param value any
+---@return string? text, inner_universe.Error? err
+function core.json_encode(value) end
+
+---@param text string
+---@return any value, inner_universe.Error? err
+function core.json_decode(text) end
+
+---What Python's json.dumps(value, sort_keys=True) prints, UTF-8.
+---@param value any
+---@return string? text, inner_universe.Error? err
+function core.json_canonical(value) end
+
+---Hex SHA-256 of the canonical text.
+---@param value any
+---@return string? hex, inner_universe.Error? err
+function core.json_hash(value) end
+
+---The canonical form of JSON text.
+---@param json string
+---@return string? text, inner_universe.Error? err
+function core.canonical_text(json) end
+
+---Hex SHA-256 of any bytes.
+---@param bytes string
+---@return string
+function core.sha256(bytes) end
+
+---@class inner_universe.Wide
+---@operator add(inner_universe.Wide|integer): inner_universe.Wide
+---@operator sub(inner_universe.Wide|integer): inner_universe.Wide
+---@operator mul(inner_universe.Wide|integer): inner_universe.Wide
+---@operator unm: inner_universe.Wide
+local Wide = {}
+
+---nil when it does not fit into 64 bits.
+---@return integer?
+function Wide:tointeger() end
+
+---@param value string|integer
+---@return inner_universe.Wide? wide, inner_universe.Error? err
+function core.wide(value) end
+
+---Microseconds since the epoch.
+---@return integer
+function core.now() end
+
+---Monotonic seconds.
+---@return number
+function core.mono() end
+
+---UUIDv7 text.
+---@return string
+function core.uuid() end
+
+-- the loop -----------------------------------------------------------------------------------------------------------
+
+---One turn; waits up to so long for something (nil: without limit). Raises when the loop is already turning.
+---@param wait_seconds? number
+---@return boolean more true while there is anything to wait for
+function core.loop_turn(wait_seconds) end
+
+---True inside a turn or a delivery.
+---@return boolean
+function core.loop_turning() end
+
+---The delivery budget of the next turns, from now.
+---@param seconds? number
+function core.set_deadline(seconds) end
+
+---@class inner_universe.Timer
+local Timer = {}
+
+function Timer:close() end
+
+---@param seconds number
+---@param fn function
+---@param repeat_seconds? number
+---@return inner_universe.Timer? timer, inner_universe.Error? err
+function core.timer(seconds, fn, repeat_seconds) end
+
+---`fn(callback, ...)` runs every callback that C delivers.
+---@param fn? fun(callback: function, ...)
+function core.set_runner(fn) end
+
+---@param fn? fun(message_with_traceback: string, value: any)
+function core.set_error_handler(fn) end
+
+---@param fn? fun(level: string, message: string)
+---@param level? "error"|"warn"|"info"|"debug"|"trace"
+function core.set_log(fn, level) end
+
+---@param metatable table
+function core.set_error_metatable(metatable) end
+
+---How many Lua values C holds.
+---@return integer
+function core.debug_refs() end
+
+-- connections --------------------------------------------------------------------------------------------------------
+
+---@class inner_universe.core.OpenOptions
+---@field path? string nil: memory
+---@field durability? "full"|"normal"|"off"
+---@field flush_interval_ms? integer
+---@field fold_bytes? integer
+---@field pending_bytes_max? integer
+---@field client_info? string
+
+---@param options inner_universe.core.OpenOptions
+---@return inner_universe.core.Connection? conn, inner_universe.Error? err
+function core.open(options) end
+
+---@class inner_universe.core.Connection
+local Connection = {}
+
+---@param reducer string
+---@param ... any
+---@return boolean? done true; nil, err; or false, id
+---@return any err_or_id
+function Connection:call(reducer, ...) end
+
+---@param queries string[]
+---@return integer? id, inner_universe.Error? err
+function Connection:subscribe(queries) end
+
+---@param id integer
+---@return true? ok, inner_universe.Error? err
+function Connection:unsubscribe(id) end
+
+---@param sql string
+---@return table[]|false|nil rows
+---@return any matched_or_err_or_id
+function Connection:query(sql) end
+
+---@param name string
+---@param spec { filters?: { [1]: string, [2]: string, [3]: string }[], order_by?: string, descending?: boolean, limit?: integer, offset?: integer }
+---@return table[]|false|nil rows
+---@return any matched_or_err_or_id
+function Connection:select(name, spec) end
+
+---@param name string
+---@param key any
+---@return table|false|nil row
+---@return any err_or_id
+function Connection:get(name, key) end
+
+---@return boolean? done
+---@return any err_or_id
+function Connection:flush() end
+
+---Blocks.
+---@param timeout_seconds? number
+---@return true? ok, inner_universe.Error? err
+function Connection:fold(timeout_seconds) end
+
+---Runs queued callbacks.
+---@return boolean more
+function Connection:deliver() end
+
+---@param identity_hex? string
+---@return inner_universe.core.Connection? conn, inner_universe.Error? err
+function Connection:session(identity_hex) end
+
+---@class inner_universe.core.Listener
+---@field row? fun(table: string, what: "insert"|"update"|"delete", new: table?, old: table?, event: table)
+---@field subscription? fun(id: integer, what: "applied"|"ended"|"failed", err: inner_universe.Error?)
+---@field answer? fun(id: integer, err: inner_universe.Error?, value: any)
+---@field closed? fun(err: inner_universe.Error?)
+
+---@param listener inner_universe.core.Listener
+function Connection:listen(listener) end
+
+---Which changes `listener.row` hears: 1 insert + 2 update + 4 delete.
+---@param name string
+---@param mask integer
+function Connection:watch(name, mask) end
+
+---@return string hex
+function Connection:identity() end
+
+---@return string hex
+function Connection:connection_id() end
+
+---@return boolean
+function Connection:is_owner() end
+
+---@return boolean
+function Connection:is_closed() end
+
+---@return { tables: table<string, table>, reducers: table<string, table> }
+function Connection:schema() end
+
+---@return table
+function Connection:status() end
+
+---Idempotent; blocks on the journal.
+---@return true? ok, inner_universe.Error? err
+function Connection:close() end
+
+---@param name string
+---@param key any
+---@return table? row, inner_universe.Error? err
+function Connection:table_get(name, key) end
+
+---@param name string
+---@param index string
+---@param key any
+---@return table? found, inner_universe.Error? err
+function Connection:table_find(name, index, key) end
+
+---@param name string
+---@return integer? count, inner_universe.Error? err
+function Connection:table_count(name) end
+
+---@param name string
+---@param index? string
+---@param low? any
+---@param high? any
+---@param descending? boolean
+---@return fun(): table? next
+function Connection:table_iter(name, index, low, high, descending) end
+
+return core
