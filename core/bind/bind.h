@@ -79,10 +79,11 @@ iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
 void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
 
-/* bind_loop.c, connection.c, primitives.c: add their functions to the module table on top. */
+/* bind_loop.c, connection.c, primitives.c, report.c: add their functions to the module table on top. */
 void iu__loop_open(lua_State *L);
 void iu__connection_open(lua_State *L);
 void iu__primitives_open(lua_State *L);
+void iu__report_open_functions(lua_State *L);
 void iu__timers_close(iu_lua *x);
 
 /* connection.c */

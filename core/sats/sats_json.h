@@ -4,6 +4,7 @@
  * IU_SJ_READABLE is for people (folded SQLite columns, `iu query --json`): as typed, but Option is the value or null, Identity and ConnectionId are
  * bare hex (64 and 32 digits), Uuid its usual text, Timestamp and TimeDuration bare integers, unit variants are their name. In all styles a
  * float that is no number (NaN, infinities) is null, which no float is read back from; an F32 has the fewest digits that read back as it.
+ * A field inside a product that holds JSON text by its name (iu__is_json_text_field) is written as that JSON in the readable style when it is valid.
  * From JSON: 3.2 with every spelling listed there; the result is BSATN. Errors name the path in the JSON and what was expected.
  *
  * Both append to `out`, which holds part of the result when they fail. Compact JSON. The bytes and the text may come from anyone.
@@ -18,6 +19,8 @@
 
 typedef enum iu_sats_json_style { IU_SJ_TYPED, IU_SJ_UNTYPED, IU_SJ_READABLE } iu_sats_json_style;
 
+/* The names by which a String field is taken to hold JSON text: properties, data, value, metadata, patch. */
+bool iu__is_json_text_field(const char *name);
 /* One value from r, checked first; r is past it on success. */
 iu_status iu__sats_to_json(const iu_type *t, iu_reader *r, iu_sats_json_style style, iu_buf *out, iu_error *err);
 /* `json` holds one value and nothing else. */

@@ -141,13 +141,32 @@ static bool is_named(const iu_type *product) {
   return product->count != 0;
 }
 
+bool iu__is_json_text_field(const char *name) {
+  static const char *const names[] = {"properties", "data", "value", "metadata", "patch"};
+  for (size_t i = 0; name != NULL && i < sizeof names / sizeof names[0]; i++) {
+    if (strcmp(name, names[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* A field that holds JSON text, for people: the JSON itself, so that SQL can look into it. NULL when it is none. */
+static const uint8_t *put_embedded(writer *w, const iu_field *f, const uint8_t *p) {
+  uint32_t len;
+  if (w->style != IU_SJ_READABLE || iu__type_deref(f->type)->tag != IU_T_STRING || !iu__is_json_text_field(f->name)) return NULL;
+  len = iu__load_u32(p);
+  if (iu__json_check(p + 4, len, NULL) != IU_OK) return NULL;
+  iu__buf_put(w->out, p + 4, len);
+  return p + 4 + len;
+}
+
 static const uint8_t *put_product(writer *w, const iu_type *t, const uint8_t *p, uint32_t depth) {
   bool object = w->style != IU_SJ_UNTYPED && is_named(t);
   iu__buf_put_u8(w->out, object ? '{' : '[');
   for (uint32_t i = 0; i < t->count && !stopped(w); i++) {
     if (i != 0) iu__buf_put_u8(w->out, ',');
     if (object) put_key(w, t->u.fields[i].name);
-    p = put(w, t->u.fields[i].type, p, depth + 1);
+    const uint8_t *next = object ? put_embedded(w, &t->u.fields[i], p) : NULL;
+    p = next != NULL ? next : put(w, t->u.fields[i].type, p, depth + 1);
   }
   iu__buf_put_u8(w->out, object ? '}' : ']');
   return p;

@@ -244,4 +244,12 @@ function Connection:table_count(name) end
 ---@return fun(): table? next
 function Connection:table_iter(name, index, low, high, descending) end
 
+---One read-only query of SQLite over a universe file; NULL is `core.null`.
+---@param path string
+---@param text string
+---@param params? any[]
+---@return { columns: string[], rows: any[][] }? result
+---@return inner_universe.Error? err
+function core.sql(path, text, params) end
+
 return core

@@ -1,0 +1,147 @@
+/* report.c: see report.h. */
+#include "report.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+#include "../base/alloc.h"
+#include "db.h"
+#include "file.h"
+#include "journal.h"
+
+#define BUSY_MS 5000
+
+struct iu_report { sqlite3 *db; sqlite3_stmt *st; };
+
+/* Reading and nothing else: no writes, no attaching, no pragmas that change. */
+static int authorize(void *ud, int action, const char *a, const char *b, const char *c, const char *d) {
+  (void)ud; (void)c; (void)d;
+  switch (action) {
+    case SQLITE_SELECT: case SQLITE_READ: case SQLITE_RECURSIVE: return SQLITE_OK;
+    case SQLITE_FUNCTION: return b != NULL && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_PRAGMA: return b == NULL && (sqlite3_stricmp(a, "table_info") == 0 || sqlite3_stricmp(a, "user_version") == 0 ||
+                                             sqlite3_stricmp(a, "integrity_check") == 0 || sqlite3_stricmp(a, "page_count") == 0 ||
+                                             sqlite3_stricmp(a, "page_size") == 0) ? SQLITE_OK
+                               : b != NULL && (sqlite3_stricmp(a, "table_info") == 0) ? SQLITE_OK : SQLITE_DENY;
+    default: return SQLITE_DENY;
+  }
+}
+
+static iu_status check_ours(iu_report *r, const char *path, iu_error *err) {
+  int64_t id = 0, format = 0;
+  iu_status status = iu__jdb_int(r->db, "PRAGMA application_id", 0, &id, "reading", err);
+  if (status == IU_OK) status = iu__jdb_int(r->db, "PRAGMA user_version", 0, &format, "reading", err);
+  if (status != IU_OK) {
+    iu__error_prefix(err, "%s", path);
+    return status;
+  }
+  if (id != IU_JOURNAL_APPLICATION_ID) return iu__fail(err, IU_E_STORAGE, "%s is not a universe file", path);
+  return format > IU_JOURNAL_FORMAT ? iu__jfile_newer(format, path, err) : IU_OK;
+}
+
+iu_status iu__report_open(const char *path, iu_report **out, iu_error *err) {
+  iu_report *r = iu__alloc_zero(1, sizeof *r);
+  iu_status status;
+  int rc;
+  *out = NULL;
+  if (r == NULL) return iu__fail_nomem(err);
+  rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL);
+  status = rc == SQLITE_OK ? IU_OK : iu__jdb_fail(r->db, rc, "opening", err);
+  if (status != IU_OK) iu__error_prefix(err, "%s", path);
+  if (status == IU_OK) {
+    sqlite3_busy_timeout(r->db, BUSY_MS);
+    status = check_ours(r, path, err);
+  }
+  if (status == IU_OK) sqlite3_set_authorizer(r->db, authorize, NULL);
+  if (status != IU_OK) {
+    iu__report_close(r);
+    return status;
+  }
+  *out = r;
+  return IU_OK;
+}
+
+void iu__report_close(iu_report *r) {
+  if (r == NULL) return;
+  sqlite3_finalize(r->st);
+  sqlite3_close(r->db);
+  iu__free(r);
+}
+
+static bool only_space(const char *s, const char *end) {
+  while (s < end && (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\r' || *s == ';')) s++;
+  return s == end;
+}
+
+iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error *err) {
+  const char *tail = NULL;
+  int rc;
+  sqlite3_finalize(r->st);
+  r->st = NULL;
+  if (len > IU_REPORT_SQL_MAX) return iu__fail(err, IU_E_VALIDATION, "sql: %zu bytes, the limit is %u", len, IU_REPORT_SQL_MAX);
+  rc = sqlite3_prepare_v2(r->db, sql, (int)len, &r->st, &tail);
+  if (rc == SQLITE_AUTH) return iu__fail(err, IU_E_VALIDATION, "sql: only reading is allowed (%s)", sqlite3_errmsg(r->db));
+  if (rc == SQLITE_ERROR) {
+    int at = sqlite3_error_offset(r->db);
+    return iu__fail_at(err, IU_E_VALIDATION, at < 0 ? IU_NO_OFFSET : (size_t)at, "sql: %s", sqlite3_errmsg(r->db));
+  }
+  if (rc != SQLITE_OK) return iu__jdb_fail(r->db, rc, "reading", err);
+  if (r->st == NULL) return iu__fail(err, IU_E_VALIDATION, "sql: expected a query");
+  if (!only_space(tail, sql + len)) return iu__fail(err, IU_E_VALIDATION, "sql: expected one statement");
+  if (!sqlite3_stmt_readonly(r->st)) return iu__fail(err, IU_E_VALIDATION, "sql: only reading is allowed");
+  return IU_OK;
+}
+
+iu_status iu__report_bind(iu_report *r, int position, const iu_report_value *v, iu_error *err) {
+  int rc = SQLITE_OK;
+  if (position > sqlite3_bind_parameter_count(r->st)) {
+    return iu__fail(err, IU_E_VALIDATION, "sql: %d parameters given, the statement has %d", position, sqlite3_bind_parameter_count(r->st));
+  }
+  switch (v->kind) {
+    case IU_REPORT_NULL: rc = sqlite3_bind_null(r->st, position); break;
+    case IU_REPORT_INT: rc = sqlite3_bind_int64(r->st, position, v->i); break;
+    case IU_REPORT_REAL: rc = sqlite3_bind_double(r->st, position, v->d); break;
+    case IU_REPORT_TEXT: rc = sqlite3_bind_text64(r->st, position, v->p, v->len, SQLITE_TRANSIENT, SQLITE_UTF8); break;
+    case IU_REPORT_BLOB: rc = sqlite3_bind_blob64(r->st, position, v->p, v->len, SQLITE_TRANSIENT); break;
+  }
+  return rc == SQLITE_OK ? IU_OK : iu__jdb_fail(r->db, rc, "binding a parameter", err);
+}
+
+int iu__report_columns(const iu_report *r) { return sqlite3_column_count(r->st); }
+const char *iu__report_column_name(iu_report *r, int column) {
+  const char *name = sqlite3_column_name(r->st, column);
+  return name != NULL ? name : "";
+}
+
+iu_status iu__report_step(iu_report *r, bool *row, iu_error *err) {
+  int rc = sqlite3_step(r->st);
+  *row = rc == SQLITE_ROW;
+  if (rc == SQLITE_ROW || rc == SQLITE_DONE) return IU_OK;
+  if ((rc & 0xff) == SQLITE_ERROR) return iu__fail(err, IU_E_VALIDATION, "sql: %s", sqlite3_errmsg(r->db));
+  return iu__jdb_fail(r->db, rc, "reading", err);
+}
+
+void iu__report_value_at(iu_report *r, int column, iu_report_value *out) {
+  memset(out, 0, sizeof *out);
+  switch (sqlite3_column_type(r->st, column)) {
+    case SQLITE_INTEGER:
+      out->kind = IU_REPORT_INT;
+      out->i = sqlite3_column_int64(r->st, column);
+      break;
+    case SQLITE_FLOAT:
+      out->kind = IU_REPORT_REAL;
+      out->d = sqlite3_column_double(r->st, column);
+      break;
+    case SQLITE_TEXT:
+      out->kind = IU_REPORT_TEXT;
+      out->p = sqlite3_column_text(r->st, column);
+      out->len = (size_t)sqlite3_column_bytes(r->st, column);
+      break;
+    case SQLITE_BLOB:
+      out->kind = IU_REPORT_BLOB;
+      out->p = sqlite3_column_blob(r->st, column);
+      out->len = (size_t)sqlite3_column_bytes(r->st, column);
+      break;
+    default: out->kind = IU_REPORT_NULL;
+  }
+}
