@@ -124,7 +124,10 @@ void iu__reclaim_some(iu_store *s, size_t limit) {
   if (s->dead_cap > 4096 && s->dead_count < s->dead_cap / 8) (void)dead_resize(s, s->dead_cap / 2); /* else it stays large */
 }
 
-void iu__store_reclaim(iu_store *s) { iu__reclaim_some(s, SIZE_MAX); }
+/* An open transaction's log names dead rows as what its writes replaced. */
+void iu__store_reclaim(iu_store *s) {
+  if (!s->in_tx) iu__reclaim_some(s, SIZE_MAX);
+}
 
 void iu__limbo_add(iu_store *s, iu_row *row) {
   row->from = UINT64_MAX;

@@ -21,9 +21,9 @@
 
 typedef struct iu_row {
   uint64_t from;       /* first epoch that sees it */
-  uint64_t gone;       /* first epoch that does not; UINT64_MAX while it is there */
+  uint64_t gone;       /* first epoch that does not; UINT64_MAX while it is there; some larger number until the deleting transaction commits */
   uint32_t len;
-  uint32_t holders;    /* pinned references beyond visibility: change sets that wait for delivery (iu__row_hold) */
+  uint32_t holders;    /* change sets and views that keep it beyond visibility; core/store's own until the writing transaction commits */
   uint8_t data[];
 } iu_row;
 
@@ -41,7 +41,7 @@ typedef struct iu_pin { struct iu_pin *prev, *next; uint64_t epoch; iu_store *st
 void iu__pin(iu_store *s, iu_pin *pin, uint64_t epoch);
 void iu__pin_move(iu_pin *pin, uint64_t epoch);
 void iu__unpin(iu_pin *pin);
-/* Frees rows no pin can see; called by commit; amortised O(1) a row. */
+/* Frees rows no pin can see; amortised O(1) a row. Commit frees some by itself: twice what it wrote and a bit. Does nothing in a transaction. */
 void iu__store_reclaim(iu_store *s);
 typedef struct iu_store_stats { uint64_t rows, row_bytes, overhead_bytes, dead_rows; } iu_store_stats;
 void iu__store_stats(const iu_store *s, iu_store_stats *out);
@@ -52,23 +52,25 @@ uint32_t iu__table_index(const iu_table *t);           /* position in the schema
 uint64_t iu__table_count(const iu_table *t, uint64_t epoch);   /* O(1) at latest and at the committed epoch; else it counts */
 /* Point read by primary key: `key` is the BSATN of the key column. NULL: none. */
 const iu_row *iu__table_get(const iu_table *t, uint64_t epoch, const void *key, size_t len);
-/* Point read by a unique index: concatenated BSATN of its columns in order. */
+/* Point read by a unique index: concatenated BSATN of its columns in order. NULL too when the index is not unique. Any bytes may be asked for. */
 const iu_row *iu__table_find_unique(const iu_table *t, uint32_t index, uint64_t epoch, const void *key, size_t len);
 /* The stored row equal to these bytes. */
 const iu_row *iu__table_find_row(const iu_table *t, uint64_t epoch, const void *row, size_t len);
 bool iu__row_visible(const iu_row *row, uint64_t epoch);
 
 /* Iteration, stable while the table changes: sees exactly the rows visible at its epoch (IU_EPOCH_LATEST means: as of now, in an open
- * transaction its own writes so far). Without an index the order is the primary key's, or the row's own. */
+ * transaction its own writes so far). Without an index the order is the primary key's, or the row's own; rows equal in an index come in that order.
+ * An iterator opened at LATEST in a transaction goes on over its commit; undoing the transaction to before the iterator was opened puts it at its end.
+ * A step is O(1), after a change of the table O(log n). */
 typedef enum iu_bound_kind { IU_BOUND_INCLUDED, IU_BOUND_EXCLUDED, IU_BOUND_UNBOUNDED } iu_bound_kind; /* wire tags */
 typedef struct iu_bound { iu_bound_kind kind; iu_slice key; } iu_bound;
 typedef struct iu_range {
   iu_slice prefix; uint32_t prefix_columns;  /* equality on the first columns of the index: concatenated BSATN */
-  iu_bound low, high;                        /* on the next column; unbounded when prefix covers all */
+  iu_bound low, high;                        /* on the next column; not looked at when prefix covers all */
 } iu_range;
 typedef struct iu_iter iu_iter;              /* opaque, heap, pins its epoch */
 #define IU_INDEX_MAIN UINT32_MAX             /* the primary order */
-/* range NULL: everything. Bytes of the range are copied. descending walks backwards. */
+/* range NULL: everything. Bytes of the range are checked (IU_E_VALIDATION) and copied. descending walks backwards. */
 iu_status iu__table_iter(iu_table *t, uint64_t epoch, uint32_t index, const iu_range *range, bool descending,
                          iu_iter **out, iu_error *err);
 const iu_row *iu__iter_next(iu_iter *it);    /* NULL at the end; borrowed until the iterator is closed */
@@ -84,17 +86,18 @@ bool iu__store_in_tx(const iu_store *s);
  * Unique violation: IU_E_CONFLICT naming table, index columns and value; *existing (may be NULL) tells an identical row was there: IU_OK, nothing done. */
 iu_status iu__tx_insert(iu_table *t, const void *row, size_t len, const iu_row **stored, bool *existing, iu_error *err);
 iu_status iu__tx_delete(iu_table *t, const iu_row *row, iu_error *err);
-/* Replaces `old_row`; may change any column, unique keys are checked against all other rows. */
+/* Replaces `old_row`; may change any column, unique keys are checked against all other rows. The same bytes again: nothing is done. */
 iu_status iu__tx_update(iu_table *t, const iu_row *old_row, const void *row, size_t len, const iu_row **stored, iu_error *err);
 /* Savepoints: undo back to a mark. */
 size_t iu__tx_mark(const iu_store *s);
 void iu__tx_rollback_to(iu_store *s, size_t mark);
 uint64_t iu__tx_bytes(const iu_store *s);      /* row bytes written so far, for the transaction cap */
-uint32_t iu__tx_changes(const iu_store *s);
+uint32_t iu__tx_changes(const iu_store *s);    /* inserts, updates and deletes so far that were not undone */
 /* Undoes everything; indexes are as before. */
 void iu__store_abort(iu_store *s);
 /* Raises the epoch and gives the net change set (a row inserted and deleted again is not in it; delete and insert of one primary key are one
- * update; in order of each row's last write). NULL in *out when nothing changed (the epoch stays). Its rows are held until iu__changeset_release. */
+ * update; in order of each row's last write). NULL in *out when nothing changed (the epoch stays). Its rows are held until iu__changeset_release.
+ * Fails only for want of memory, and then the transaction is open as it was. out may be NULL. */
 iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err);
 void iu__changeset_retain(iu_changeset *c);
 void iu__changeset_release(iu_store *s, iu_changeset *c);
