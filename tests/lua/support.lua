@@ -1,0 +1,230 @@
+-- What the behaviour specs share: universes on the backend under test, closed and removed after each test, and a few assertions.
+--
+--   local support = require "support"
+--   after_each(support.clean)
+--   local m = support.open()          -- a manager on a fresh universe; support.open(config) for more keys
+--   local m = support.reopen(m)       -- closed and opened again; on memory: the same one, since nothing is left of it
+--   local conn = support.connect()    -- a bare connection on a fresh universe
+--
+-- Errors that nobody waits for are collected in support.reported (a list of { err, context }); `clean` fails the test when some are
+-- left there, so a test that expects one takes it with support.take_reported().
+
+local iu = require "inner_universe"
+
+local support = {}
+
+support.backend = os.getenv("INNER_UNIVERSE_TEST_BACKEND") or "memory"
+support.on_file = support.backend == "file"
+assert(support.on_file or support.backend == "memory", "INNER_UNIVERSE_TEST_BACKEND is neither memory nor file")
+
+support.reported = {}
+iu.on_error(function(err, context)
+  support.reported[#support.reported + 1] = { err = err, context = context }
+end)
+
+local opened = setmetatable({}, { __mode = "k" }) -- what to close, and the target it has
+local made = {} -- files and folders to remove
+
+local function own(path)
+  made[#made + 1] = path
+  return path
+end
+
+--- A name in the temporary folder that nothing has yet. Removed (with all that begins so) by clean.
+function support.path()
+  return own(("%s/iu_%s"):format(os.getenv("TMPDIR") or "/tmp", iu.uuid()))
+end
+
+--- A new empty folder.
+function support.folder()
+  local path = support.path()
+  assert(os.execute(("mkdir -p '%s'"):format(path)))
+  return path
+end
+
+function support.write(path, text)
+  assert(os.execute(("mkdir -p '%s'"):format(path:match("^(.*)/"))))
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+--- "memory:" or the path of a file that does not exist yet.
+function support.target()
+  return support.on_file and support.path() .. ".universe" or "memory:"
+end
+
+function support.open(config, target)
+  target = target or support.target()
+  local m, err = iu.open(target, config)
+  if not m then error(tostring(err), 2) end
+  opened[m] = target
+  return m
+end
+
+function support.connect(options, target)
+  target = target or support.target()
+  local conn, err = iu.connect(target, options)
+  if not conn then error(tostring(err), 2) end
+  opened[conn] = target
+  return conn
+end
+
+--- To be closed by clean, after what was made before it.
+function support.owned(object)
+  opened[object] = opened[object] or "owned"
+  return object
+end
+
+function support.close(object)
+  local ok, err
+  if object.shutdown then
+    ok, err = object:shutdown()
+  else
+    ok, err = object:close()
+  end
+  assert(ok, tostring(err))
+end
+
+function support.reopen(object, config)
+  if not support.on_file then return object end
+  local target = opened[object]
+  support.close(object)
+  opened[object] = nil
+  if object.shutdown then return support.open(config, target) end
+  return support.connect(config, target)
+end
+
+function support.target_of(object)
+  return opened[object]
+end
+
+function support.take_reported()
+  local list = support.reported
+  support.reported = {}
+  return list
+end
+
+function support.clean()
+  for object in pairs(opened) do
+    support.close(object)
+  end
+  opened = setmetatable({}, { __mode = "k" })
+  for _, path in ipairs(made) do
+    os.execute(("rm -rf '%s' '%s'.*"):format(path, path))
+  end
+  made = {}
+  local left = support.take_reported()
+  if #left > 0 then error(("reported and not expected: %s\n%s"):format(tostring(left[1].err), tostring(left[1].context)), 2) end
+end
+
+--- Rows of a table as they are committed now.
+function support.rows(conn, name)
+  local rows, err
+  if conn.client then
+    rows, err = conn.client:query("SELECT * FROM " .. name)
+  else
+    rows, err = conn:query("SELECT * FROM " .. name)
+  end
+  if not rows then error(tostring(err), 2) end
+  return rows
+end
+
+local COUNTED = {
+  "entity", "relation", "state_version", "delta_record", "state_snapshot", "state_branch", "event_log", "event_head", "row_history",
+  "config", "plugin_record",
+}
+
+--- How much there is of everything, as one text: two are equal only when nothing was written in between (or all of it was undone).
+function support.census(conn)
+  local parts = {}
+  for _, name in ipairs(COUNTED) do
+    local rows = support.rows(conn, name)
+    local sums = {}
+    for i, row in ipairs(rows) do sums[i] = iu.json.hash(row) end
+    table.sort(sums)
+    parts[#parts + 1] = ("%s=%d:%s"):format(name, #rows, iu.json.hash(iu.array(sums)):sub(1, 16))
+  end
+  return table.concat(parts, " ")
+end
+
+--- nil, err of that kind; every further argument is a plain text that the message must contain. Gives the err.
+function support.refused(kind, result, err, ...)
+  if result ~= nil then error(("expected a refusal, got %s"):format(tostring(result)), 2) end
+  if not iu.errors.is(err) then error(("expected an err, got %s"):format(tostring(err)), 2) end
+  if err.kind ~= kind then error(("expected %s, got %s"):format(kind, tostring(err)), 2) end
+  for _, text in ipairs { ... } do
+    if not err.message:find(text, 1, true) then error(("expected '%s' in: %s"):format(text, err.message), 2) end
+  end
+  return err
+end
+
+--- fn must raise a text that begins with a line of fn itself and contains the further arguments. Gives the text.
+function support.raises_here(fn, ...)
+  local where = debug.getinfo(fn, "S")
+  local ok, raised = pcall(fn)
+  if ok then error("expected an error, nothing was raised", 2) end
+  if type(raised) ~= "string" then error(("expected a text, raised was %s"):format(tostring(raised)), 2) end
+  local file, line = raised:match("^(.-):(%d+): ")
+  line = tonumber(line)
+  if file ~= where.short_src or not line or line < where.linedefined or line > where.lastlinedefined then
+    error(("expected the position %s:%d-%d, got: %s"):format(where.short_src, where.linedefined, where.lastlinedefined, raised), 2)
+  end
+  for _, text in ipairs { ... } do
+    if not raised:find(text, 1, true) then error(("expected '%s' in: %s"):format(text, raised), 2) end
+  end
+  return raised
+end
+
+local function same(a, b, path)
+  if a == iu.null or b == iu.null then
+    if a ~= b then return ("%s: %s and %s"):format(path, tostring(a), tostring(b)) end
+    return
+  end
+  if type(a) ~= type(b) or math.type(a) ~= math.type(b) then
+    return ("%s: %s %s and %s %s"):format(path, math.type(a) or type(a), tostring(a), math.type(b) or type(b), tostring(b))
+  end
+  if type(a) ~= "table" then
+    local equal = a == b
+    if equal and math.type(a) == "float" then equal = ("%a"):format(a) == ("%a"):format(b) end
+    if not equal then return ("%s: %s and %s"):format(path, tostring(a), tostring(b)) end
+    return
+  end
+  local an, bn = next(a) == nil, next(b) == nil
+  if an or bn then
+    local ta, tb = iu.json.encode(a), iu.json.encode(b)
+    if ta ~= tb then return ("%s: %s and %s"):format(path, ta, tb) end
+    return
+  end
+  for key, value in pairs(a) do
+    local why = same(value, b[key], path .. "." .. tostring(key))
+    if why then return why end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return ("%s.%s: nil and something"):format(path, tostring(key)) end
+  end
+end
+
+--- The same value to the last bit: integers and floats told apart, -0.0 from 0.0, empty arrays from empty objects, null from nothing.
+function support.exactly(expected, actual)
+  local why = same(expected, actual, "$")
+  if why then error("not the same value (expected and actual) at " .. why, 2) end
+end
+
+--- Field `key` of each row, as an array.
+function support.pluck(rows, key)
+  local out = {}
+  for i, row in ipairs(rows) do out[i] = row[key] end
+  return out
+end
+
+--- Runs the loop until `fn` answers something true; fails after two seconds.
+function support.wait_until(fn)
+  local deadline = os.time() + 3
+  while not fn() do
+    if os.time() > deadline then error("nothing happened in time", 2) end
+    iu.sleep(0.001)
+  end
+end
+
+return support
