@@ -29,6 +29,22 @@ local function check_number(spec, key)
   return invalid("%s: expected an integer from 0, got %s", key, tostring(value))
 end
 
+-- Every key counts: ipairs would end silently at the first hole.
+local function check_array(value, what)
+  if value == nil then return true end
+  if type(value) ~= "table" then return invalid("%s: expected an array, got %s", what, type(value)) end
+  local count = #value
+  for key in pairs(value) do
+    if math.type(key) ~= "integer" or key < 1 or key > count then
+      return invalid("%s: expected an array, found the key %s", what, tostring(key))
+    end
+  end
+  for i = 1, count do
+    if value[i] == nil then return invalid("%s: expected an array, [%d] is missing", what, i) end
+  end
+  return true
+end
+
 local function check_types(spec)
   for _, key in ipairs { "limit", "offset" } do
     local ok, err = check_number(spec, key)
@@ -39,7 +55,8 @@ local function check_types(spec)
     return invalid("descending: expected true or false, got %s", tostring(spec.descending))
   end
   for _, key in ipairs { "filters", "tags" } do
-    if spec[key] ~= nil and type(spec[key]) ~= "table" then return invalid("%s: expected an array, got %s", key, type(spec[key])) end
+    local ok, err = check_array(spec[key], key)
+    if not ok then return nil, err end
   end
   return true
 end
@@ -78,7 +95,6 @@ function query.selection(spec, columns)
     if not ok then return nil, err end
     filters[#filters + 1] = filter
   end
-  if spec.filters and #spec.filters == 0 and next(spec.filters) ~= nil then return invalid("filters: expected an array of filters") end
   return { filters = filters, order_by = spec.order_by, descending = spec.descending, limit = spec.limit, offset = spec.offset }
 end
 
