@@ -25,7 +25,8 @@ static int teardown(void **state) {
 
 /* Ids like time-ordered UUIDs: long common beginnings. Some kinds are long, hold bytes that the normal form escapes, or are empty. */
 static void make_rows(uint64_t *rng) {
-  static const char *const kinds[] = {"Person", "Place", "", "a kind so long that it fills the bytes a probe carries, and more of them than that", "Pe\x01son", "Pers"};
+  static const char *const kinds[] = {"Person", "Place", "", "Pe\x01son", "Pers",
+                                      "a kind so long that it fills the bytes a probe carries, and more of them than that"};
   iu_buf b = {0};
   char id[64];
   int i;
