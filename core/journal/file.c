@@ -62,7 +62,8 @@ static iu_status resolve_new(const char *path, char **out, iu_error *err) {
   bool found;
 
   if (*name == '\0') return iu__fail(err, IU_E_STORAGE, "%s names a folder, not a file", path);
-  if (lstat(path, &st) == 0) return iu__fail(err, IU_E_STORAGE, "%s is a symbolic link that leads nowhere", path);
+  /* Not a link: another process has made the file since. */
+  if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) return iu__fail(err, IU_E_STORAGE, "%s is a symbolic link that leads nowhere", path);
   folder = slash == NULL ? iu__strndup(".", 1) : iu__strndup(path, slash == path ? 1 : (size_t)(slash - path));
   if (folder == NULL) return iu__fail_nomem(err);
   found = realpath(folder, resolved) != NULL;
@@ -131,6 +132,7 @@ static iu_status judge_header(const char *path, const uint8_t *header, ssize_t n
 iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err) {
   uint8_t header[HEADER_SIZE];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
+  iu_status status;
   ssize_t n;
   int e;
 
@@ -144,9 +146,11 @@ iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err) {
   e = errno;
   close(fd);
   if (n < 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be read: %s", path, strerror(e));
-  if (access(path, W_OK) != 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be written: %s", path, strerror(errno));
+  status = n == 0 ? judge_missing(path, err) : judge_header(path, header, n, err);
+  if (status == IU_OK && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
+    status = iu__fail(err, IU_E_STORAGE, "%s cannot be written: %s", path, strerror(errno));
   *is_new = n == 0;
-  return n == 0 ? judge_missing(path, err) : judge_header(path, header, n, err);
+  return status;
 }
 
 /* ---- creating ---- */

@@ -1,0 +1,610 @@
+/* journal_file_test.c: what opening refuses and in which words, and that it leaves every byte as it was; the lock. */
+#include "journal_fixture.h"
+
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+static uint8_t *read_all(const char *path, size_t *len) {
+  FILE *file = fopen(path, "rb");
+  uint8_t *bytes;
+  long size;
+
+  assert_non_null(file);
+  fseek(file, 0, SEEK_END);
+  size = ftell(file);
+  rewind(file);
+  bytes = malloc((size_t)size + 1);
+  assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
+  fclose(file);
+  *len = (size_t)size;
+  return bytes;
+}
+
+static void write_all(const char *path, const void *bytes, size_t len) {
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(bytes, 1, len, file), len);
+  fclose(file);
+}
+
+static int count_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw);
+static int entries;
+static int count_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
+  (void)path, (void)st, (void)flag, (void)ftw;
+  entries++;
+  return 0;
+}
+static int entries_of(const char *folder) {
+  entries = -1; /* the folder itself */
+  nftw(folder, count_entry, 16, FTW_PHYS);
+  return entries;
+}
+
+/* Opening (and loading) fails with this status and these words; the file's bytes and its folder's entries stay. */
+static void refused(fixture *f, iu_status expected, const char *says) {
+  iu_journal_config c = config_for(f);
+  iu_journal *j = NULL;
+  iu_journal_recovery recovery;
+  model m = {.f = f};
+  iu_error err;
+  size_t before_len, after_len;
+  uint8_t *before = read_all(f->path, &before_len), *after;
+  int files = entries_of(f->folder);
+  iu_status status = iu__journal_open(&c, &j, &err);
+
+  if (status == IU_OK) {
+    status = load_model(j, &m, &recovery, &err);
+    iu__journal_close(j, NULL);
+  }
+  assert_int_equal(status, expected);
+  assert_int_equal(err.status, expected);
+  assert_says(&err, says);
+  after = read_all(f->path, &after_len);
+  assert_int_equal(before_len, after_len);
+  assert_memory_equal(before, after, before_len);
+  assert_int_equal(entries_of(f->folder), files);
+  free(before);
+  free(after);
+  model_free(&m);
+}
+
+/* A universe with some folded rows, closed. */
+static void make_universe(fixture *f, model *m, unsigned commits) {
+  random_source r = random_begin("universe");
+  iu_journal_config c = config_for(f);
+  iu_journal *j = open_loaded(&c, f, NULL, NULL);
+  iu_error err;
+
+  m->f = f;
+  for (unsigned i = 0; i < commits; i++) assert_ok(step(j, m, &r, &err), &err);
+  close_ok(j);
+}
+
+static void put_u32_big(uint8_t *p, uint32_t v) {
+  p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
+}
+
+static void test_foreign_files(void **state) {
+  fixture f;
+  char junk[300];
+
+  (void)state;
+  fixture_begin(&f);
+  write_all(f.path, "hello", 5);
+  refused(&f, IU_E_STORAGE, "is not a universe file (and not an SQLite database)");
+  memset(junk, 'x', sizeof junk);
+  write_all(f.path, junk, sizeof junk);
+  refused(&f, IU_E_STORAGE, "not an SQLite database");
+  remove(f.path);
+  {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE a (b); INSERT INTO a VALUES (1)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+  }
+  assert_false(file_exists(f.path, "-wal"));
+  refused(&f, IU_E_STORAGE, "SQLite database of another program");
+  fixture_end(&f);
+}
+
+static void test_a_newer_format(void **state) {
+  fixture f;
+  model m = {0};
+  uint8_t *bytes;
+  size_t len;
+
+  (void)state;
+  fixture_begin(&f);
+  make_universe(&f, &m, 50);
+  bytes = read_all(f.path, &len);
+  put_u32_big(bytes + 60, IU_JOURNAL_FORMAT + 6);
+  write_all(f.path, bytes, len);
+  refused(&f, IU_E_STORAGE, "has format 7; this version reads and writes format 1");
+  free(bytes);
+  model_free(&m);
+  fixture_end(&f);
+}
+
+static void test_an_empty_file_becomes_a_universe(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  struct stat st;
+
+  (void)state;
+  fixture_begin(&f);
+  write_all(f.path, "", 0);
+  assert_int_equal(chmod(f.path, 0600), 0);
+  c = config_for(&f);
+  j = open_loaded(&c, &f, NULL, NULL);
+  assert_true(iu__journal_is_new(j));
+  close_ok(j);
+  assert_int_equal(stat(f.path, &st), 0);
+  assert_int_equal(st.st_mode & 07777, 0600);
+  assert_sql(f.path, "SELECT count(*) FROM person", "0");
+  assert_sql(f.path, "PRAGMA application_id", "1230335606");
+  assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+static void test_paths_that_cannot_be(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  iu_error err;
+  char path[192], target[192];
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  c.path = f.folder;
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "is a folder, not a universe file");
+  c.path = path;
+  snprintf(path, sizeof path, "%s/missing/world.universe", f.folder);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "its folder does not exist");
+  snprintf(path, sizeof path, "%s/world/", f.folder);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "names a folder");
+  c.path = "";
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  c.path = "/dev/null";
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "not a regular file");
+  c.path = path;
+  snprintf(path, sizeof path, "%s/pipe", f.folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  remove(path);
+  snprintf(path, sizeof path, "%s/link", f.folder);
+  snprintf(target, sizeof target, "%s/nowhere", f.folder);
+  assert_int_equal(symlink(target, path), 0);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "leads nowhere");
+  assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+/* Root may write anywhere, so a child gives that up first. */
+static void test_read_only_folder_and_file(void **state) {
+  fixture f;
+  model m = {0};
+  pid_t pid;
+  int status;
+
+  (void)state;
+  fixture_begin(&f);
+  make_universe(&f, &m, 10);
+  model_free(&m);
+  fflush(stdout);
+  pid = fork();
+  if (pid == 0) {
+    iu_journal_config c = config_for(&f);
+    iu_journal *j;
+    iu_error err;
+    char path[192];
+
+    if (chmod(f.folder, 0555) != 0 || (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0))) _exit(10);
+    if (iu__journal_open(&c, &j, &err) != IU_E_STORAGE || strstr(err.message, "cannot be written: Permission denied") == NULL) { fprintf(stderr, "%s\n", err.message); _exit(11); }
+    snprintf(path, sizeof path, "%s/new.universe", f.folder);
+    c.path = path;
+    if (iu__journal_open(&c, &j, &err) != IU_E_STORAGE || strstr(err.message, "cannot be written: Permission denied") == NULL) _exit(12);
+    _exit(0);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_int_equal(chmod(f.folder, 0777), 0);
+  assert_int_equal(chmod(f.path, 0444), 0);
+  pid = fork();
+  if (pid == 0) {
+    iu_journal_config c = config_for(&f);
+    iu_journal *j;
+    iu_error err;
+
+    if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0)) _exit(10);
+    if (iu__journal_open(&c, &j, &err) != IU_E_STORAGE || strstr(err.message, "cannot be written") == NULL) { fprintf(stderr, "%s\n", err.message); _exit(11); }
+    if (file_exists(f.path, ".lock")) _exit(12);
+    _exit(0);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+static void test_a_log_without_its_file(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  iu_error err;
+  char wal[256];
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  snprintf(wal, sizeof wal, "%s-wal", f.path);
+  write_all(wal, "left behind", 11);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "is missing but its log");
+  assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+/* ---- damage ---- */
+
+/* The open universe's files as a crash would leave them. */
+static void copy_while_open(const fixture *f, const char *to) {
+  char command[1024];
+  snprintf(command, sizeof command, "cp %s %s && cp %s-wal %s-wal", f->path, to, f->path, to);
+  assert_int_equal(system(command), 0);
+}
+
+/* A crashed universe with three groups in its journal, in f.path. */
+static void make_crashed(fixture *f, model *m) {
+  random_source r = random_begin("crashed");
+  iu_journal_config c = config_for(f);
+  iu_journal *j;
+  iu_error err;
+  char copy[192], command[1024];
+
+  c.fold_idle_ms = 3600000;
+  m->f = f;
+  j = open_loaded(&c, f, NULL, NULL);
+  for (int i = 0; i < 3; i++) {
+    for (int k = 0; k < 4; k++) assert_ok(step(j, m, &r, &err), &err);
+    assert_ok(iu__journal_wait(j, m->sequence, -1, &err), &err);
+  }
+  snprintf(copy, sizeof copy, "%s/copy", f->folder);
+  copy_while_open(f, copy);
+  close_ok(j);
+  snprintf(command, sizeof command, "mv %s %s && mv %s-wal %s-wal", copy, f->path, copy, f->path);
+  assert_int_equal(system(command), 0);
+}
+
+static void test_a_damaged_journal_row(void **state) {
+  static const struct { const char *sql, *says; } cases[] = {
+      {"UPDATE _iu_journal SET checksum = checksum + 1 WHERE first = 5", "commits 5 to 8 do not match their checksum"},
+      {"UPDATE _iu_journal SET frames = substr(frames, 1, length(frames) - 1) WHERE first = 9", "commits 9 to 12 do not match"},
+      {"UPDATE _iu_journal SET last = last + 1 WHERE first = 9", "commits 9 to 13 do not match"},
+      {"UPDATE _iu_journal SET frames = zeroblob(length(frames)) WHERE first = 1", "commits 1 to 4 do not match"},
+      {"DELETE FROM _iu_journal WHERE first = 5", "commit 5 is missing from the journal (the next one there is 9)"},
+      {"DELETE FROM _iu_journal WHERE first = 1", "commit 1 is missing"},
+      {"UPDATE _iu_table SET id = id + 100 WHERE name = 'tag'", "_iu_table gives `tag` an impossible id"},
+      {"UPDATE _iu_meta SET value = 3 WHERE key = 'folded'", "commit 4 is missing"},
+  };
+
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model m = {0};
+
+    fixture_begin(&f);
+    make_crashed(&f, &m);
+    sql_exec(f.path, cases[i].sql);
+    refused(&f, IU_E_STORAGE, cases[i].says);
+    model_free(&m);
+    fixture_end(&f);
+  }
+}
+
+static void test_a_damaged_row_of_a_table(void **state) {
+  static const struct { const char *sql, *says; } cases[] = {
+      {"UPDATE person SET _row = substr(_row, 1, length(_row) - 1) WHERE rowid = (SELECT min(rowid) FROM person)", "a row of table `person`"},
+      {"UPDATE person SET _row = _row || x'00' WHERE rowid = (SELECT min(rowid) FROM person)", "a row of table `person`"},
+      {"UPDATE person SET _row = 'text'", "a row of table `person` is no blob"},
+      {"UPDATE _iu_sequence SET sequence = 9", "_iu_sequence names an unknown"},
+      {"UPDATE _iu_sequence SET table_id = 99", "_iu_sequence names an unknown"},
+      {"DROP TABLE tag", "no such table: tag"},
+      {"DROP TABLE _iu_journal", "no such table: _iu_journal"},
+      {"PRAGMA user_version = 0", "its format is 0"},
+  };
+
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model m = {0};
+
+    fixture_begin(&f);
+    make_universe(&f, &m, 200);
+    sql_exec(f.path, cases[i].sql);
+    refused(&f, IU_E_STORAGE, cases[i].says);
+    model_free(&m);
+    fixture_end(&f);
+  }
+}
+
+static void test_a_truncated_file(void **state) {
+  fixture f;
+  model m = {0};
+  uint8_t *bytes;
+  size_t len;
+
+  (void)state;
+  fixture_begin(&f);
+  make_universe(&f, &m, 300);
+  bytes = read_all(f.path, &len);
+  assert_true(len > 3 * 4096);
+  write_all(f.path, bytes, len - 4096);
+  refused(&f, IU_E_STORAGE, "the file is damaged");
+  write_all(f.path, bytes, 4096);
+  refused(&f, IU_E_STORAGE, "the file is damaged");
+  write_all(f.path, bytes, 99);
+  refused(&f, IU_E_STORAGE, "not an SQLite database");
+  free(bytes);
+  model_free(&m);
+  fixture_end(&f);
+}
+
+/* Random bytes overwritten: never a crash, and either everything is there or an error is reported and the file untouched. Which of both cannot
+ * be said beforehand: a flipped bit may hit unused space, or a text inside a row. */
+static void test_random_damage_never_crashes(void **state) {
+  fixture f;
+  random_source r;
+  model m = {0};
+  uint8_t *bytes, *copy;
+  size_t len;
+  int reported = 0;
+
+  (void)state;
+  fixture_begin(&f);
+  make_universe(&f, &m, 400);
+  r = random_begin("damage");
+  bytes = read_all(f.path, &len);
+  copy = malloc(len);
+  for (int i = 0; i < 300; i++) {
+    iu_journal_config c = config_for(&f);
+    iu_journal *j = NULL;
+    iu_journal_recovery recovery;
+    model back = {.f = &f};
+    iu_error err;
+    iu_status status;
+    size_t hits = 1 + random_below(&r, 8);
+
+    memcpy(copy, bytes, len);
+    for (size_t k = 0; k < hits; k++) copy[random_below(&r, len)] ^= (uint8_t)(1u << random_below(&r, 8));
+    if (i % 3 == 0) memset(copy + 4096 * random_below(&r, len / 4096), (int)random_below(&r, 256), 4096);
+    write_all(f.path, copy, len);
+    status = iu__journal_open(&c, &j, &err);
+    if (status == IU_OK) {
+      status = load_model(j, &back, &recovery, &err);
+      iu__journal_close(j, NULL);
+    }
+    if (status != IU_OK) {
+      size_t after_len;
+      uint8_t *after = read_all(f.path, &after_len);
+      reported++;
+      assert_true(status == IU_E_STORAGE || status == IU_E_MIGRATION);
+      assert_true(err.message[0] != '\0');
+      assert_int_equal(after_len, len);
+      assert_memory_equal(after, copy, len);
+      free(after);
+    }
+    model_free(&back);
+    assert_false(file_exists(f.path, ".lock"));
+  }
+  printf("%d of 300 reported\n", reported);
+  assert_true(reported > 5);
+  free(bytes);
+  free(copy);
+  model_free(&m);
+  fixture_end(&f);
+}
+
+static void test_damage_found_after_a_crash_leaves_the_log(void **state) {
+  fixture f;
+  model m = {0};
+  uint8_t *before, *after;
+  size_t before_len, after_len;
+  char wal[256];
+  iu_journal_config c;
+  iu_journal *j;
+  iu_journal_recovery recovery;
+  model back = {0};
+  iu_error err;
+  random_source r = random_begin("log");
+  char copy[192];
+
+  (void)state;
+  fixture_begin(&f);
+  m.f = back.f = &f;
+  c = config_for(&f);
+  c.fold_bytes = 0;
+  j = open_loaded(&c, &f, NULL, NULL);
+  for (int i = 0; i < 100; i++) assert_ok(step(j, &m, &r, &err), &err);
+  assert_ok(iu__journal_fold(j, -1, &err), &err);
+  snprintf(copy, sizeof copy, "%s/copy", f.folder);
+  copy_while_open(&f, copy);
+  close_ok(j);
+  /* The copy's tables are in the log only; damage there cuts the log short: SQLite then sees an earlier state, which is whole. */
+  snprintf(wal, sizeof wal, "%s-wal", copy);
+  before = read_all(wal, &before_len);
+  c.path = copy;
+  {
+    sqlite3 *db; /* a wrong row, written by another program that did not get to copy the log either */
+    int off = 1;
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &off);
+    assert_int_equal(sqlite3_exec(db, "UPDATE person SET _row = x'ff'", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+  }
+  free(before);
+  before = read_all(wal, &before_len);
+  assert_ok(iu__journal_open(&c, &j, &err), &err);
+  assert_int_equal(load_model(j, &back, &recovery, &err), IU_E_STORAGE);
+  assert_says(&err, "a row of table `person`");
+  close_ok(j);
+  after = read_all(wal, &after_len);
+  assert_int_equal(before_len, after_len);
+  assert_memory_equal(before, after, before_len);
+  free(before);
+  free(after);
+  model_free(&m);
+  model_free(&back);
+  fixture_end(&f);
+}
+
+/* ---- the lock ---- */
+
+static void test_a_second_opener_is_told_who_has_it(void **state) {
+  fixture f;
+  iu_journal_config c, by_link;
+  iu_journal *j, *second = NULL;
+  iu_error err;
+  char text[64], link[192];
+  int status;
+  pid_t pid;
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  j = open_loaded(&c, &f, NULL, NULL);
+  snprintf(text, sizeof text, "%ld", (long)getpid());
+  assert_int_equal(iu__journal_open(&c, &second, &err), IU_E_UNIVERSE_LOCKED);
+  assert_null(second);
+  assert_says(&err, text);
+  assert_says(&err, "this process");
+  snprintf(link, sizeof link, "%s/link", f.folder);
+  assert_int_equal(symlink(f.path, link), 0);
+  by_link = c;
+  by_link.path = link;
+  assert_int_equal(iu__journal_open(&by_link, &second, &err), IU_E_UNIVERSE_LOCKED);
+  fflush(stdout);
+  pid = fork();
+  if (pid == 0) {
+    bool right = iu__journal_open(&c, &second, &err) == IU_E_UNIVERSE_LOCKED && strstr(err.message, text) != NULL &&
+                 strstr(err.message, "is open in process") != NULL;
+    /* The copy of the parent's journal that a fork leaves in the child does nothing to the file. */
+    right = right && iu__journal_wait(j, 0, -1, &err) == IU_E_STORAGE && iu__journal_close(j, &err) == IU_E_STORAGE;
+    _exit(right ? 0 : 1);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+  assert_true(file_exists(f.path, ".lock"));
+  close_ok(j);
+  assert_false(file_exists(f.path, ".lock"));
+  close_ok(open_loaded(&by_link, &f, NULL, NULL));
+  fixture_end(&f);
+}
+
+static void test_a_dead_holders_lock_is_free(void **state) {
+  fixture f;
+  iu_journal_config c;
+  char lock[192];
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  snprintf(lock, sizeof lock, "%s.lock", f.path);
+  write_all(lock, "999999\n", 7);
+  close_ok(open_loaded(&c, &f, NULL, NULL));
+  write_all(lock, "", 0);
+  close_ok(open_loaded(&c, &f, NULL, NULL));
+  assert_false(file_exists(f.path, ".lock"));
+  fixture_end(&f);
+}
+
+static void test_another_programs_file_is_no_lock(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  iu_error err;
+  char lock[192];
+  uint8_t *bytes;
+  size_t len;
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  snprintf(lock, sizeof lock, "%s.lock", f.path);
+  write_all(lock, "{ \"packages\": 12 }", 18);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_says(&err, "is not the lock file of a universe");
+  bytes = read_all(lock, &len);
+  assert_int_equal(len, 18);
+  free(bytes);
+  assert_false(file_exists(f.path, ""));
+  fixture_end(&f);
+}
+
+/* Many processes open and close one file at once: one at a time has it, whoever closed removes the lock under the others. */
+static void test_lock_race(void **state) {
+  enum { PROCESSES = 6, TURNS = 40 };
+  fixture f;
+  pid_t pids[PROCESSES];
+  char inside[192];
+
+  (void)state;
+  fixture_begin(&f);
+  snprintf(inside, sizeof inside, "%s/inside", f.folder);
+  fflush(stdout);
+  for (int i = 0; i < PROCESSES; i++) {
+    pids[i] = fork();
+    if (pids[i] != 0) continue;
+    for (int turn = 0; turn < TURNS;) {
+      iu_journal_config c = config_for(&f);
+      iu_journal *j;
+      iu_error err;
+      iu_status status = iu__journal_open(&c, &j, &err);
+      if (status == IU_E_UNIVERSE_LOCKED) continue;
+      if (status != IU_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        _exit(1);
+      }
+      if (mkdir(inside, 0700) != 0) _exit(2); /* someone else is inside too */
+      if (rmdir(inside) != 0) _exit(3);
+      if (iu__journal_close(j, &err) != IU_OK) _exit(4);
+      turn++;
+    }
+    _exit(0);
+  }
+  for (int i = 0; i < PROCESSES; i++) {
+    int status;
+    assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+    assert_int_equal(status, 0);
+  }
+  assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_foreign_files),
+      cmocka_unit_test(test_a_newer_format),
+      cmocka_unit_test(test_an_empty_file_becomes_a_universe),
+      cmocka_unit_test(test_paths_that_cannot_be),
+      cmocka_unit_test(test_read_only_folder_and_file),
+      cmocka_unit_test(test_a_log_without_its_file),
+      cmocka_unit_test(test_a_damaged_journal_row),
+      cmocka_unit_test(test_a_damaged_row_of_a_table),
+      cmocka_unit_test(test_a_truncated_file),
+      cmocka_unit_test(test_random_damage_never_crashes),
+      cmocka_unit_test(test_damage_found_after_a_crash_leaves_the_log),
+      cmocka_unit_test(test_a_second_opener_is_told_who_has_it),
+      cmocka_unit_test(test_a_dead_holders_lock_is_free),
+      cmocka_unit_test(test_another_programs_file_is_no_lock),
+      cmocka_unit_test(test_lock_race),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
