@@ -225,13 +225,21 @@ function hooks.new(report)
     return handle
   end
 
-  function registry.add(kind, method, fn)
+  -- Users may call with a dot or a colon.
+  local function without_self(first, ...)
+    if type(first) == "table" then return ... end
+    return first, ...
+  end
+
+  function registry.add(...)
+    local kind, method, fn = without_self(...)
     local handle = add(kind, method, fn, 2)
     return handle
   end
 
   for kind in pairs(KINDS) do
-    registry[kind] = function(method, fn)
+    registry[kind] = function(...)
+      local method, fn = without_self(...)
       local handle = add(kind, method, fn, 2)
       return handle
     end

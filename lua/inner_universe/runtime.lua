@@ -55,6 +55,9 @@ end
 
 ---See log.set_sink; the core's messages come too.
 function runtime.set_sink(fn)
+  if fn ~= nil and type(fn) ~= "function" then
+    error(("bad argument #1 to 'set_sink' (function or nil expected, got %s)"):format(type(fn)), 2)
+  end
   local previous = runtime.log.set_sink(fn)
   wire_core_log()
   return previous

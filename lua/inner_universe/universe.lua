@@ -99,6 +99,10 @@ local function set_conn(self, conn)
   end
 end
 
+local function closed_error(self)
+  return errors.new("ConnectionError", self.target.text .. ": the universe is closed", { code = "CLOSED", retryable = false })
+end
+
 local function undo(self)
   self.host:stop(self.kept)
   local conn = self.conn
@@ -126,10 +130,8 @@ end
 ---@return true?, inner_universe.Error?
 function Universe:initialize(options, on_opened)
   if self.state == "open" then return true end
-  if self.state ~= "new" then
-    return nil, errors.new("ConnectionError", self.state == "closed" and "the universe is closed" or "the universe is being opened",
-      { code = self.state == "closed" and "CLOSED" or "CONNECTION", retryable = false })
-  end
+  if self.state == "opening" then return nil, errors.new("ConnectionError", self.target.text .. ": is being opened already") end
+  if self.state ~= "new" then return nil, closed_error(self) end
   local ok, err = check_initialize(options or {})
   if not ok then return nil, err end
   self.state = "opening"
@@ -144,11 +146,13 @@ function Universe:initialize(options, on_opened)
   self.kept = #self.host.started
   local protected, done, why = pcall(on_opened or function() return true end, conn)
   if not protected or not done then
-    undo(self)
+    if self.state == "opening" then undo(self) end
     if not protected then return nil, errors.wrap("PluginError", MANAGER .. " failed to initialize", done) end
     return nil, why or errors.new("PluginError", MANAGER .. " failed to initialize")
   end
+  if self.state ~= "opening" then return nil, closed_error(self) end
   self.host:start()
+  if self.state ~= "opening" then return nil, closed_error(self) end -- a plugin closed it
   self.state = "open"
   self.logger("universe").info("%s is open", self.target.text)
   return true
@@ -170,6 +174,7 @@ function Universe:close(options)
   self.state = "closing"
   self.host:stop()
   local conn, ok, err = self.conn, true, nil
+  set_conn(self, nil) -- closed for the plugins from here on, also while the journal is awaited
   if conn then
     if in_gc then
       ok, err = connection.close_in_gc(conn)
@@ -177,7 +182,6 @@ function Universe:close(options)
       ok, err = conn:close()
     end
   end
-  set_conn(self, nil)
   self.state = "closed"
   if not in_gc then drain_loop() end
   self.logger("universe").info("%s is closed", self.target.text)

@@ -233,6 +233,15 @@ describe("hooks", function()
     assert.has_error(function() registry.before("create", "print") end)
   end)
 
+  it("may be added with a dot or a colon", function()
+    local count = 0
+    registry:before("create", function() count = count + 1 end)
+    registry:add("after", "create", function() count = count + 1 end)
+    manager:create("a")
+    assert.equal(2, count)
+    raises_here(function() registry:before("creat", print) end, "no method 'creat' to hook (did you mean 'create'?)")
+  end)
+
   it("may yield", function()
     registry.around("create", function(_, next)
       coroutine.yield("paused")

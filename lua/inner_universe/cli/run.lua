@@ -23,7 +23,7 @@ function run.run(_, arguments)
   else
     program, why = loadfile(file)
   end
-  if not program then return out.fail((why:gsub("^cannot open [^\n]*$", "cannot open " .. file:gsub("%%", "%%%%")))) end
+  if not program then return out.fail("%s", why) end
   local given = { [0] = file }
   for i = -1, -8, -1 do
     given[i] = arg[i]
