@@ -46,7 +46,7 @@ static void put_entity(nerv_out *o, nerv_slice id, nerv_slice type, int64_t crea
 
 static void put_json(nerv_out *o, const char *name, const metadata *m) {
   iu__nerv_json_key(o, name);
-  if (m->raw.n + m->properties.n > NERV_AUDIT_METADATA_MAX) {
+  if (m->raw.n + m->properties.n > NERV_AUDIT_METADATA_MAX || !iu__nerv_json_nests(m->properties, NERV_AUDIT_LEVELS)) {
     iu__nerv_put_raw(o, "null");
     return;
   }

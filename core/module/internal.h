@@ -112,6 +112,8 @@ bool iu__nerv_check_json_object(nerv_call *c, const char *argument, nerv_slice *
 /* ---- json.c ---- */
 /* Whether it is one well-formed value of valid UTF-8; else where and why. */
 bool iu__nerv_json_check(nerv_slice text, size_t *at, const char **why);
+/* Whether a valid text stays within NERV_JSON_DEPTH_MAX when `levels` containers are put around it. */
+bool iu__nerv_json_nests(nerv_slice valid, uint32_t levels);
 void iu__nerv_json_text(nerv_out *o, nerv_slice s);                    /* quoted and escaped */
 /* ,"name": in an object; without the comma after `{`. */
 void iu__nerv_json_key(nerv_out *o, const char *name);
@@ -143,6 +145,7 @@ bool iu__nerv_audit_end(nerv_call *c, const char *type, nerv_slice source, nerv_
 typedef struct nerv_changed { const char *name; bool changed; } nerv_changed;
 void iu__nerv_audit_changed(nerv_out *data, const nerv_changed *fields, size_t count);
 #define NERV_AUDIT_METADATA_MAX (1u << 20) /* bytes of metadata that an audit event repeats; above it has null in its place */
+#define NERV_AUDIT_LEVELS 2u               /* containers around the properties in an audit event; when that is too deep, null likewise */
 
 /* ---- permission.c ---- */
 bool iu__nerv_permit(nerv_call *c, const char *action, nerv_slice subject);

@@ -202,6 +202,26 @@ bool iu__nerv_json_check(nerv_slice v, size_t *at, const char **why) {
   return false;
 }
 
+bool iu__nerv_json_nests(nerv_slice valid, uint32_t levels) {
+  uint32_t depth = 0, limit = NERV_JSON_DEPTH_MAX - levels;
+  bool quoted = false;
+  if (valid.n <= 2 * limit) return true; /* a container has two brackets */
+  for (uint32_t i = 0; i < valid.n; i++) {
+    uint8_t c = valid.p[i];
+    if (quoted) {
+      if (c == '\\') i++;
+      else if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > limit) return false;
+    } else if (c == '}' || c == ']') {
+      depth--;
+    }
+  }
+  return true;
+}
+
 /* ---- writing ---- */
 
 void iu__nerv_json_text(nerv_out *o, nerv_slice s) {

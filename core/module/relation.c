@@ -73,7 +73,7 @@ static void put_ends(nerv_out *o, const stored *s) {
 
 static void put_json(nerv_out *o, const char *name, const metadata *m) {
   iu__nerv_json_key(o, name);
-  if (m->raw.n + m->properties.n > NERV_AUDIT_METADATA_MAX) {
+  if (m->raw.n + m->properties.n > NERV_AUDIT_METADATA_MAX || !iu__nerv_json_nests(m->properties, NERV_AUDIT_LEVELS)) {
     iu__nerv_put_raw(o, "null");
     return;
   }
@@ -184,7 +184,7 @@ bool iu__nerv_delete_relations(nerv_call *c, nerv_index index, nerv_slice entity
   while (iu__nerv_next(c, &scan, &row)) iu__nerv_put_text(&rows, row);
   iu__nerv_scan_end(c, &scan);
   if (c->refused || !iu__nerv_wrote(c, &rows)) return false;
-  r = iu__nerv_reader(rows.n > 0 ? iu__nerv_written(&rows) : iu__nerv_text(""));
+  r = iu__nerv_reader(iu__nerv_written(&rows));
   while (r.p < r.end) {
     nerv_mark mark;
     stored s;
