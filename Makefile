@@ -13,6 +13,8 @@ MAKEFLAGS += --no-builtin-rules
 
 VERSION := 0.1.0
 BUILD := build
+# What scripts compute for the compiler.
+GENERATED := $(BUILD)/generated
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -45,7 +47,7 @@ LIB_LIBS ?= $(call once,LIB_LIBS,$(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm)
 CMOCKA_CFLAGS ?= $(call once,CMOCKA_CFLAGS,$(shell $(PKG_CONFIG) --cflags cmocka))
 CMOCKA_LIBS ?= $(call once,CMOCKA_LIBS,$(shell $(PKG_CONFIG) --libs cmocka))
 
-BASE_FLAGS = $(CSTD) $(WARNINGS) $(OPTIMIZE) -fvisibility=hidden -fPIC -pthread $(LIB_CFLAGS) $(CFLAGS)
+BASE_FLAGS = $(CSTD) $(WARNINGS) $(OPTIMIZE) -fvisibility=hidden -fPIC -pthread $(LIB_CFLAGS) -I$(GENERATED) $(CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 FLAGS_release :=
@@ -67,7 +69,7 @@ TEST_SOURCES := $(sort $(wildcard tests/c/*_test.c))
 
 # The part of the core that also compiles freestanding to wasm32.
 MODULE_SOURCES ?= $(sort $(wildcard core/module/*.c) $(wildcard core/base/text*.c))
-WASM_CFLAGS := --target=wasm32-unknown-unknown -std=c11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $(WARNINGS)
+WASM_CFLAGS := --target=wasm32-unknown-unknown -std=c11 -O2 -ffreestanding -nostdlib -fvisibility=hidden $(WARNINGS) -I$(GENERATED)
 WASM_LDFLAGS := --no-entry --strip-all
 
 # --- targets for people ---------------------------------------------------------------------------------------------
@@ -146,6 +148,13 @@ install: all ## install under PREFIX (/usr/local), below DESTDIR when given
 uninstall: ## remove what install put there
 	rm -rf "$(DESTDIR)$(LUADIR)/inner_universe" "$(DESTDIR)$(LUADIR)/inner_universe.lua" "$(DESTDIR)$(LIBDIR)/inner_universe" "$(DESTDIR)$(BINDIR)/iu"
 
+# --- what is computed -----------------------------------------------------------------------------------------------
+
+$(GENERATED)/pow10_rows.h: scripts/generate/pow10.lua core/base/text_internal.h
+	@mkdir -p $(@D)
+	@echo "  GEN   $@"
+	$(Q)$(LUA) scripts/generate/pow10.lua $$(awk '/define IU__POW10_(MIN|MAX)/ { gsub(/[()]/, ""); print $$3 }' core/base/text_internal.h) > $@
+
 # --- how things are built -------------------------------------------------------------------------------------------
 
 # $(call stamp,FILE,TEXT): a file that is rewritten only when its text changes; what depends on it is then rebuilt.
@@ -188,6 +197,8 @@ $(BUILD)/obj/$1/tests/c/%.o: tests/c/%.c $(BUILD)/obj/$1/flags Makefile
 	@echo "  CC    $$@"
 	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(CMOCKA_CFLAGS) -MMD -MP -c -o $$@ $$<
 
+$(BUILD)/obj/$1/core/base/text_pow10.o: $(GENERATED)/pow10_rows.h
+
 # Written anew: an archive keeps members whose source is gone. `q`, because two folders may hold files of one name.
 $$(OUT_$1)/libinner_universe.a: $$(LIB_OBJECTS_$1) $(BUILD)/obj/$1/members
 	@mkdir -p $$(@D)
@@ -225,6 +236,7 @@ $(BUILD)/obj/wasm/%.o: %.c $(BUILD)/obj/wasm/flags Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CLANG) $(WASM_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/obj/wasm/core/base/text_pow10.o: $(GENERATED)/pow10_rows.h
 $(BUILD)/inner_universe.wasm: $(WASM_OBJECTS)
 	@echo "  LINK  $@"
 	$(Q)$(WASM_LD) $(WASM_LDFLAGS) -o $@ $(WASM_OBJECTS)

@@ -1,3 +1,4 @@
+-- manifest.lua: plain data, read before anything of the plugin runs (lua/README.md, "A plugin").
 return {
   name = "persistence_manager",
   version = "0.1.0",
