@@ -64,7 +64,9 @@ nerv_slice iu__nerv_skip(nerv_reader *r, const char *shape);
 /* ---- writing ---- */
 static inline nerv_out iu__nerv_out(nerv_mem *mem) { return (nerv_out){.mem = mem}; }
 bool iu__nerv_reserve(nerv_out *o, size_t more);
-static inline nerv_slice iu__nerv_written(const nerv_out *o) { return (nerv_slice){o->p, (uint32_t)o->n}; }
+static inline nerv_slice iu__nerv_written(const nerv_out *o) {
+  return (nerv_slice){o->p != NULL ? o->p : (const uint8_t *)"", (uint32_t)o->n};
+}
 
 static inline void iu__nerv_put(nerv_out *o, const void *bytes, size_t n) {
   if (o->cap - o->n < n && !iu__nerv_reserve(o, n)) return;

@@ -118,7 +118,7 @@ static bool is_holder(nerv_call *c, nerv_slice action, nerv_slice subject, bool 
   *yes = false;
   iu__nerv_hex(c->sender, sizeof c->sender, hex);
   if (!holds(c, (nerv_slice){(const uint8_t *)hex, sizeof hex}, action, subject, &roles, yes)) return false;
-  r = iu__nerv_reader(roles.n > 0 ? iu__nerv_written(&roles) : iu__nerv_text(""));
+  r = iu__nerv_reader(iu__nerv_written(&roles));
   while (!*yes && r.p < r.end) {
     if (!role_holds(c, iu__nerv_get_text(&r), action, subject, yes)) return false;
   }

@@ -7,7 +7,7 @@ static void an_entity_is_stored_with_its_times(void **state) {
                            "\"properties\":\"{\\\"age\\\":36}\"}," SOME("\"ada\"") "]");
   assert_string_equal(cell(u, "SELECT * FROM entity WHERE id = 'ada'", "entity_type"), "\"Person\"");
   assert_string_equal(cell(u, "SELECT * FROM entity WHERE id = 'ada'", "metadata"),
-                      "{\"name\":\"Ada\",\"description\":null,\"tags\":[\"test\"],\"properties\":\"{\\\"age\\\":36}\"}");
+                      "{\"name\":\"Ada\",\"description\":null,\"tags\":[\"test\"],\"properties\":{\"age\":36}}");
   assert_true(number(u, "SELECT * FROM entity WHERE id = 'ada'", "created_at") > 0);
   assert_int_equal(number(u, "SELECT * FROM entity WHERE id = 'ada'", "created_at"),
                    number(u, "SELECT * FROM entity WHERE id = 'ada'", "updated_at"));
@@ -18,7 +18,7 @@ static void an_entity_is_stored_with_its_times(void **state) {
 static void empty_properties_become_an_empty_object(void **state) {
   universe *u = *state;
   must(u, "create_entity", "[\"T\"," PLAIN "," SOME("\"e\"") "]");
-  assert_non_null(strstr(cell(u, "SELECT * FROM entity", "metadata"), "\"properties\":\"{}\""));
+  assert_non_null(strstr(cell(u, "SELECT * FROM entity", "metadata"), "\"properties\":{}"));
 }
 
 static void an_id_is_made_when_none_is_given(void **state) {
@@ -164,6 +164,21 @@ static void large_metadata_is_not_repeated_in_the_log(void **state) {
   free(fill);
 }
 
+/* An event's data can always be read back: it never nests deeper than properties may. */
+static void deep_metadata_is_not_repeated_in_the_log(void **state) {
+  universe *u = *state;
+  char json[2000], deep[1100];
+  must(u, "create_entity", "[\"T\"," PLAIN "," SOME("\"e\"") "]");
+  for (int depth = 510; depth <= 512; depth++) {
+    memset(deep, '[', 511);
+    memset(deep + depth - 1, ']', 511);
+    deep[2 * (depth - 1)] = '\0';
+    must(u, "update_entity", FORMAT(json, "[\"e\"," META("\"tags\":[],\"properties\":\"{\\\"[\\\":%s}\"") "]", deep));
+    assert_int_equal(strstr(last_event(u, "ENTITY_UPDATED"), "\"new_metadata\":null") == NULL, depth == 510);
+    assert_int_equal(iu__json_check(u->text.data, strlen((char *)u->text.data), &u->err), IU_OK);
+  }
+}
+
 static void a_failed_call_leaves_nothing(void **state) {
   universe *u = *state;
   uint64_t events = count(u, "SELECT * FROM event_log"), head = number(u, "SELECT * FROM event_head WHERE id = 0", "sequence");
@@ -180,7 +195,7 @@ int main(void) {
     MODULE_TEST(an_id_is_made_when_none_is_given), MODULE_TEST(made_ids_differ_inside_one_call), MODULE_TEST(an_id_is_taken_once),
     MODULE_TEST(an_update_keeps_what_is_not_metadata), MODULE_TEST(a_deleted_entity_is_gone), MODULE_TEST(a_missing_entity_is_not_found),
     MODULE_TEST(bad_values_are_named), MODULE_TEST(a_quoted_value_is_cut_at_a_character), MODULE_TEST(tags_have_a_limit),
-    MODULE_TEST(audit_can_be_switched_off_and_on), MODULE_TEST(large_metadata_is_not_repeated_in_the_log),
+    MODULE_TEST(audit_can_be_switched_off_and_on), MODULE_TEST(large_metadata_is_not_repeated_in_the_log), MODULE_TEST(deep_metadata_is_not_repeated_in_the_log),
     MODULE_TEST(a_failed_call_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static void cases(void **state) {
                                      "[]", "{}", "[1,[2,{\"a\":[]}]]", "{\"a\":1,\"a\":2}", "\t{ \"k\" : [ 1 , 2 ] }\r\n", "1e308", "1e-400"};
   static const char *const bad[] = {"", " ", "01", "1.", ".5", "+1", "1e", "-", "1e999", "-1e999", "nul", "truex", "\"", "\"\\x\"", "\"\\ud800\"",
                                     "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\n\"", "[1,]", "[,1]", "{,}", "{\"a\"}", "{\"a\":}", "{a:1}", "[1 2]", "[", "{",
-                                    "{\"a\":1,}", "]", "1 2", "[1}", "{\"a\":1]", "\"\xff\"", "\xef\xbb\xbf""1", "\"\\u12g4\"", "NaN", "Infinity", "'a'"};
+                                    "{\"a\":1,}", "]", "1 2", "[1}", "{\"a\":1]", "\"\xff\"", ("\xef\xbb\xbf" "1"), "\"\\u12g4\"", "NaN", "Infinity", "'a'"};
   (void)state;
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     if (!check(good[i], strlen(good[i]))) fail_msg("refused: %s", good[i]);

@@ -19,7 +19,7 @@ static void a_relation_joins_two_entities(void **state) {
   assert_string_equal(cell(u, "SELECT * FROM relation", "relation_type"), "\"KNOWS\"");
   assert_string_equal(cell(u, "SELECT * FROM relation", "metadata"),
                       "{\"description\":\"old friends\",\"strength\":0.9,\"bidirectional\":true,\"tags\":[\"t\"],"
-                      "\"properties\":\"{\\\"since\\\":1843}\"}");
+                      "\"properties\":{\"since\":1843}}");
   assert_string_equal(last_event(u, "RELATION_CREATED"),
                       "{\"relation_id\":\"r\",\"from_entity\":\"a\",\"to_entity\":\"b\",\"relation_type\":\"KNOWS\"}");
 }

@@ -31,7 +31,7 @@ static void one_call_writes_version_delta_and_snapshot(void **state) {
        "[{\"encoding\":\"json\",\"data\":\"6162\"},{\"encoding\":\"json\",\"data\":\"63\"}]," SOME("\"v2\"") "]");
   assert_string_equal(cell(u, "SELECT * FROM delta_record", "kind"), "\"chain\"");
   assert_string_equal(cell(u, "SELECT * FROM delta_record", "base_version_id"), "\"v1\"");
-  assert_non_null(strstr(cell(u, "SELECT * FROM delta_record", "operations"), "\"Insert\":{\"path\":\"l\",\"index\":0,\"value\":\"null\"}"));
+  assert_non_null(strstr(cell(u, "SELECT * FROM delta_record", "operations"), "\"Insert\":{\"path\":\"l\",\"index\":0,\"value\":null}"));
   assert_int_equal(count(u, "SELECT * FROM state_snapshot WHERE version_id = 'v2'"), 2);
   assert_string_equal(cell(u, "SELECT * FROM state_snapshot WHERE key = 'v2:1'", "data"), "\"63\"");
   assert_int_equal(number(u, "SELECT * FROM state_snapshot WHERE key = 'v2:1'", "parts"), 2);
