@@ -57,6 +57,8 @@ function M.start(ctx)
   end
 
   --- Starts the delivery of events published from now on. Idempotent; register_handler does it too. true, or nil, err.
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:subscribe_to_events()
     if stopped or not ctx.conn then check.raise("event_bus is closed") end
     if subscription then return true end
@@ -71,6 +73,10 @@ function M.start(ctx)
   end
 
   --- fn(message) for each event of that type, or of any type for "*". A handle with :cancel(); nil, err when the subscription fails.
+  ---@param event_type string
+  ---@param fn fun(message: inner_universe.Message)
+  ---@return inner_universe.Handle? handle
+  ---@return inner_universe.Error? err
   function methods:register_handler(event_type, fn)
     if stopped or not ctx.conn then check.raise("event_bus is closed") end
     check.type(event_type, "string", 1, "register_handler", "event_type")
@@ -85,6 +91,11 @@ function M.start(ctx)
   end
 
   --- The event's id. data: any JSON value, nil is {}.
+  ---@param event_type string
+  ---@param data? any
+  ---@param source? string
+  ---@return string? event_id
+  ---@return inner_universe.Error? err
   function methods:publish(event_type, data, source)
     if stopped or not ctx.conn then check.raise("event_bus is closed") end
     check.type(event_type, "string", 1, "publish", "event_type")
@@ -93,6 +104,9 @@ function M.start(ctx)
   end
 
   --- Events of the log, oldest first: { after = sequence, limit }. An array of messages.
+  ---@param options? { after?: integer, type?: string, limit?: integer }
+  ---@return inner_universe.Message[]? messages
+  ---@return inner_universe.Error? err
   function methods:events(options)
     if stopped or not ctx.conn then check.raise("event_bus is closed") end
     check.optional(options, "table", 1, "events", "options")

@@ -15,15 +15,20 @@ return function(ctx, methods, get_manager)
   local CLOSED = "client is not connected"
 
   --- Opens the universe when it is not open yet. true, or nil, err.
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function client:connect()
     return get_manager():initialize()
   end
 
   --- Closes the universe; the same as manager:shutdown().
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function client:disconnect()
     return get_manager():shutdown()
   end
 
+  ---@return boolean
   function client:is_connected()
     return ctx.conn ~= nil and not ctx.conn:is_closed()
   end
@@ -39,6 +44,11 @@ return function(ctx, methods, get_manager)
   end
 
   --- A version without its state: parent (nil or id), description, hash (hex or nil). Its id.
+  ---@param parent? string
+  ---@param description string
+  ---@param data_hash? string
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
   function client:commit_state_version(parent, description, data_hash)
     if not ctx.conn then check.raise(CLOSED) end
     check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
@@ -51,6 +61,11 @@ return function(ctx, methods, get_manager)
   end
 
   --- A delta beside a version: operations, metadata { description, author, tags, parent_delta_id }. Its id.
+  ---@param version_id string
+  ---@param operations inner_universe.Operation[]
+  ---@param metadata? { description?: string, author?: string, tags?: string[], parent_delta_id?: string }
+  ---@return string? delta_id
+  ---@return inner_universe.Error? err
   function client:record_delta(version_id, operations, metadata)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_delta", "version_id")
@@ -69,6 +84,9 @@ return function(ctx, methods, get_manager)
   end
 
   --- The deltas recorded beside a version, oldest first.
+  ---@param version_id string
+  ---@return inner_universe.Delta[]? deltas
+  ---@return inner_universe.Error? err
   function client:query_deltas(version_id)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "query_deltas", "version_id")
@@ -81,6 +99,12 @@ return function(ctx, methods, get_manager)
   end
 
   --- type, source (nil or text), data (any JSON value; nil is {}). The event's id.
+  ---@param event_type string
+  ---@param source? string
+  ---@param data? any
+  ---@param id? string
+  ---@return string? event_id
+  ---@return inner_universe.Error? err
   function client:publish_event(event_type, source, data, id)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(event_type, "string", 1, "publish_event", "event_type")
@@ -147,6 +171,9 @@ return function(ctx, methods, get_manager)
   client.subscribe_event_log_changes = subscriber("event_log", codec.event, "subscribe_event_log_changes")
 
   --- A one-off query in the subscription SQL; plain rows.
+  ---@param sql string
+  ---@return table[]? rows
+  ---@return inner_universe.Error? err
   function client:query(sql)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(sql, "string", 1, "query", "sql")

@@ -24,27 +24,37 @@ return function(ctx)
   -- ---- life ----
 
   --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy. true, or nil, err.
+  ---@param options? { deploy?: boolean }
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:initialize(options)
     check.optional(options, "table", 1, "initialize", "options")
     return ctx.universe.initialize(options or {}, self.on_opened)
   end
 
+  ---@return boolean
   function methods:is_initialized()
     return ctx.universe.is_open()
   end
 
   --- Waits until everything so far is on disk. true, or nil, err.
+  ---@param timeout? number seconds
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:flush(timeout)
     if not ctx.conn then check.raise(CLOSED) end
     check.optional(timeout, "number", 1, "flush", "timeout")
     return ctx.conn:flush(timeout)
   end
 
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:shutdown()
     return ctx.universe.close()
   end
 
   --- Facts: initialized, backend, target, features, plugins; when open, the connection's numbers and rows by table too.
+  ---@return table
   function methods:status()
     local status = {
       initialized = ctx.universe.is_open(), closed = ctx.universe.is_closed(), backend = ctx.settings.backend, target = ctx.universe.target,
@@ -61,6 +71,9 @@ return function(ctx)
   end
 
   --- The public object of a plugin that runs, or nil, PluginError.
+  ---@param name string
+  ---@return table? object
+  ---@return inner_universe.Error? err
   function methods:plugin(name)
     check.type(name, "string", 1, "plugin", "name")
     return ctx.universe.plugin(name)
@@ -69,6 +82,11 @@ return function(ctx)
   -- ---- entities ----
 
   --- metadata: { name, description, tags, properties }, all optional. The id.
+  ---@param entity_type string
+  ---@param metadata? inner_universe.EntityMetadata
+  ---@param id? string 1 to 256 bytes; default a new UUIDv7
+  ---@return string? id
+  ---@return inner_universe.Error? err ValidationError, ConflictError (id taken), AuthorizationError
   function methods:create_entity(entity_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -84,6 +102,9 @@ return function(ctx)
     return id
   end
 
+  ---@param id string
+  ---@return inner_universe.Entity? entity
+  ---@return inner_universe.Error? err EntityNotFoundError
   function methods:get_entity(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -95,6 +116,10 @@ return function(ctx)
   end
 
   --- Replaces the metadata. true, or nil, err.
+  ---@param id string
+  ---@param metadata inner_universe.EntityMetadata
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:update_entity(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -106,6 +131,10 @@ return function(ctx)
   end
 
   --- options.cascade deletes its relations too; without, an entity that has relations is refused (ConflictError).
+  ---@param id string
+  ---@param options? { cascade?: boolean }
+  ---@return true? ok
+  ---@return inner_universe.Error? err ConflictError while it has relations
   function methods:delete_entity(id, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -128,6 +157,9 @@ return function(ctx)
   end
 
   --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset. An array of entities, and how many matched before offset and limit.
+  ---@param spec? inner_universe.QuerySpec entity_type and id besides
+  ---@return inner_universe.Entity[]? entities
+  ---@return integer|inner_universe.Error matched
   function methods:query_entities(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -138,6 +170,13 @@ return function(ctx)
   -- ---- relations ----
 
   --- metadata: { description, strength, bidirectional, tags, properties }, all optional. The id.
+  ---@param from_entity string
+  ---@param to_entity string
+  ---@param relation_type string
+  ---@param metadata? inner_universe.RelationMetadata
+  ---@param id? string
+  ---@return string? id
+  ---@return inner_universe.Error? err EntityNotFoundError for a missing end
   function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -155,6 +194,9 @@ return function(ctx)
     return id
   end
 
+  ---@param id string
+  ---@return inner_universe.Relation? relation
+  ---@return inner_universe.Error? err RelationNotFoundError
   function methods:get_relation(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -165,6 +207,10 @@ return function(ctx)
     return not_found("RelationNotFoundError", "relation", id)
   end
 
+  ---@param id string
+  ---@param metadata inner_universe.RelationMetadata
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:update_relation(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -175,6 +221,9 @@ return function(ctx)
     return conn:call("update_relation", id, encoded)
   end
 
+  ---@param id string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
   function methods:delete_relation(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -183,6 +232,9 @@ return function(ctx)
   end
 
   --- spec: from_entity, to_entity, relation_type, id, tags, filters, order_by, descending, limit, offset.
+  ---@param spec? inner_universe.QuerySpec from_entity, to_entity, relation_type and id besides
+  ---@return inner_universe.Relation[]? relations
+  ---@return integer|inner_universe.Error matched
   function methods:query_relations(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -198,6 +250,11 @@ return function(ctx)
     return nil, err
   end
 
+  ---@param state table
+  ---@param description? string
+  ---@param options? { author?: string, tags?: string[], metadata?: table }
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(state, "table", 1, "commit_version", "state")
@@ -208,6 +265,11 @@ return function(ctx)
     return temporal:commit_version(state, description, options)
   end
 
+  ---@param version_id string
+  ---@param operations inner_universe.Operation[]
+  ---@param description? string
+  ---@return string? delta_id
+  ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_delta", "version_id")
@@ -219,6 +281,11 @@ return function(ctx)
   end
 
   --- data: any JSON value, nil is {}. source: optional text. The event's id.
+  ---@param event_type string
+  ---@param data? any
+  ---@param source? string
+  ---@return string? event_id
+  ---@return inner_universe.Error? err
   function methods:publish_event(event_type, data, source)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(event_type, "string", 1, "publish_event", "event_type")

@@ -54,6 +54,11 @@ function M.start(ctx)
   end
 
   --- Stores a state as the next version of the branch. options: author, tags, metadata (a table). The version's id.
+  ---@param state table
+  ---@param description? string
+  ---@param options? { author?: string, tags?: string[], metadata?: table }
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(state, "table", 1, "commit_version", "state")
@@ -86,6 +91,11 @@ function M.start(ctx)
   end
 
   --- A delta beside a version: operations { op = "set" | "delete" | "insert" | "remove" | "patch", path, value, index, patch }. The delta's id.
+  ---@param version_id string
+  ---@param operations inner_universe.Operation[]
+  ---@param description? string
+  ---@return string? delta_id
+  ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_delta", "version_id")
@@ -95,6 +105,11 @@ function M.start(ctx)
   end
 
   --- NERV's name for record_delta.
+  ---@param version_id string
+  ---@param operations inner_universe.Operation[]
+  ---@param description? string
+  ---@return string? delta_id
+  ---@return inner_universe.Error? err
   function methods:record_state_delta(version_id, operations, description)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_state_delta", "version_id")
@@ -104,6 +119,9 @@ function M.start(ctx)
   end
 
   --- The deltas recorded beside a version, oldest first.
+  ---@param version_id string
+  ---@return inner_universe.Delta[]? deltas
+  ---@return inner_universe.Error? err
   function methods:get_deltas(version_id)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "get_deltas", "version_id")
@@ -111,6 +129,9 @@ function M.start(ctx)
   end
 
   --- { version_id, parent_version_id, description, data_hash, timestamp, author, tags, metadata, branch, owner }.
+  ---@param version_id string
+  ---@return inner_universe.Version? version
+  ---@return inner_universe.Error? err VersionNotFoundError
   function methods:get_version(version_id)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "get_version", "version_id")
@@ -118,6 +139,8 @@ function M.start(ctx)
   end
 
   --- The head of the branch as get_version gives it; nil without an error when nothing was committed yet.
+  ---@return inner_universe.Version? version
+  ---@return inner_universe.Error? err
   function methods:get_current_version()
     if stopped or not ctx.conn then check.raise(CLOSED) end
     local head, err = head_id()
@@ -126,6 +149,10 @@ function M.start(ctx)
   end
 
   --- From a version (default: the current one) back to the first, as an array; at most `limit`.
+  ---@param version_id? string
+  ---@param limit? integer
+  ---@return inner_universe.Version[]? versions
+  ---@return inner_universe.Error? err
   function methods:history(version_id, limit)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.optional(version_id, "string", 1, "history", "version_id")
@@ -162,6 +189,9 @@ function M.start(ctx)
   end
 
   --- The state as it was committed. A version that was committed without a state (client:commit_state_version): VersionNotFoundError.
+  ---@param version_id string
+  ---@return table? state
+  ---@return inner_universe.Error? err VersionNotFoundError, StorageError
   function methods:get_state(version_id)
     if stopped or not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "get_state", "version_id")
