@@ -261,6 +261,24 @@ for _, place in ipairs({ "memory", "file" }) do
       end
     end)
 
+    it("delivers within the frame's budget, then on_applied", function()
+      for i = 1, 2000 do
+        assert(create("e" .. i))
+      end
+      local session = assert(conn:session())
+      local count, at_applied = 0, nil
+      session.tables.entity:on_insert(function() count = count + 1 end)
+      local sub = assert(session:subscribe("SELECT * FROM entity", { on_applied = function() at_applied = count end }))
+      local steps = 0
+      while not sub:is_active() and steps < 100000 do
+        iu.step(0.2)
+        steps = steps + 1
+      end
+      assert.equal(2000, at_applied)
+      assert.is_true(steps > 1)
+      assert(session:close())
+    end)
+
     it("opens sessions with identities of their own", function()
       local session = assert(conn:session({ identity = ("ab"):rep(32) }))
       assert.equal(("ab"):rep(32), session:identity())
@@ -367,6 +385,25 @@ describe("a file", function()
     end)
     assert.truthy(why:find("connection_spec.lua:%d+: cannot wait in a coroutine nested in a task"), why)
     assert(conn:close())
+  end)
+
+  it("closed while calls wait gives every one its answer", function()
+    local conn = assert(iu.connect(folder .. "/w", { durability = "full" }))
+    local answers = 0
+    iu.run(function()
+      for i = 1, 10 do
+        iu.spawn(function()
+          local ok, err = conn:call("create_entity", "P", METADATA, "c" .. i)
+          assert(ok or err.kind == "ConnectionError")
+          answers = answers + 1
+        end)
+      end
+      coroutine.yield()
+      assert(conn:close())
+    end)
+    assert.equal(10, answers)
+    local again <close> = assert(iu.connect(folder .. "/w"))
+    assert.equal(10, #again:query("SELECT * FROM entity"))
   end)
 
   it("open elsewhere answers UniverseLockedError", function()

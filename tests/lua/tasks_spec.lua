@@ -520,6 +520,50 @@ describe("iu.step", function()
   end)
 end)
 
+describe("many tasks", function()
+  it("spawned, waiting and cancelled at random all end, once", function()
+    local seed = os.time()
+    print("# random tasks, seed " .. seed)
+    math.randomseed(seed)
+    local ends, all, waiters = {}, {}, {}
+    local function job(n)
+      local guard <close> = setmetatable({}, { __close = function() ends[n] = (ends[n] or 0) + 1 end })
+      for _ = 1, math.random(0, 4) do
+        local what = math.random(6)
+        if what == 1 then
+          iu.sleep(math.random() * 3)
+        elseif what == 2 then
+          local waiter = iu.waiter()
+          waiters[#waiters + 1] = waiter
+          waiter:wait(math.random() * 2)
+        elseif what == 3 then
+          all[math.random(#all)]:cancel()
+        elseif what == 4 then
+          coroutine.yield()
+        elseif what == 5 and #waiters > 0 then
+          waiters[math.random(#waiters)]:resolve(n)
+        else
+          all[math.random(#all)]:wait(math.random())
+        end
+      end
+      if math.random(10) == 1 then error("at random", 0) end
+      return guard and n
+    end
+    handler = true
+    iu.run(function()
+      for n = 1, 2000 do
+        all[n] = iu.spawn(job, n)
+        if n % 100 == 0 then iu.sleep(0.5) end
+      end
+    end)
+    for n, task in ipairs(all) do
+      assert.is_true(task:is_done(), n)
+      assert.is_true((ends[n] or 0) <= 1, n)
+      if task:status() == "done" then assert.equal(n, (task:wait())) end
+    end
+  end)
+end)
+
 describe("two schedulers", function()
   it("do not know each other", function()
     local other_loop = fake_loop.new()
