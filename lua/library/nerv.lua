@@ -1,4 +1,5 @@
 ---@meta
+-- luacheck: ignore 212 241
 -- Annotations for what the manager takes and gives; never loaded.
 
 ---@class inner_universe.EntityMetadata
