@@ -1,3 +1,4 @@
+/* filter.c: a selection's life: filters, order, page (filter.h). */
 #include "filter.h"
 
 #include "../base/alloc.h"

@@ -1,3 +1,4 @@
+/* filter_field.c: resolving field names against a table (filter_field.h). */
 #include "filter_field.h"
 
 #include "suggest.h"

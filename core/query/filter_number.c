@@ -1,3 +1,4 @@
+/* filter_number.c: exact comparison of numbers of different kinds (filter_number.h). */
 #include "filter_number.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* filter_op.c: compiling one filter and asking it of a row (filter_op.h). */
 #include "filter_op.h"
 
 #include <stdlib.h>

@@ -1,12 +1,13 @@
+/* filter_plan.c: filters on columns as conditions of the planner (filter_plan.h).
+ *
+ * They become conditions where their value, exactly, is a value of the column's type; where it is not (1.5 for an integer column,
+ * a text of another form for an identity) the filter is only evaluated. */
 #include "filter_plan.h"
 
 #include <math.h>
 
 #include "../base/hash.h"
 #include "../base/text.h"
-
-/* Filters become conditions of the planner where their value, exactly, is a value of the column's type; where it is not (1.5 for an integer column,
- * a text of other form for an identity) the filter is only evaluated. */
 
 typedef struct terms {
   iu_arena *arena;
@@ -90,18 +91,16 @@ static iu_status add(terms *t, const iu_filter *f, uint8_t op, const iu_fv *v, b
   return status;
 }
 
-/* One candidate is an equality; several span a range from the least to the greatest. When the column can hold those two, the ones
- * between are of the same kind, for candidates are sorted by kind first. */
+/* One candidate is an equality; several span a range from the least to the greatest. They are sorted by kind first, and those of other kinds
+ * than the column's match no row (null only "", the least text), so each end holds alone too. */
 static iu_status add_set(terms *t, const iu_filter *f) {
-  uint32_t before = t->count, n = f->scalar_count;
-  bool exact = true;
-  iu_status status = IU_OK;
-  if (n == 0 || f->doc_count != 0) return IU_OK;
+  uint32_t n = f->scalar_count;
+  bool exact;
+  iu_status status;
+  if (n == 0) return IU_OK;
   if (n == 1) return add(t, f, IU_CMP_EQ, &f->scalars[0], &exact);
   status = add(t, f, IU_CMP_GE, &f->scalars[0], &exact);
-  if (status == IU_OK && exact) status = add(t, f, IU_CMP_LE, &f->scalars[n - 1], &exact);
-  if (!exact) t->count = before;
-  return status;
+  return status != IU_OK ? status : add(t, f, IU_CMP_LE, &f->scalars[n - 1], &exact);
 }
 
 static iu_status add_filter(terms *t, const iu_filter *f) {

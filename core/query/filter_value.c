@@ -1,3 +1,4 @@
+/* filter_value.c: equality and order of filter values (filter_value.h). */
 #include "filter_value.h"
 
 #include <math.h>
@@ -87,7 +88,7 @@ bool iu__fv_ordered(const iu_fv *a, const iu_fv *b, int *c) {
   return true;
 }
 
-static int rank_of(const iu_fv *v) {
+int iu__fv_rank(const iu_fv *v) {
   switch (v->kind) {
     case IU_FV_NULL: return 0;
     case IU_FV_BOOL: return 1;
@@ -100,7 +101,7 @@ static int rank_of(const iu_fv *v) {
 }
 
 int iu__fv_rank_compare(const iu_fv *a, const iu_fv *b) {
-  int ra = rank_of(a), rb = rank_of(b), c = 0;
+  int ra = iu__fv_rank(a), rb = iu__fv_rank(b), c = 0;
   if (ra != rb) return ra - rb;
   return iu__fv_ordered(a, b, &c) ? c : 0;
 }

@@ -54,7 +54,8 @@ iu_fv iu__fv_of_number(const char *text, size_t len);
 bool iu__fv_equal(const iu_fv *a, const iu_fv *b);
 /* < 0, 0, > 0 in *c when both are booleans, numbers (no NaN) or strings; else false: they are unordered. */
 bool iu__fv_ordered(const iu_fv *a, const iu_fv *b, int *c);
-/* The order of results: null, booleans, numbers (NaN last), strings, the rest as equal. */
+/* The order of results: null (rank 0), booleans, numbers, NaN, strings, the rest as equal (rank 5). */
+int iu__fv_rank(const iu_fv *v);
 int iu__fv_rank_compare(const iu_fv *a, const iu_fv *b);
 /* Deep equality of documents, key order aside. */
 bool iu__json_equal(const iu_json *a, const iu_json *b);

@@ -2,7 +2,7 @@
  *
  * Up to `bound` rows are kept: the first `bound` in order. Until the bound is reached rows are appended; from then on they form a heap with the last
  * one on top, which a row that comes before it replaces: memory is O(bound), time O(log bound) a row. Sorting merges runs that are in order
- * already, so rows that came in order cost one comparison each.
+ * already, so rows that came in order cost one comparison each; most comparisons look at the first bits of the values only.
  *
  * Order: the value (descending turns it round), then the primary key ascending, or the whole row where there is none.
  * Rows are borrowed; texts of values that do not point into their row are copied.
@@ -15,12 +15,17 @@
 #include "locate.h"
 #include "scalar.h"
 
-typedef struct iu_kept_row { const iu_row *row; iu_fv value; } iu_kept_row;
+typedef struct iu_kept_row {
+  const iu_row *row;
+  uint64_t prefix; /* orders as the value does, as far as it reaches */
+  iu_fv value;
+} iu_kept_row;
 
 typedef struct iu_kept {
   iu_kept_row *rows; /* owned */
   uint64_t count, capacity, bound;
   bool descending, heap;
+  bool by_key;         /* while sorting: rows stand in the order of their keys, so that a stable sort need not compare them */
   const iu_type *row_type;
   bool has_key;
   iu_locator key;      /* of the primary key */

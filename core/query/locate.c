@@ -1,3 +1,4 @@
+/* locate.c: making and following the skips of locate.h. */
 #include "locate.h"
 
 /* Bytes of one element when values of t are a u32 count and that many bytes each; 0 when they are not. */

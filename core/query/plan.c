@@ -1,3 +1,4 @@
+/* plan.c: judging indexes by the conditions at hand (plan.h). */
 #include "plan.h"
 
 typedef struct candidate {

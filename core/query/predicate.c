@@ -1,3 +1,4 @@
+/* predicate.c: from the tree to jumping comparisons, and running them (predicate.h). */
 #include "predicate.h"
 
 typedef struct maker {

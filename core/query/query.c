@@ -1,3 +1,4 @@
+/* query.c: a query's life, its plan, running it over a store (query.h). */
 #include "query.h"
 
 #include "../base/alloc.h"

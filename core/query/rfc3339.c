@@ -1,3 +1,4 @@
+/* rfc3339.c: times as text to microseconds (rfc3339.h); proleptic Gregorian, no C library, no locale. */
 #include "rfc3339.h"
 
 typedef struct cursor { const char *p, *end; bool ok; } cursor;

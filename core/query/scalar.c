@@ -1,3 +1,4 @@
+/* scalar.c: classes of comparable types, and comparing their bytes (scalar.h). */
 #include "scalar.h"
 
 #include "../base/text.h"

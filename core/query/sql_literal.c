@@ -1,3 +1,4 @@
+/* sql_literal.c: literals in the type of their column (sql_literal.h). */
 #include "sql_literal.h"
 
 #include <math.h>

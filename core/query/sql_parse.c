@@ -1,3 +1,4 @@
+/* sql_parse.c: the clauses around the predicate: SELECT, FROM, the end (sql_parse.h); what is refused by name. */
 #include "sql_parse.h"
 
 #include "sql_parser.h"

@@ -1,3 +1,4 @@
+/* sql_token.c: the lexer, and how its failures are worded (sql_token.h). */
 #include "sql_token.h"
 
 #include <stdio.h>

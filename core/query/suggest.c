@@ -1,3 +1,4 @@
+/* suggest.c: the nearest name (suggest.h). */
 #include "suggest.h"
 
 #include <stdio.h>

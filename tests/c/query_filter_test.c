@@ -106,7 +106,7 @@ static void operators_on_json_values(void **state) {
     {"properties.array.1", "\"two\"", "eiglcsx"}, {"properties.array.3.four", "4", "eigl"}, {"properties.array.9", "null", "ei"}, {"properties.array.01", "null", "ei"},
     {"properties.emptyarray", "[]", "ei"}, {"properties.emptyarray", "{}", "no"}, {"properties.emptyarray", "null", "no"},
     {"properties.object", "{\"b\":[1],\"a\":{\"x\":null}}", "ei"}, {"properties.object", "{\"a\":{\"x\":null},\"b\":[1]}", "ei"}, {"properties.object", "{\"a\":{\"x\":null}}", "no"},
-    {"properties.object", "{\"a\":{\"x\":null},\"c\":[1]}", "no"}, {"properties.object", "\"b\"", "no"}, {"properties.object.a", "{\"x\":null}", "ei"},
+    {"properties.object", "{\"a\":{\"x\":null},\"c\":[1]}", "no"}, {"properties.object", "{\"a\":{\"x\":null},\"b\":[1],\"c\":1}", "no"}, {"properties.object", "\"b\"", "no"}, {"properties.object.a", "{\"x\":null}", "ei"},
     {"properties.object.b", "1", "noc"}, {"properties.emptyobject", "{}", "ei"}, {"properties.emptyobject", "[]", "no"},
     {"properties.a\\.b", "1", "eigl"}, {"properties.\\e", "2", "eigl"}, {"properties.twice", "2", "eigl"}, {"metadata.properties.int", "5", "eigl"},
   };
@@ -137,6 +137,7 @@ static void operators_on_columns(void **state) {
     {"name", "\"Ada\"", "eiglcsx"}, {"name", "\"A\"", "n>gocs"}, {"name", "null", "no"}, {"metadata.name", "\"Ada\"", "eiglcsx"},
     {"tags", "[\"x\",\"y\"]", "ei"}, {"tags", "[\"y\",\"x\"]", "no"}, {"tags", "\"x\"", "noc"}, {"tags", "\"z\"", "no"}, {"tags", "null", "no"}, {"tags", "[]", "no"}, {"tags", "1", "no"},
     {"tags", "[\"x\"]", "no"}, {"tags.0", "\"x\"", "eiglcsx"}, {"tags.7", "null", "ei"}, {"metadata.tags", "\"y\"", "noc"},
+    {"nums", "[7,4294967295]", "ei"}, {"nums", "7", "noc"}, {"nums", "4294967295.0", "noc"}, {"nums", "8", "no"}, {"nums.1", "4294967295", "eigl"},
     {"strength", "0.5", "eigl"}, {"strength", "1", "n<lo"}, {"strength", "0", "n>go"},
     {"metadata.big", "340282366920938463463374607431768211456", "eigl"}, {"big", "340282366920938463463374607431768211455", "n>go"}, {"big", "1e39", "n<lo"},
     {"big", "3.402823669209384634633746e38", "eigl"}, {"big", "1", "n>go"},
@@ -154,6 +155,7 @@ static void operators_on_columns(void **state) {
     {"conn", "\"ff0000000000000000000000000000ef\"", "eiglcsx"}, {"uuid", "\"ff000000-0000-0000-0000-0000000000ef\"", "eiglcsx"},
     {"bytes", "\"6162\"", "eiglcsx"}, {"s", "\"ab\"", "eiglcsx"}, {"at", "-7", "eigl"}, {"span", "-7", "eigl"}, {"opt", "\"o\"", "eiglcsx"}, {"opt", "null", "no"},
     {"tags", "\"tag\"", "noc"}, {"when.Interval", "5", "eigl"}, {"when.Time", "null", "ei"},
+    {"meta.properties", "\"{}\"", "eiglcsx"}, {"meta.strength", "0", "eigl"}, /* JSON text is only under a column called metadata */
   };
   entity_spec full = {"e1", "Person", 5, "Ada", {"x", "y"}, 0.5, "{\"a\":1}"};
   entity_spec empty = {"", "", 0, NULL, {NULL}, NAN, "{\"a\":"};
@@ -185,6 +187,7 @@ static void operators_on_columns(void **state) {
   iu__buf_put_u8(&b, 0);
   iu__buf_put_u64(&b, 5);
   iu__buf_put_u8(&b, 1);
+  iu__buf_put_u32(&b, 0);
   iu__buf_put_u32(&b, 0);
   iu__buf_put_u64(&b, 0);
   put_name(&b, "{}");
@@ -222,6 +225,45 @@ static void sets_of_candidates(void **state) {
   free(row);
 }
 
+/* Integers and floats close to each other: the outcome long double gives, which holds both exactly here. */
+static void numbers_compare_exactly(void **state) {
+  chance c = chance_begin("numbers");
+  const iu_table_def *t = table_def(schema, "entity");
+  int rounds = SLOW_BUILD ? 3000 : 30000;
+  (void)state;
+  assert_true(sizeof(long double) > sizeof(double));
+  for (int round = 0; round < rounds; round++) {
+    char properties[512], value[400];
+    entity_spec e = {.id = "e", .type = "T", .properties = properties};
+    int outcome;
+    iu_row *row;
+    if (chance_below(&c, 2)) {
+      int64_t i = (int64_t)chance_next(&c) >> chance_below(&c, 64);
+      double d = (double)i + (double)((int)chance_below(&c, 5) - 2) * (chance_below(&c, 2) ? 0.5 : 1);
+      outcome = (long double)i < (long double)d ? -1 : (long double)i > (long double)d;
+      snprintf(properties, sizeof properties, "{\"v\":%lld}", (long long)i);
+      snprintf(value, sizeof value, "%.17ge0", d);
+      if (strchr(value, 'e') != strrchr(value, 'e')) *strrchr(value, 'e') = 0;
+    } else { /* beyond i64: the digits of a double, or their neighbours */
+      double d = ldexp(1 + (double)(chance_next(&c) >> 12) / 4503599627370496.0, 64 + (int)chance_below(&c, 900));
+      bool negative = chance_below(&c, 2);
+      char *last = value + snprintf(value, sizeof value, "%.0f", d) - 1;
+      outcome = (*last > '0' && *last < '9') ? (int)chance_below(&c, 3) - 1 : 0;
+      *last = (char)(*last + outcome);
+      if (negative) outcome = -outcome;
+      snprintf(properties, sizeof properties, "{\"v\":%s%s}", negative ? "-" : "", value);
+      snprintf(value, sizeof value, "%s%.17ge0", negative ? "-" : "", d);
+      if (strchr(value, 'e') != strrchr(value, 'e')) *strrchr(value, 'e') = 0;
+    }
+    row = entity_row(schema, &e);
+    if (matches(t, row, "properties.v", "Equals", value) != (outcome == 0) || matches(t, row, "properties.v", "LessThan", value) != (outcome < 0) ||
+        matches(t, row, "properties.v", "GreaterOrEqual", value) != (outcome >= 0)) {
+      fail_msg("%s against %s", properties, value);
+    }
+    free(row);
+  }
+}
+
 typedef struct refusal { const char *table, *field, *op, *json, *message; } refusal;
 
 static void refuses_with_a_hint(void **state) {
@@ -246,6 +288,8 @@ static void refuses_with_a_hint(void **state) {
     {"entity", "properties.a", "NOT_IN", "\"a\"", "filter 1: operator NotIn needs an array of candidates as its value"},
     {"entity", "properties.a", "StartsWith", "1", "filter 1: operator StartsWith needs a string as its value"},
     {"entity", "properties.a", "EndsWith", "null", "filter 1: operator EndsWith needs a string as its value"},
+    {"all", "meta.properties.x", "Equals", "1", "filter 1: field `meta.properties.x` of table `all` goes through a plain value, which has no fields"},
+    {"all", "strength", "Equals", "1", "filter 1: table `all` has no field `strength`"},
     {"nokey", "metadata.name", "Equals", "1", "filter 1: table `nokey` has no field `metadata.name`"},
   };
   iu_error err;
@@ -382,7 +426,7 @@ static void survives_every_failed_allocation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(operators_on_json_values), cmocka_unit_test(operators_on_columns), cmocka_unit_test(sets_of_candidates), cmocka_unit_test(refuses_with_a_hint),
+    cmocka_unit_test(operators_on_json_values), cmocka_unit_test(operators_on_columns), cmocka_unit_test(sets_of_candidates), cmocka_unit_test(numbers_compare_exactly), cmocka_unit_test(refuses_with_a_hint),
     cmocka_unit_test(limits_the_number_of_filters), cmocka_unit_test(json_text_by_convention), cmocka_unit_test(survives_hostile_input),
 #ifdef IU_ERRINJ
     cmocka_unit_test(survives_every_failed_allocation),

@@ -110,7 +110,7 @@ static inline const iu_type *all_row(iu_typespace *ts) {
     [A_U64B] = {"u64b", iu__type_scalar(IU_T_U64)}, [A_I256B] = {"i256b", iu__type_scalar(IU_T_I256)}, [A_F64B] = {"f64b", iu__type_scalar(IU_T_F64)},
     [A_BYTES2] = {"bytes2", iu__type_special(IU_S_BYTES)}, [A_SPAN] = {"span", iu__type_special(IU_S_TIME_DURATION)},
     [A_OPT] = {"opt", iu__type_option(ts, s)}, [A_TAGS] = {"tags", iu__type_array(ts, s)},
-    [A_WHEN] = {"when", iu__type_special(IU_S_SCHEDULE_AT)}, [A_META] = {"metadata", iu__type_ref(ts, 0)},
+    [A_WHEN] = {"when", iu__type_special(IU_S_SCHEDULE_AT)}, [A_META] = {"meta", iu__type_ref(ts, 0)},
   };
   return iu__type_product(ts, A_COUNT, f);
 }
@@ -118,13 +118,13 @@ static inline const iu_type *all_row(iu_typespace *ts) {
 static inline void put_types(iu_buf *b) {
   iu_typespace ts = {0};
   const iu_type *s = iu__type_scalar(IU_T_STRING), *at = iu__type_special(IU_S_TIMESTAMP);
-  iu_field metadata[] = {{"name", iu__type_option(&ts, s)}, {"tags", iu__type_array(&ts, s)}, {"strength", iu__type_scalar(IU_T_F64)},
-                         {"properties", s}, {"big", iu__type_scalar(IU_T_U256)}};
+  iu_field metadata[] = {{"name", iu__type_option(&ts, s)}, {"tags", iu__type_array(&ts, s)},
+                         {"nums", iu__type_array(&ts, iu__type_scalar(IU_T_U32))}, {"strength", iu__type_scalar(IU_T_F64)}, {"properties", s}, {"big", iu__type_scalar(IU_T_U256)}};
   iu_field entity[] = {{"id", s}, {"entity_type", s}, {"created_at", at}, {"updated_at", at}, {"metadata", iu__type_ref(&ts, 0)}};
   iu_field secret[] = {{"key", s}, {"value", s}};
   iu_field nokey[] = {{"s", s}, {"n", iu__type_scalar(IU_T_I64)}, {"data", s}};
   iu__buf_put_u32(b, 1 + T_COUNT);
-  iu__type_encode(iu__type_product(&ts, 5, metadata), b);
+  iu__type_encode(iu__type_product(&ts, 6, metadata), b);
   iu__type_encode(all_row(&ts), b);
   iu__type_encode(iu__type_product(&ts, 5, entity), b);
   iu__type_encode(iu__type_product(&ts, 2, secret), b);
@@ -199,6 +199,9 @@ static inline void put_entity(iu_buf *b, const entity_spec *e) {
   while (tags < 4 && e->tags[tags] != NULL) tags++;
   iu__buf_put_u32(b, tags);
   for (uint32_t i = 0; i < tags; i++) put_name(b, e->tags[i]);
+  iu__buf_put_u32(b, 2);
+  iu__buf_put_u32(b, 7);
+  iu__buf_put_u32(b, UINT32_MAX);
   memcpy(&bits, &e->strength, 8);
   iu__buf_put_u64(b, bits);
   put_name(b, e->properties != NULL ? e->properties : "{}");
@@ -291,6 +294,7 @@ static inline void put_random_all(iu_buf *b, chance *c, const iu_type *row, uint
   iu__buf_put_u8(b, 0);
   iu__buf_put_u64(b, 5);
   iu__buf_put_u8(b, 1);
+  iu__buf_put_u32(b, 0);
   iu__buf_put_u32(b, 0);
   iu__buf_put_u64(b, 0);
   put_name(b, "{}");

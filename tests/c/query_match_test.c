@@ -202,8 +202,10 @@ static node *random_node(chance *c, int depth, iu_buf *out) {
     n->a = A_B;
     iu__buf_put_str(out, "x.b");
   } else if (n->kind == 5) {
-    n->truth = chance_below(c, 2) == 0;
-    iu__buf_put_str(out, n->truth ? "true" : "false");
+    int left = (int)chance_below(c, 2), right = (int)chance_below(c, 2), op = (int)chance_below(c, 7);
+    n->truth = op == 6 ? left != 0 : op_accepts(op, left - right);
+    iu__buf_put_str(out, left ? "true" : "false");
+    if (op != 6) iu__buf_printf(out, "%s%s", op_names[op], right ? "True" : "FALSE");
   } else {
     write_comparison(c, n, out);
   }

@@ -75,23 +75,24 @@ static void orders_every_kind_of_value(void **state) {
     {"h", "T", 1, "ba", {NULL}, 2.5, "{\"k\":\"\"}"},          {"i", "T", 1, "b", {NULL}, 2, "{\"k\":false}"},
     {"j", "T", 3, "a", {NULL}, 2, "{\"k\":99999999999999999999}"}, {"l", "T", 3, "a", {NULL}, 2, "{\"k\":\"\\u0062\"}"},
     {"m", "T", 3, "a", {NULL}, 2, "{\"k\":-99999999999999999999}"}, {"n", "T", 3, "a", {NULL}, 2, "broken"},
+    {"o", "T", 3, "a", {NULL}, -NAN, "{}"},
   };
   enum { N = sizeof specs / sizeof *specs };
   iu_row *rows[N];
   (void)state;
   for (int i = 0; i < N; i++) rows[i] = entity_row(schema, &specs[i]);
-  check_order(rows, N, NULL, false, "abcdefghijklmn");
-  check_order(rows, N, NULL, true, "abcdefghijklmn"); /* nothing to turn round */
-  check_order(rows, N, "id", true, "nmlkjihgfedcba");
-  check_order(rows, N, "entity_type", true, "abcdefghijklmn");
-  check_order(rows, N, "created_at", false, "hikbceagjlmndf");
-  check_order(rows, N, "created_at", true, "dfagjlmnbcehik");
-  check_order(rows, N, "name", false, "afbdjklmncgihe");
-  check_order(rows, N, "name", true, "ehcgijklmndbaf");
-  check_order(rows, N, "strength", false, "fkbeagijlmnhdc"); /* -0.0 equals 0.0, NaN last */
-  check_order(rows, N, "strength", true, "cdhagijlmnbekf");
-  check_order(rows, N, "properties.k", false, "bcniemdkjhglaf");
-  check_order(rows, N, "properties.k", true, "afglhjkdmeibcn");
+  check_order(rows, N, NULL, false, "abcdefghijklmno");
+  check_order(rows, N, NULL, true, "abcdefghijklmno"); /* nothing to turn round */
+  check_order(rows, N, "id", true, "onmlkjihgfedcba");
+  check_order(rows, N, "entity_type", true, "abcdefghijklmno");
+  check_order(rows, N, "created_at", false, "hikbceagjlmnodf");
+  check_order(rows, N, "created_at", true, "dfagjlmnobcehik");
+  check_order(rows, N, "name", false, "afbdjklmnocgihe");
+  check_order(rows, N, "name", true, "ehcgijklmnodbaf");
+  check_order(rows, N, "strength", false, "fkbeagijlmnhdco"); /* -0.0 equals 0.0, NaN last */
+  check_order(rows, N, "strength", true, "codhagijlmnbekf");
+  check_order(rows, N, "properties.k", false, "bcnoiemdkjhglaf");
+  check_order(rows, N, "properties.k", true, "afglhjkdmeibcno");
   for (int i = 0; i < N; i++) free(rows[i]);
 }
 
