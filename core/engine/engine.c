@@ -62,11 +62,11 @@ static void on_journal(void *ud) {
   iu_error why;
   iu_status failed = IU_OK;
   uint64_t durable = iu__journal_durable(e->journal, &failed, &why);
+  iu__engine_ref(e); /* the log, too, may end in a script that closes us */
   if (failed != IU_OK && e->failure.status == IU_OK) {
     e->failure = why;
     iu__log(&e->config.log, IU_LOG_ERROR, "journal: %s", why.message);
   }
-  iu__engine_ref(e);
   /* An answer may close sessions, or the engine: start from the front after each. */
   for (iu_session *s = e->sessions; s != NULL && !e->closing;) {
     if (iu__session_answer_one(s, durable, failed, &why)) s = e->sessions;
@@ -86,9 +86,11 @@ static void on_scheduled(void *ud) {
   if (e->scheduled == NULL) e->scheduled_end = &e->scheduled;
   else iu__job_post(e->config.loop, &e->scheduled_job);
   memcpy(caller.identity, e->database_identity, 32);
+  iu__engine_ref(e); /* what the reducer logs may end in a script that closes us */
   if (iu__transaction_call(e, s->reducer, s->args, s->args_len, &caller, &seq, &err) != IU_OK) {
     iu__log(&e->config.log, IU_LOG_ERROR, "scheduled %s: %s", e->schema->reducers[s->reducer].name, err.message);
   }
+  iu__engine_unref(e);
   iu__free(s);
 }
 
@@ -266,6 +268,55 @@ static iu_status identity_of(iu_engine *e, iu_meta which, uint8_t out[32], iu_er
 
 /* ---- opening: sessions ---- */
 
+#define STALE_MAX 4096 /* more than that many connections of a run that died are left as they are */
+
+typedef struct stale { uint8_t identity[32], connection_id[16]; } stale;
+
+/* Connections that a run which died left open, as a table of the module remembers them: `client_connection` with the columns
+ * connection_id, identity and status "connected". Their number; 0 where there is no such table. */
+static uint32_t find_stale(iu_engine *e, stale *out) {
+  int table = iu__schema_table(e->schema, "client_connection", 17);
+  const iu_table_def *def = table >= 0 ? &e->schema->tables[table] : NULL;
+  int id = def != NULL ? iu__table_def_column(def, "connection_id", 13) : -1, who = def != NULL ? iu__table_def_column(def, "identity", 8) : -1;
+  int status = def != NULL ? iu__table_def_column(def, "status", 6) : -1;
+  const iu_row *row;
+  uint32_t n = 0;
+  iu_iter *it;
+  if (id < 0 || who < 0 || status < 0 || def->row->u.fields[id].type->special != IU_S_CONNECTION_ID ||
+      def->row->u.fields[who].type->special != IU_S_IDENTITY || def->row->u.fields[status].type->tag != IU_T_STRING) {
+    return 0;
+  }
+  if (iu__table_iter(iu__store_table(e->store, (uint32_t)table), IU_EPOCH_LATEST, IU_INDEX_MAIN, NULL, false, &it, NULL) != IU_OK) return 0;
+  while (n < STALE_MAX && (row = iu__iter_next(it)) != NULL) {
+    iu_slice s = iu__bsatn_column(def->row, (uint32_t)status, row->data, row->len);
+    if (s.len != 4 + 9 || memcmp(s.p + 4, "connected", 9) != 0) continue;
+    memcpy(out[n].connection_id, iu__bsatn_column(def->row, (uint32_t)id, row->data, row->len).p, 16);
+    memcpy(out[n++].identity, iu__bsatn_column(def->row, (uint32_t)who, row->data, row->len).p, 32);
+  }
+  iu__iter_close(it);
+  return n;
+}
+
+/* As a SpacetimeDB server does after a restart: each of them gets its client_disconnected. */
+static iu_status end_stale(iu_engine *e, iu_error *err) {
+  stale *list = iu__alloc(STALE_MAX * sizeof *list);
+  iu_status status = IU_OK;
+  if (list == NULL) return iu__fail_nomem(err);
+  uint32_t n = find_stale(e, list);
+  for (uint32_t i = 0; i < n && status == IU_OK; i++) {
+    iu_error why;
+    status = iu__lifecycle_call(e, IU_LC_DISCONNECT, list[i].identity, list[i].connection_id, &why);
+    if (status == IU_OK || status == IU_E_STORAGE || status == IU_E_NOMEM) {
+      if (status != IU_OK && err != NULL) *err = why;
+      continue;
+    }
+    iu__log(&e->config.log, IU_LOG_WARN, "client_disconnected: %s", why.message);
+    status = IU_OK;
+  }
+  iu__free(list);
+  return status;
+}
+
 static iu_status first_session(iu_engine *e, iu_session **out, iu_error *err) {
   uint8_t connection_id[16], none[16] = {0};
   iu_status status = iu__random(connection_id, 16, err);
@@ -274,6 +325,7 @@ static iu_status first_session(iu_engine *e, iu_session **out, iu_error *err) {
   (*out)->primary = true;
   /* Nothing was ever committed: new, or the process died before `init` was on disk. */
   if (e->recovery.last_sequence == 0) status = iu__lifecycle_call(e, IU_LC_INIT, e->owner, none, err);
+  if (status == IU_OK) status = end_stale(e, err);
   return status == IU_OK ? iu__session_greet(*out, err) : status;
 }
 
@@ -369,7 +421,9 @@ iu_status iu__engine_close(iu_engine *e, iu_error *err) {
     for (s = e->sessions; s != NULL; s = e->sessions) {
       while (s != NULL && s->primary != primary) s = s->next;
       if (s == NULL) break;
+      iu__session_retain(s); /* its listener may release it meanwhile */
       iu__session_end(s, !primary);
+      iu__session_unref(s);
     }
     if (primary) break;
   }

@@ -85,17 +85,17 @@ static iu_status conn_subscribe(iu_connection *c, const iu_slice *queries, uint3
   status = iu__subscription_new(s, queries, count, &sub, err);
   if (status != IU_OK) return status;
   status = iu__delivery_push_subscription(s, sub, false, err);
-  if (status != IU_OK && s->last != NULL && s->last->sub == sub) { /* queued, but its rows could not all be held */
-    iu__session_break(s, err);
-    return status;
-  }
-  if (status != IU_OK) {
+  if (status != IU_OK && (s->last == NULL || s->last->sub != sub)) {
     iu__subscription_free(s, sub);
     return status;
   }
   sub->next = s->subs;
   s->subs = sub;
   s->sub_count++;
+  if (status != IU_OK) { /* queued, but its rows could not all be held */
+    iu__session_break(s, err);
+    return status;
+  }
   *subscription = sub->id;
   return IU_OK;
 }
@@ -108,9 +108,11 @@ static iu_status conn_unsubscribe(iu_connection *c, uint64_t subscription, iu_er
   while (*link != NULL && (*link)->id != subscription) link = &(*link)->next;
   if (*link == NULL) return iu__fail(err, IU_E_VALIDATION, "subscription %llu is not active", (unsigned long long)subscription);
   iu_subscription *sub = *link;
-  *link = sub->next;
-  s->sub_count--;
-  status = iu__delivery_push_subscription(s, sub, true, err); /* the queue's item owns it now */
+  status = iu__delivery_push_subscription(s, sub, true, err);
+  if (status == IU_OK || (s->last != NULL && s->last->sub == sub && s->last->kind == IU_ITEM_UNSUBSCRIBE)) { /* the queue's item owns it now */
+    *link = sub->next;
+    s->sub_count--;
+  }
   if (status != IU_OK) iu__session_break(s, err);
   return status;
 }

@@ -146,6 +146,10 @@ iu_status iu__transaction_call(iu_engine *e, uint32_t reducer, const void *args,
   now = iu__clock_micros();
   if (now > e->last_timestamp) e->last_timestamp = now; /* never backwards within one run */
   rc = run_reducer(e, reducer, args, len, caller);
+  if (e->closed) { /* by a script that heard what the reducer logged */
+    iu__store_abort(e->store);
+    return iu__fail(err, IU_E_CLOSED, "%s: the universe was closed meanwhile", def->name);
+  }
   if (rc != IU_ABI_OK || e->host.failure.status != IU_OK) {
     iu__store_abort(e->store);
     e->rejected++;
