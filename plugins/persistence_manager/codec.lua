@@ -122,51 +122,74 @@ function codec.event(row)
 end
 
 local OPERATIONS = { set = "Set", delete = "Delete", insert = "Insert", remove = "Remove", patch = "Patch" }
-local NEEDS = { Set = "value", Insert = "value", Patch = "patch" }
+local FIELDS_OF = {
+  Set = { path = true, value = true }, Delete = { path = true }, Insert = { path = true, index = true, value = true },
+  Remove = { path = true, index = true }, Patch = { path = true, patch = true },
+}
+local NAMED_BY = { "op", "type", "operation", "operation_type" }
 
-local function operation_name(op)
-  local given = op.op or op.type or op.operation_type
-  return type(given) == "string" and OPERATIONS[given:lower()] or nil, given
+-- The operation's name and the table of its fields: { op = "set", path = ... } or { Set = { path = ... } }.
+local function name_and_fields(op)
+  for _, key in ipairs(NAMED_BY) do
+    local given = op[key]
+    if given ~= nil then return type(given) == "string" and OPERATIONS[given:lower()] or nil, op, given end
+  end
+  local key, fields = next(op)
+  if type(key) == "string" and type(fields) == "table" and next(op, key) == nil then return OPERATIONS[key:lower()], fields, key end
+  return nil, op, nil
+end
+
+local function check_operation(name, fields, where)
+  local known = FIELDS_OF[name]
+  for key in pairs(fields) do
+    local naming = false
+    for _, each in ipairs(NAMED_BY) do naming = naming or key == each end
+    if not known[key] and not naming then return invalid("%s: %s has no `%s`", where, name:lower(), tostring(key)) end
+  end
+  if type(fields.path) ~= "string" then return invalid("%s.path: expected a dotted path, got %s", where, type(fields.path)) end
+  local index = fields.index
+  if index == nil and name == "Remove" then return invalid("%s.index: expected an integer from 0, got nil", where) end
+  if index ~= nil and (math.type(index) ~= "integer" or index < 0) then
+    return invalid("%s.index: expected an integer from 0, got %s", where, tostring(index))
+  end
+  return true
 end
 
 local function encode_operation(op, where)
   if type(op) ~= "table" then return invalid("%s: expected a table, got %s", where, type(op)) end
-  local name, given = operation_name(op)
+  local name, fields, given = name_and_fields(op)
   if not name then
     return invalid("%s.op: expected set, delete, insert, remove or patch, got %s", where, tostring(given))
   end
-  if type(op.path) ~= "string" then return invalid("%s.path: expected a dotted path, got %s", where, type(op.path)) end
-  local value = { path = op.path }
-  local field = NEEDS[name]
-  if field then
-    if op[field] == nil then return invalid("%s.%s: expected a value (iu.null for null), got nil", where, field) end
-    local text, err = iu.json.encode(op[field])
-    if not text then
-      err.message = ("%s.%s: %s"):format(where, field, err.message)
-      return nil, err
+  local ok, err = check_operation(name, fields, where)
+  if not ok then return nil, err end
+  local value = { path = fields.path, index = fields.index }
+  for _, field in ipairs { "value", "patch" } do
+    if FIELDS_OF[name][field] then
+      if fields[field] == nil then return invalid("%s.%s: expected a value (iu.null for null), got nil", where, field) end
+      value[field], err = iu.json.encode(fields[field])
+      if not value[field] then
+        err.message = ("%s.%s: %s"):format(where, field, err.message)
+        return nil, err
+      end
     end
-    value[field] = text
-  end
-  if name == "Insert" or name == "Remove" then
-    if op.index ~= nil and (math.type(op.index) ~= "integer" or op.index < 0) then
-      return invalid("%s.index: expected an integer from 0, got %s", where, tostring(op.index))
-    end
-    value.index = op.index
-    if name == "Remove" and op.index == nil then value.index = 0 end
   end
   return { tag = name, value = value }
 end
 
---- Delta operations as users write them: { op = "set", path = "a.b", value = 1 }; NERV's `type` instead of `op` too.
+--- Delta operations as users write them: { op = "set", path = "a.b", value = 1 }; `type` or `operation` instead of `op`, any case, and
+--- { Set = { path = "a.b", value = 1 } } mean the same.
 function codec.operations(operations)
-  local out = {}
-  for i, op in ipairs(operations) do
-    local encoded, err = encode_operation(op, ("operations[%d]"):format(i))
+  local out, count = {}, #operations
+  for key in pairs(operations) do
+    if math.type(key) ~= "integer" or key < 1 or key > count then
+      return invalid("operations: expected an array of operations, found the key %s", tostring(key))
+    end
+  end
+  for i = 1, count do
+    local encoded, err = encode_operation(operations[i], ("operations[%d]"):format(i))
     if not encoded then return nil, err end
     out[i] = encoded
-  end
-  if next(operations, #out > 0 and #out or nil) ~= nil and #out == 0 then
-    return invalid("operations: expected an array of operations")
   end
   return out
 end
