@@ -4,17 +4,17 @@
  * most what order, offset and limit need (a bounded heap when there is a limit) and yields the result in order. Order of calls:
  * new, plan, follow_plan (or not), offer any number of times, finish, then the results; free.
  *
- * Values: JSON texts. Comparison: a missing path equals only null and NotEquals everything else; values of different types are unequal and unordered,
- * integers and floats compare by exact value, strings by bytes; booleans false < true; null, arrays and objects are only equal (deeply, key order aside). Contains: substring on strings, element
- * on arrays. StartsWith, EndsWith: strings. In, NotIn: the value is an array of candidates. GreaterThan and kin on a missing path are false.
+ * Values: JSON texts. Comparison: a missing path equals only null and NotEquals everything else; values of different types are unequal and
+ * unordered, integers and floats compare by exact value, strings by bytes; booleans false < true; null, arrays and objects are only equal
+ * (deeply, key order aside). Contains: substring on strings, element on arrays. StartsWith, EndsWith: strings. In, NotIn: the value is an
+ * array of candidates. GreaterThan and kin on a missing path are false.
  * Order: null and missing first, then booleans, numbers, strings, then the rest as equal (descending: the other way round); ties by primary
  * key, ascending always. JSON text that is not well-formed counts as missing, NaN equals nothing and is ordered after the numbers.
  *
- * Fields: a column (`entity_type`; a Timestamp compares as integer microseconds, an Identity as hex text, a text other than the primary
- * key that is "" as null, bytes and connection ids as hex text, a Uuid as text),
- * a field of the column `metadata` (`name`, `tags`, `strength`), or `properties.a.b` (also any JSON-text column: `data.x`, `metadata.x` where
- * metadata is JSON text). A column name wins over a metadata field of the same name. Unknown first segments are IU_E_VALIDATION with a suggestion,
- * and so are a record without a field behind it, and a field of a plain value.
+ * Fields: a column (`entity_type`), a field of the column `metadata` (`name`, `tags`, `strength`), or `properties.a.b` (also any JSON-text
+ * column: `data.x`, `metadata.x` where metadata is JSON text). A column name wins over a metadata field of the same name. A Timestamp compares as
+ * integer microseconds, an Identity, a ConnectionId and bytes as hex text, a Uuid as text; a text other than the primary key that is "" as null.
+ * Unknown first segments are IU_E_VALIDATION with a suggestion, and so are a record without a field behind it, and a field of a plain value.
  * Operator names: Equals ... NotIn and EQUALS, NOT_EQUALS, GREATER_THAN, LESS_THAN, GREATER_OR_EQUAL, LESS_OR_EQUAL, CONTAINS, STARTS_WITH,
  * ENDS_WITH, IN, NOT_IN; unknown ones are IU_E_VALIDATION with a suggestion.
  */
@@ -39,8 +39,8 @@ iu_status iu__selection_new(const iu_table_def *table, const iu_selection_spec *
 /* The access path: as iu__query_plan, from Equals/In/range filters on indexed columns. The range is borrowed from the selection. */
 void iu__selection_plan(const iu_selection *s, const iu_table *t, uint32_t *index, iu_range *range);
 /* Promises that exactly the rows of the plan are offered, in its ascending order; before the first offer. Where that is the order of the result
- * (no order_by and a whole scan or an equality on all columns of the index; order_by on the column the range runs over) and there is a limit, `done` becomes true
- * as soon as the page is full. Without it every row must be seen. */
+ * (no order_by and a whole scan or an equality on all columns of the index; order_by on the column the range runs over) and there is a
+ * limit, `done` becomes true as soon as the page is full, and matched counts up to there. Without it every row must be seen. */
 void iu__selection_follow_plan(iu_selection *s);
 /* Offers a row; kept rows are copied by pointer: they must stay alive until the end. `done`: no further row can change the result. */
 iu_status iu__selection_offer(iu_selection *s, const iu_row *row, bool *done, iu_error *err);

@@ -3,7 +3,7 @@
  *   SELECT * | t.* FROM table [[AS] alias] [WHERE pred] [;]
  *
  * Texts over IU_SQL_MAX bytes, nesting over IU_SQL_DEPTH_MAX and anything outside the grammar are IU_E_VALIDATION with err->offset at the
- * byte of the text and the message ending in "at column N" (counted from 1). Unknown tables and columns suggest the nearest.
+ * byte of the text and the message ending in "at column N" (characters of the text, from 1). Unknown tables and columns suggest the nearest.
  * Joins are recognised and refused by name ("joins are not supported yet").
  *
  * A query is immutable; it borrows the schema. The evaluator takes a valid row of the query's table.
