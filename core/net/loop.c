@@ -228,4 +228,5 @@ void iu__job_cancel(iu_loop *l, iu_job *j) {
   }
   j->posted = false;
   j->next = NULL;
+  if (l->first == NULL) uv_idle_stop(&l->idle->uv.idle); /* nothing is left that should keep the loop awake */
 }
