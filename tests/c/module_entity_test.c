@@ -138,6 +138,23 @@ static void tags_have_a_limit(void **state) {
   iu__buf_free(&json);
 }
 
+static void texts_have_a_limit(void **state) {
+  universe *u = *state;
+  size_t limit = 65536;
+  char *text = malloc(limit + 2), *json = malloc(limit + 300);
+  memset(text, 'x', limit + 1);
+  text[limit + 1] = '\0';
+  snprintf(json, limit + 300, "[\"T\",{\"name\":" NONE ",\"description\":{\"some\":\"%s\"},\"tags\":[],\"properties\":\"\"}," NONE "]", text);
+  assert_int_equal(call_as(u, u->owner, "create_entity", json), IU_E_VALIDATION);
+  assert_non_null(strstr(u->err.message, "metadata.description: \"xxx"));
+  assert_non_null(strstr(u->err.message, "...\" has 65537 bytes, expected at most 65536"));
+  text[limit] = '\0';
+  snprintf(json, limit + 300, "[\"T\",{\"name\":" NONE ",\"description\":{\"some\":\"%s\"},\"tags\":[],\"properties\":\"\"}," NONE "]", text);
+  must(u, "create_entity", json);
+  free(text);
+  free(json);
+}
+
 static void audit_can_be_switched_off_and_on(void **state) {
   universe *u = *state;
   must(u, "update_config", "[\"enable_audit_log\",\"false\",\"\"]");
@@ -194,7 +211,7 @@ int main(void) {
     MODULE_TEST(an_entity_is_stored_with_its_times), MODULE_TEST(empty_properties_become_an_empty_object),
     MODULE_TEST(an_id_is_made_when_none_is_given), MODULE_TEST(made_ids_differ_inside_one_call), MODULE_TEST(an_id_is_taken_once),
     MODULE_TEST(an_update_keeps_what_is_not_metadata), MODULE_TEST(a_deleted_entity_is_gone), MODULE_TEST(a_missing_entity_is_not_found),
-    MODULE_TEST(bad_values_are_named), MODULE_TEST(a_quoted_value_is_cut_at_a_character), MODULE_TEST(tags_have_a_limit),
+    MODULE_TEST(bad_values_are_named), MODULE_TEST(a_quoted_value_is_cut_at_a_character), MODULE_TEST(tags_have_a_limit), MODULE_TEST(texts_have_a_limit),
     MODULE_TEST(audit_can_be_switched_off_and_on), MODULE_TEST(large_metadata_is_not_repeated_in_the_log), MODULE_TEST(deep_metadata_is_not_repeated_in_the_log),
     MODULE_TEST(a_failed_call_leaves_nothing),
   };

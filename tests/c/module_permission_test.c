@@ -132,6 +132,17 @@ static void principals_are_checked_and_made_one(void **state) {
   refused(u, IU_E_VALIDATION, "subject: \"*\", expected the name of a role", "grant", "[\"role:x\",\"role\",\"*\"]");
 }
 
+static void words_have_a_limit(void **state) {
+  universe *u = *state;
+  char json[300], word[66];
+  memset(word, 'w', 65);
+  word[65] = '\0';
+  assert_int_equal(call_as(u, u->owner, "grant", FORMAT(json, "[\"role:x\",\"%s\",\"*\"]", word)), IU_E_VALIDATION);
+  assert_int_equal(call_as(u, u->owner, "grant", FORMAT(json, "[\"role:%s\",\"a\",\"*\"]", word)), IU_E_VALIDATION);
+  word[64] = '\0';
+  must(u, "grant", FORMAT(json, "[\"role:%s\",\"%s\",\"*\"]", word, word));
+}
+
 static void permissions_are_private(void **state) {
   universe *u = *state;
   refused(u, IU_E_VALIDATION, "operations[0] expect: table: \"permission\", expected a public table with a text as its key", "transact",
@@ -142,7 +153,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     MODULE_TEST(everybody_may_until_there_is_a_rule), MODULE_TEST(rules_are_counted_not_guessed), MODULE_TEST(subjects_may_be_patterns),
     MODULE_TEST(roles_carry_rules), MODULE_TEST(a_cascade_needs_the_right_to_delete_relations), MODULE_TEST(rules_hold_inside_transact),
-    MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(permissions_are_private),
+    MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(words_have_a_limit), MODULE_TEST(permissions_are_private),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,16 @@ static void connections_come_and_go(void **state) {
   session_end(ada);
 }
 
+static void client_info_has_a_limit(void **state) {
+  universe *u = *state;
+  char json[1100], info[1026];
+  memset(info, 'i', 1025);
+  info[1025] = '\0';
+  assert_int_equal(call_as(u, u->owner, "set_client_info", FORMAT(json, "[\"%s\"]", info)), IU_E_VALIDATION);
+  info[1024] = '\0';
+  must(u, "set_client_info", FORMAT(json, "[\"%s\"]", info));
+}
+
 static void rows_of_clients_that_never_return_are_bounded(void **state) {
   universe *u = *state;
   for (int i = 0; i < 1300; i++) session_end(session(u));
@@ -227,7 +237,7 @@ int main(void) {
     MODULE_TEST(all_operations_or_none), MODULE_TEST(a_feature_changed_inside_counts_at_once), MODULE_TEST(a_keyed_request_is_applied_once),
     MODULE_TEST(odd_request_keys), MODULE_TEST(requests_are_forgotten_after_a_day), MODULE_TEST(what_was_read_is_proven),
     MODULE_TEST(the_number_of_operations_is_limited), MODULE_TEST(configuration_is_kept), MODULE_TEST(records_compare_and_set),
-    MODULE_TEST(migrations_are_recorded), MODULE_TEST(connections_come_and_go), MODULE_TEST(rows_of_clients_that_never_return_are_bounded),
+    MODULE_TEST(migrations_are_recorded), MODULE_TEST(connections_come_and_go), MODULE_TEST(client_info_has_a_limit), MODULE_TEST(rows_of_clients_that_never_return_are_bounded),
     MODULE_TEST(initialisation_is_logged_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
