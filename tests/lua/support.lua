@@ -62,6 +62,19 @@ function support.open(config, target)
   return m
 end
 
+--- A manager and the connection it works on (a small plugin hands it out), for tests that need both at once.
+function support.open_both(config)
+  local folder = support.folder()
+  support.write(folder .. "/probe/manifest.lua", 'return { name = "probe", version = "1.0.0", api = ">=1.0 <2", requires = { persistence_manager = "*" } }')
+  support.write(folder .. "/probe/init.lua", "return { start = function(ctx) return { conn = function() return ctx.conn end } end }")
+  config = config or {}
+  config.plugins = config.plugins or {}
+  config.plugins.paths = { folder }
+  config.plugins.probe = true
+  local m = support.open(config)
+  return m, m:plugin("probe").conn()
+end
+
 function support.connect(options, target)
   target = target or support.target()
   local conn, err = iu.connect(target, options)
