@@ -1,6 +1,8 @@
 /* db.c: see db.h. */
 #include "db.h"
 
+#include <errno.h>
+
 static const char *plain_words(int rc) {
   switch (rc & 0xff) {
     case SQLITE_FULL: return "the disk is full";
@@ -23,10 +25,19 @@ static iu_status describe(int rc, const char *message, int os, const char *what,
   return iu__fail(err, IU_E_STORAGE, "%s: %s (SQLite: %s, code %d)", what, plain_words(rc), message, rc);
 }
 
+/* SQLite does not always keep the system's error number (not for a failed COMMIT); errno still has it then, or something that has
+ * nothing to do with it: only what a disk says is believed. */
+static int system_error(sqlite3 *db, int rc, int now) {
+  int base = rc & 0xff, kept;
+
+  if (base != SQLITE_IOERR && base != SQLITE_CANTOPEN && base != SQLITE_FULL) return 0;
+  kept = sqlite3_system_errno(db);
+  if (kept != 0) return kept;
+  return now == EIO || now == ENOSPC || now == EFBIG || now == EDQUOT || now == EROFS ? now : 0;
+}
+
 iu_status iu__jdb_fail(sqlite3 *db, int rc, const char *what, iu_error *err) {
-  int base = rc & 0xff;
-  /* The system's error number is kept from earlier calls, so it means something only for failures of the system. */
-  int os = base == SQLITE_IOERR || base == SQLITE_CANTOPEN || base == SQLITE_FULL ? sqlite3_system_errno(db) : 0;
+  int os = system_error(db, rc, errno);
 
   return describe(rc, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), os, what, err);
 }
@@ -34,8 +45,10 @@ iu_status iu__jdb_fail(sqlite3 *db, int rc, const char *what, iu_error *err) {
 iu_status iu__jdb_fail_code(int rc, const char *what, iu_error *err) { return describe(rc, sqlite3_errstr(rc), 0, what, err); }
 
 iu_status iu__jdb_exec(sqlite3 *db, const char *sql, const char *what, iu_error *err) {
-  int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+  int rc;
 
+  errno = 0;
+  rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
   return rc == SQLITE_OK ? IU_OK : iu__jdb_fail(db, rc, what, err);
 }
 
@@ -46,9 +59,11 @@ iu_status iu__jdb_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, cons
 }
 
 iu_status iu__jdb_step(sqlite3 *db, sqlite3_stmt *st, bool *row, const char *what, iu_error *err) {
-  int rc = sqlite3_step(st);
   iu_status status = IU_OK;
+  int rc;
 
+  errno = 0;
+  rc = sqlite3_step(st);
   *row = rc == SQLITE_ROW;
   if (*row) return IU_OK;
   if (rc != SQLITE_DONE) status = iu__jdb_fail(db, rc, what, err);

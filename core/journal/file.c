@@ -97,12 +97,11 @@ iu_status iu__jfile_resolve(const char *path, char **out, iu_error *err) {
 /* ---- telling what it is ---- */
 
 bool iu__jfile_has(const char *path, const char *suffix) {
-  char *name = join(path, suffix);
+  char name[PATH_MAX + 16]; /* the path is resolved, so it fits */
   struct stat st;
-  bool has = name == NULL || (stat(name, &st) == 0 && st.st_size > 0); /* without memory: the cautious answer */
 
-  iu__free(name);
-  return has;
+  snprintf(name, sizeof name, "%s%s", path, suffix);
+  return stat(name, &st) == 0 && st.st_size > 0;
 }
 
 static iu_status judge_missing(const char *path, iu_error *err) {

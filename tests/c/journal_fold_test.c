@@ -48,7 +48,7 @@ static void test_scalars(void **state) {
   enum { N = sizeof cases / sizeof *cases };
   fixture f;
   iu_field fields[N];
-  char names[N][8], sql[256];
+  char names[N][16], sql[256];
   iu_buf b = {0};
   iu_journal_config c;
   iu_journal *j;
