@@ -62,7 +62,7 @@ local function check_universes(report)
     if ok then
       report.ok("%s works", case[2])
     else
-      report.fail("%s: %s", case[2], tostring(err))
+      report.fail("%s: %s", case[2], out.message(err))
     end
   end
   if not folder then return report.fail("no temporary folder can be made") end
@@ -71,7 +71,7 @@ end
 
 local function check_plugins(report)
   local manager, err = iu.open("memory:", { log_level = "off" })
-  if not manager then return report.fail("plugins: %s", tostring(err)) end
+  if not manager then return report.fail("plugins: %s", out.message(err)) end
   for _, row in ipairs(manager:status().plugins) do
     if row.state == "started" then
       report.ok("plugin %s %s", row.name, row.version)
@@ -113,11 +113,11 @@ local function check_file(report, target)
   else
     report.note("%s was not closed properly; the next open brings it in order", path)
   end
-  local result, err = universe_file.sql(path, "SELECT quick_check FROM pragma_quick_check")
-  if not result then return report.fail("%s: %s", path, tostring(err)) end
+  local result, err = universe_file.sql(path, "PRAGMA integrity_check")
+  if not result then return report.fail("%s: %s", path, out.message(err)) end
   local verdict = result.rows[1] and result.rows[1][1]
   if verdict ~= "ok" then return report.fail("%s: %s", path, tostring(verdict)) end
-  report.ok("%s is a whole SQLite database, format %d", path, universe_file.value(path, "SELECT user_version FROM pragma_user_version"))
+  report.ok("%s is a whole SQLite database, format %d", path, universe_file.value(path, "PRAGMA user_version"))
 end
 
 function doctor.run(_, arguments, context)

@@ -42,17 +42,22 @@ local function read_versions(path)
   return { count = universe_file.value(path, "SELECT count(*) FROM state_version"), branches = iu.array(branches) }
 end
 
+-- Identities are stored as little-endian numbers and shown as big-endian hex.
+local function big_endian(hex)
+  return (hex:gsub("(.)(.)", "%2%1"):reverse())
+end
+
 local function read(path)
   local journal = rows_of(path, "SELECT count(*), ifnull(sum(last - first + 1), 0), ifnull(sum(length(frames)), 0) FROM _iu_journal")[1]
   local owner = universe_file.value(path, "SELECT lower(hex(value)) FROM _iu_meta WHERE key = 'owner'")
   return {
     path = path,
-    format = universe_file.value(path, "SELECT user_version FROM pragma_user_version"),
+    format = universe_file.value(path, "PRAGMA user_version"),
     bytes = universe_file.size(path),
     wal_bytes = universe_file.size(path .. "-wal"),
     holder = universe_file.holder(path),
     settled = universe_file.is_settled(path),
-    owner = owner and owner:gsub("..", "%0 "):reverse():gsub("(.)(.) ?", "%2%1"):gsub(" ", ""),
+    owner = owner and big_endian(owner),
     schema_version = universe_file.value(path, "SELECT value FROM config WHERE key = 'schema_version'"),
     journal = { groups = journal[1], commits = journal[2], bytes = journal[3] },
     events = universe_file.value(path, "SELECT count FROM event_head WHERE id = 0") or 0,
@@ -80,6 +85,7 @@ local function print_facts(facts)
   line("size", "%s on disk%s", out.bytes(facts.bytes), facts.wal_bytes > 0 and " and " .. out.bytes(facts.wal_bytes) .. " write-ahead" or "")
   line("state", "%s", state_of(facts))
   line("journal", "%s", journal_of(facts))
+  line("owner", "%s", facts.owner or "unknown")
   line("events", "%s", out.thousands(facts.events))
   line("versions", "%s", out.thousands(facts.versions.count))
   for _, head in ipairs(facts.versions.branches) do
@@ -94,7 +100,7 @@ local function print_facts(facts)
     end
   end
   out.line("")
-  out.write(out.table({ "table", "rows", "bytes" }, rows, { right = { [2] = true, [3] = true }, indent = "  " }))
+  if #rows > 0 then out.write(out.table({ "table", "rows", "bytes" }, rows, { right = { [2] = true, [3] = true }, indent = "  " })) end
   if #empty > 0 then out.line("  empty: %s", table.concat(empty, ", ")) end
 end
 
@@ -102,7 +108,7 @@ function info.run(options, arguments)
   local path, wrong = universe_file.find(arguments[1])
   if not path then return out.fail("%s", wrong) end
   local ok, facts = pcall(read, path)
-  if not ok then return out.fail("%s: %s", path, tostring(facts)) end
+  if not ok then return out.fail("%s", out.message(facts)) end
   if options.json then
     out.line("%s", assert(iu.json.encode(facts)))
   else

@@ -31,11 +31,16 @@ local tree = set_paths(arg[0])
 local commands = require("inner_universe.cli.commands")
 local out = require("inner_universe.cli.out")
 
+-- What lies below the program that `iu run` started is nobody's business.
+local function traceback()
+  return (debug.traceback(nil, 3):gsub("\n[^\n]*in function 'inner_universe%.cli%.run%.run'.*$", ""))
+end
+
 local function handler(raised)
   local text = type(raised) == "string" and raised or nil
   if text and text:match("interrupted!$") then return { interrupted = true } end
   if not text and getmetatable(raised) and getmetatable(raised).__tostring then return { text = tostring(raised) } end
-  return { text = text or ("(error object is a %s value)"):format(type(raised)), trace = debug.traceback(nil, 2) }
+  return { text = text or ("(error object is a %s value)"):format(type(raised)), trace = traceback() }
 end
 
 local function main()

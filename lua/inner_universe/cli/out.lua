@@ -48,8 +48,16 @@ end
 
 ---Says what went wrong; what was printed so far comes first.
 function out.error(message)
+  out.clear()
   io.stdout:flush()
   io.stderr:write("iu: ", message, "\n")
+end
+
+---What an err (or anything else that was raised) says to a person: its message, and those of its causes.
+function out.message(err)
+  if type(err) ~= "table" or err.message == nil then return tostring(err) end
+  local text = err.message
+  return err.cause ~= nil and ("%s (%s)"):format(text, out.message(err.cause)) or text
 end
 
 ---The same for a failed command: its exit status.

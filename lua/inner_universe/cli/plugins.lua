@@ -27,8 +27,11 @@ local function print_table(rows)
 end
 
 function plugins.run(options)
-  local rows, err = iu.plugins(options.config and assert(iu.config(options.config)) or nil)
-  if not rows then return out.fail(tostring(err)) end
+  local config, err = iu.config(options.config)
+  if not config then return out.fail("%s", out.message(err)) end
+  local rows
+  rows, err = iu.plugins(config)
+  if not rows then return out.fail("%s", out.message(err)) end
   if options.json then
     for _, row in ipairs(rows) do
       row.requires = iu.array(row.requires)

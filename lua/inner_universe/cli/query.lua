@@ -12,7 +12,8 @@ local query = {
   details = [[
 All of SQLite's SQL, read-only: joins, aggregates, json_extract(metadata, '$.name'), ... `-` reads the SQL from standard input.
 Each table has one column per field, nested values as JSON. On a terminal rows are aligned and cut to its width; in a pipe they are lines
-of values with tabs between them, the names first. There, NULL is empty, and tab, newline and backslash are \t, \n, \\. Bytes are X'..'.
+of values with tabs between them, the names first; there NULL is empty, tab, newline and backslash are \t, \n, \\, and bytes are X'..'.
+A universe that was not closed properly is opened and closed first, so that its tables are up to date; one that is in use is refused.
 
   iu query world.universe "SELECT entity_type, count(*) FROM entity GROUP BY 1"
   iu query world.universe "SELECT name FROM sqlite_schema WHERE type = 'table'"
@@ -32,11 +33,19 @@ local function hex(bytes)
   return "X'" .. bytes:gsub(".", function(c) return ("%02X"):format(c:byte()) end) .. "'"
 end
 
--- A value as text that is valid UTF-8; NULL is nil.
-local function text_of(value)
+local function is_bytes(value)
+  return not utf8.len(value) or value:find("\0", 1, true) ~= nil
+end
+
+-- A value as text that is valid UTF-8; NULL is nil. `of_bytes` says how bytes look [hex].
+local function text_of(value, of_bytes)
   if value == nil or value == core.null then return nil end
-  if type(value) == "string" then return utf8.len(value) and value or hex(value) end
+  if type(value) == "string" then return is_bytes(value) and (of_bytes or hex)(value) or value end
   return tostring(value)
+end
+
+local function how_many(bytes)
+  return ("<%d bytes>"):format(#bytes)
 end
 
 local ESCAPES = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r", ["\\"] = "\\\\" }
@@ -69,7 +78,7 @@ local function print_table(result)
     rows[r] = {}
     for i = 1, #result.columns do
       if type(row[i]) == "string" then right[i] = false end
-      rows[r][i] = shown(text_of(row[i]) or "NULL")
+      rows[r][i] = shown(text_of(row[i], how_many) or "NULL")
     end
   end
   out.write(out.table(result.columns, rows, { right = right, width = out.is_terminal() and out.width() or nil }))
@@ -111,10 +120,10 @@ function query.run(options, arguments)
   if sql == "-" then sql = io.stdin:read(INPUT_MAX) or "" end
   if not sql:find("%S") then return out.fail("no SQL") end
   local ok, err = universe_file.settle(path)
-  if not ok then return out.fail("%s", tostring(err)) end
+  if not ok then return out.fail("%s", out.message(err)) end
   local result
   result, err = universe_file.sql(path, sql)
-  if not result then return out.fail("%s", tostring(err)) end
+  if not result then return out.fail("%s", out.message(err)) end
   if #result.columns > 0 then printer(options)(result) end
   return 0
 end
