@@ -31,11 +31,12 @@ typedef struct iu_event {
 } iu_event;
 
 /* A set of rows that stays readable until released, whatever the tables do. */
+#define IU_MATCHED_UNKNOWN UINT64_MAX
 typedef struct iu_rows {
   const iu_table_def *table;
   uint64_t count;
   const iu_row **rows;
-  uint64_t matched;              /* select: before offset and limit */
+  uint64_t matched;              /* select: before offset and limit; IU_MATCHED_UNKNOWN when the limit ended the search early */
   iu_pin pin;                    /* used by the implementation */
   void *owner;
   void (*release)(struct iu_rows *rows);

@@ -29,6 +29,7 @@ typedef struct iu_lua {
   iu_uuid_state uuid;
   struct iu_lua_connection *connections;
   struct iu_lua_timer *timers;
+  bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
 
 /* context.c */

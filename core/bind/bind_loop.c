@@ -50,12 +50,13 @@ static int f_deadline(lua_State *L) {
 }
 
 static void timer_shut(lua_State *L, iu_lua_timer *t) {
-  if (t->timer == NULL) return;
-  iu__timer_close(t->timer);
-  t->timer = NULL;
-  if (t->prev != NULL) t->prev->next = t->next;
-  else t->x->timers = t->next;
-  if (t->next != NULL) t->next->prev = t->prev;
+  if (t->timer != NULL) {
+    iu__timer_close(t->timer);
+    t->timer = NULL;
+    if (t->prev != NULL) t->prev->next = t->next;
+    else t->x->timers = t->next;
+    if (t->next != NULL) t->next->prev = t->prev;
+  }
   iu__unref(L, t->x, &t->fn);
   iu__unref(L, t->x, &t->self);
 }

@@ -307,7 +307,8 @@ static int give(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, 
   matched = rows->matched;
   iu__rows_release(rows);
   if (rc != LUA_OK) return lua_error(L);
-  lua_pushinteger(L, (lua_Integer)matched);
+  if (matched == IU_MATCHED_UNKNOWN) lua_pushnil(L);
+  else lua_pushinteger(L, (lua_Integer)matched);
   return 2;
 }
 

@@ -10,6 +10,7 @@ static const char context_key = 0;
 
 static int context_gc(lua_State *L) {
   iu_lua *x = lua_touserdata(L, 1);
+  x->closed = true; /* finalisers of objects older than this one still come: they find everything closed */
   while (x->connections != NULL) iu__connection_shut(L, x->connections, NULL, NULL);
   iu__timers_close(x);
   iu__loop_free(x->loop);
@@ -37,7 +38,9 @@ iu_lua *iu__lua(lua_State *L) {
 }
 
 iu_status iu__lua_loop(iu_lua *x, iu_loop **loop, iu_error *err) {
-  iu_status status = x->loop == NULL ? iu__loop_new(NULL, &x->loop, err) : IU_OK;
+  iu_status status = IU_OK;
+  if (x->closed) status = iu__fail(err, IU_E_CLOSED, "the Lua state is closing");
+  else if (x->loop == NULL) status = iu__loop_new(NULL, &x->loop, err);
   *loop = x->loop;
   return status;
 }

@@ -188,7 +188,8 @@ static iu_status conn_query(iu_connection *c, const char *sql, size_t len, iu_ro
   return rows_give(b.rows, status, out);
 }
 
-static iu_status feed(iu_selection *sel, iu_session *s, uint32_t table, uint64_t epoch, iu_error *err) {
+/* *all: every row that could match was looked at, so the count of matches is exact. */
+static iu_status feed(iu_selection *sel, iu_session *s, uint32_t table, uint64_t epoch, bool *all, iu_error *err) {
   iu_table *t = iu__store_table(s->base.store, table);
   uint32_t index = IU_INDEX_MAIN;
   iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
@@ -197,10 +198,12 @@ static iu_status feed(iu_selection *sel, iu_session *s, uint32_t table, uint64_t
   bool done = false;
   iu_status status;
   iu__selection_plan(sel, t, &index, &range);
+  iu__selection_follow_plan(sel);
   status = iu__table_iter(t, epoch, index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, err);
   if (status != IU_OK) return status;
   while (status == IU_OK && !done && (row = iu__iter_next(it)) != NULL) status = iu__selection_offer(sel, row, &done, err);
   iu__iter_close(it);
+  *all = !done;
   return status == IU_OK ? iu__selection_finish(sel, err) : status;
 }
 
@@ -208,6 +211,7 @@ static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selectio
   iu_session *s = iu__session_of(c);
   iu_selection *sel;
   rows_builder b = {0};
+  bool all = true;
   iu_status status = check_open(s, err);
   *pending = 0;
   if (status == IU_OK) status = check_visible(s, table, err);
@@ -218,11 +222,11 @@ static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selectio
     iu__selection_free(sel);
     return iu__fail_nomem(err);
   }
-  status = feed(sel, s, table, b.rows->pin.epoch, err);
+  status = feed(sel, s, table, b.rows->pin.epoch, &all, err);
   for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(sel); i++) {
     if (!rows_add(&b, iu__selection_row(sel, i))) status = iu__fail_nomem(err);
   }
-  b.rows->matched = iu__selection_matched(sel);
+  b.rows->matched = all ? iu__selection_matched(sel) : IU_MATCHED_UNKNOWN;
   iu__selection_free(sel);
   return rows_give(b.rows, status, out);
 }

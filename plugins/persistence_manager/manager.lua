@@ -156,10 +156,11 @@ return function(ctx)
     return rows, matched
   end
 
-  --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset. An array of entities, and how many matched before offset and limit.
+  --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset. An array of entities, and how many matched
+  --- before offset and limit (nil when a limit without an order ended the search early).
   ---@param spec? inner_universe.QuerySpec entity_type and id besides
   ---@return inner_universe.Entity[]? entities
-  ---@return integer|inner_universe.Error matched
+  ---@return integer|inner_universe.Error|nil matched
   function methods:query_entities(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -234,7 +235,7 @@ return function(ctx)
   --- spec: from_entity, to_entity, relation_type, id, tags, filters, order_by, descending, limit, offset.
   ---@param spec? inner_universe.QuerySpec from_entity, to_entity, relation_type and id besides
   ---@return inner_universe.Relation[]? relations
-  ---@return integer|inner_universe.Error matched
+  ---@return integer|inner_universe.Error|nil matched
   function methods:query_relations(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end

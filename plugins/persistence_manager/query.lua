@@ -95,7 +95,8 @@ function query.selection(spec, columns)
     if not ok then return nil, err end
     filters[#filters + 1] = filter
   end
-  return { filters = filters, order_by = spec.order_by, descending = spec.descending, limit = spec.limit, offset = spec.offset }
+  local order_by = spec.order_by or (spec.descending and "id" or nil)
+  return { filters = filters, order_by = order_by, descending = spec.descending, limit = spec.limit, offset = spec.offset }
 end
 
 return query
