@@ -21,6 +21,21 @@ local function message_of(row)
   }
 end
 
+local EVENTS_OPTIONS = { after = "integer", limit = "integer", type = "string" }
+
+local function check_options(options)
+  for key, value in pairs(options) do
+    local expected = EVENTS_OPTIONS[key]
+    if not expected then
+      return nil, iu.errors.new("ValidationError", ("options: unknown key `%s` (known: after, limit, type)"):format(tostring(key)))
+    end
+    if (math.type(value) or type(value)) ~= expected then
+      return nil, iu.errors.new("ValidationError", ("options.%s: expected %s, got %s"):format(key, expected, tostring(value)))
+    end
+  end
+  return true
+end
+
 function M.start(ctx)
   local check = ctx.check
   local manager = ctx.plugin("persistence_manager")
@@ -103,7 +118,7 @@ function M.start(ctx)
     return manager.client:publish_event(event_type, source, data)
   end
 
-  --- Events of the log, oldest first: { after = sequence, limit }. An array of messages.
+  --- Events of the log, oldest first: { after = sequence, type, limit }. An array of messages.
   ---@param options? { after?: integer, type?: string, limit?: integer }
   ---@return inner_universe.Message[]? messages
   ---@return inner_universe.Error? err
@@ -111,9 +126,12 @@ function M.start(ctx)
     if stopped or not ctx.conn then check.raise("event_bus is closed") end
     check.optional(options, "table", 1, "events", "options")
     options = options or {}
+    local ok, err = check_options(options)
+    if not ok then return nil, err end
     local filters = { { field = "sequence", operator = "GreaterThan", value = options.after or 0 } }
     if options.type then filters[2] = { field = "event_type", operator = "Equals", value = options.type } end
-    local rows, err = ctx.conn:select("event_log", { filters = filters, order_by = "sequence", limit = options.limit })
+    local rows
+    rows, err = ctx.conn:select("event_log", { filters = filters, order_by = "sequence", limit = options.limit })
     if not rows then return nil, err end
     for i = 1, #rows do rows[i] = message_of(rows[i]) end
     return rows
