@@ -1,6 +1,7 @@
 /* filter_field.c: resolving field names against a table (filter_field.h). */
 #include "filter_field.h"
 
+#include "../sats/sats_json.h"
 #include "suggest.h"
 
 #define METADATA "metadata"
@@ -18,10 +19,6 @@ typedef struct resolver {
   const char *type_name;                      /* its field's name */
   bool in_metadata;                           /* a direct field of the product column `metadata` */
 } resolver;
-
-static bool is_json_name(const char *name) {
-  return strcmp(name, "properties") == 0 || strcmp(name, "data") == 0 || strcmp(name, "value") == 0 || strcmp(name, METADATA) == 0;
-}
 
 static bool is_record(const iu_type *t) { return t->tag == IU_T_PRODUCT && t->special == IU_S_NONE && t->count != 0; }
 
@@ -83,7 +80,7 @@ static iu_status next_segment(resolver *r, bool *done) {
   const iu_path *path = &r->out->path;
   int found;
   *done = true;
-  r->out->json = r->type->tag == IU_T_STRING && (r->out->depth == 1 || r->in_metadata) && is_json_name(r->type_name);
+  r->out->json = r->type->tag == IU_T_STRING && (r->out->depth == 1 || r->in_metadata) && iu__is_json_text_field(r->type_name);
   if (r->out->json) return IU_OK;
   if (r->segment == path->count) return is_record(r->type) ? refuse(r, "is a record, name one of its fields") : IU_OK;
   if (!is_record(r->type)) {
