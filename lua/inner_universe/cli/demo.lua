@@ -152,9 +152,15 @@ local function compare_counts(seen, catalogue, found)
       out.thousands(seen.entities.UPDATED or 0), out.thousands(seen.entities.DELETED or 0)) })
 end
 
+-- As one types it: quoted only when it must be.
+local function typed(path)
+  return path:match("^[%w%._/+-]+$") and path or quote(path)
+end
+
 local function print_way_on(path, context)
   local iu_command = context.tree and (os.getenv("PWD") == context.tree and "scripts/iu" or context.tree .. "/scripts/iu") or "iu"
   out.line("\nThe universe is %s (%s). Go on with", path, out.bytes(universe_file.size(path)))
+  iu_command, path = typed(iu_command), typed(path)
   out.line("  %s info %s", iu_command, path)
   out.line('  %s query %s "SELECT entity_type, count(*) FROM entity GROUP BY 1 ORDER BY 2 DESC"', iu_command, path)
   out.line([[  %s query %s "SELECT json_extract(metadata, '$.name') AS name FROM entity WHERE id LIKE 'country:F%%'"]], iu_command, path)

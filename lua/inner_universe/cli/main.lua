@@ -28,6 +28,7 @@ local function set_paths(script)
 end
 
 local tree = set_paths(arg[0])
+local NO_CORE = "module 'inner_universe.core' not found"
 local commands = require("inner_universe.cli.commands")
 local out = require("inner_universe.cli.out")
 
@@ -39,6 +40,9 @@ end
 local function handler(raised)
   local text = type(raised) == "string" and raised or nil
   if text and text:match("interrupted!$") then return { interrupted = true } end
+  if text and text:find(NO_CORE, 1, true) then
+    return { text = tree and ("the core is not built; run `make` in %s"):format(tree) or "the core (inner_universe/core.so) is not installed" }
+  end
   if not text and getmetatable(raised) and getmetatable(raised).__tostring then return { text = tostring(raised) } end
   return { text = text or ("(error object is a %s value)"):format(type(raised)), trace = traceback() }
 end

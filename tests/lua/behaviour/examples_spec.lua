@@ -1,0 +1,101 @@
+-- The examples run, print what they promise, and leave in the universe what they say.
+
+local iu = require "inner_universe"
+local support = require "support"
+
+-- Runs an example in this state, its `print` caught; what it printed.
+local function run(name, target)
+  local lines = {}
+  local environment = setmetatable({
+    print = function(...)
+      local parts = table.pack(...)
+      for i = 1, parts.n do
+        parts[i] = tostring(parts[i])
+      end
+      lines[#lines + 1] = table.concat(parts, "\t")
+    end,
+  }, { __index = _G, __newindex = function(_, key) error("the example sets the global " .. key, 2) end })
+  assert(loadfile(("scripts/examples/%s.lua"):format(name), "t", environment))(target)
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local PRINTS = {
+  entities = [[
+John Doe, 30 years old, john@example.com
+  works for Acme as Engineer
+John Doe, 31 years old, john@example.com
+  works for Acme as Engineer
+1 employee over 30
+nil	ConflictError
+EntityNotFoundError
+]],
+  -- The hashes are what Python's hashlib makes of json.dumps(state, sort_keys=True).
+  versions = [[
+current: One more item
+it is the second: true, after the first: true
+Initial state: value 42, items a b c
+  173c06770bf1fb9e87030c480689ab0d99532e6752c2d1b9c559b093f190d264
+One more item: value 43, items a b c d
+  12f90dfbbd9d903108c41207bcad4c00da466fb3d3a6130508cff6a8d79ef879
+]],
+  events = [[
+USER_ACTION: user 123 does login (told by auth_service)
+  the log has a new USER_ACTION
+  the log has a new ENTITY_CREATED
+  the log has a new USER_ACTION
+2 user actions in the log
+]],
+}
+
+describe("the example", function()
+  after_each(support.clean)
+
+  for _, name in ipairs({ "entities", "versions", "events" }) do
+    it(name .. " prints what it promises", function()
+      assert.equal(PRINTS[name], run(name, support.target()))
+    end)
+  end
+
+  it("each runs in memory when no target is given", function()
+    for name, text in pairs(PRINTS) do
+      assert.equal(text, run(name, nil))
+    end
+  end)
+
+  if not support.on_file then return end -- nothing is left of memory:
+
+  it("entities leaves the company and the audit trail in the file", function()
+    local target = support.target()
+    run("entities", target)
+    local m = support.open(nil, target)
+    local left = assert(m:query_entities({}))
+    assert.equal(1, #left)
+    assert.equal("Acme", left[1].metadata.name)
+    assert.equal(1999, left[1].metadata.properties.founded)
+  end)
+
+  it("versions leaves both versions, the delta and the current state in the file", function()
+    local target = support.target()
+    run("versions", target)
+    local m = support.open(nil, target)
+    local current = assert(m.temporal_store:get_current_version())
+    support.exactly({ name = "Test state", data = { value = 43, items = { "a", "b", "c", "d" } } },
+      assert(m.temporal_store:get_state(current.version_id)))
+    local deltas = assert(m.client:query_deltas(current.parent_version_id))
+    support.exactly(iu.array({
+      { op = "insert", path = "data.items", index = 3, value = "d" },
+      { op = "set", path = "data.value", value = 43 },
+    }), deltas[1].operations)
+  end)
+
+  it("events leaves the user's actions in the file, in order", function()
+    local target = support.target()
+    run("events", target)
+    local m = support.open(nil, target)
+    local rows = assert(m.client:query("SELECT * FROM event_log WHERE event_type = 'USER_ACTION'"))
+    table.sort(rows, function(a, b) return a.sequence < b.sequence end)
+    local actions = {}
+    for i, row in ipairs(rows) do actions[i] = assert(iu.json.decode(row.data)).action end
+    assert.same({ "login", "logout" }, actions)
+  end)
+end)
