@@ -7,6 +7,7 @@
 
 local runtime = require("inner_universe.runtime")
 local errors = require("inner_universe.errors")
+local finalizer = require("inner_universe.finalizer")
 local check = require("inner_universe.check")
 local suggest = require("inner_universe.suggest")
 local tables = require("inner_universe.tables")
@@ -280,7 +281,7 @@ function Connection:session(options)
   check.optional(options.identity, "string", 1, "session", "options.identity")
   local other, err = core:session(options.identity)
   if not other then return nil, err end
-  return connection.new(other, { target = inner.target, timeout = inner.timeout })
+  return connection.new(other, { target = inner.target, timeout = inner.timeout, parent = self })
 end
 
 -- Simple questions, answered by the core.
@@ -371,7 +372,7 @@ local metatable = {
   end,
   __gc = function(self)
     local inner = rawget(self, INNER)
-    if inner then close(inner, true) end
+    if inner and inner.core and finalizer.may_close(self) then close(inner, true) end
   end,
   __tostring = function(self)
     local inner = self[INNER]
@@ -380,7 +381,7 @@ local metatable = {
 }
 
 ---@param core_conn table taken
----@param options { target: string, timeout?: number }
+---@param options { target: string, timeout?: number, parent?: inner_universe.Connection }
 ---@return inner_universe.Connection
 function connection.new(core_conn, options)
   local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {} }
@@ -389,6 +390,7 @@ function connection.new(core_conn, options)
     state = state,
     target = options.target,
     timeout = options.timeout or DEFAULT_TIMEOUT,
+    parent = options.parent, -- closing it closes its sessions: it lives while one of them does
     call_handler = tasks.call,
   }
   listen(core_conn, state)

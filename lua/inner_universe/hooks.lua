@@ -5,6 +5,7 @@
 -- One registry per universe. Hook lists are copied when they change: a call uses the lists it began with.
 
 local errors = require("inner_universe.errors")
+local finalizer = require("inner_universe.finalizer")
 local suggest = require("inner_universe.suggest")
 
 local hooks = {}
@@ -184,7 +185,7 @@ local function make_class(name, wrapped, options)
       options.close(self, false)
     end
     function meta.__gc(self)
-      options.close(self, true)
+      if finalizer.may_close(self) then options.close(self, true) end
     end
   end
   return {

@@ -165,22 +165,30 @@ local function drain_loop()
   if tasks.mode() == "loop" then runtime.core.loop_turn(0) end
 end
 
----Stops plugins in reverse, ends the connection, drains the loop. Idempotent.
+local function close_connection(conn, in_gc)
+  if in_gc then return connection.close_in_gc(conn) end
+  return conn:close()
+end
+
+---Stops plugins in reverse, ends the connection, drains the loop. Idempotent. When a task is closing already and waits for the journal, the
+---connection is closed here and now: after this call nothing is left to be saved.
 ---@param options? { gc?: boolean }
 ---@return true?, inner_universe.Error?
 function Universe:close(options)
-  if self.state == "closed" or self.state == "closing" then return true end
+  if self.state == "closed" then return true end
   local in_gc = options ~= nil and options.gc == true
+  if self.state == "closing" then
+    if not self.leaving then return true end
+    return close_connection(self.leaving, in_gc)
+  end
   self.state = "closing"
   self.host:stop()
   local conn, ok, err = self.conn, true, nil
   set_conn(self, nil) -- closed for the plugins from here on, also while the journal is awaited
   if conn then
-    if in_gc then
-      ok, err = connection.close_in_gc(conn)
-    else
-      ok, err = conn:close()
-    end
+    self.leaving = conn
+    ok, err = close_connection(conn, in_gc)
+    self.leaving = nil
   end
   self.state = "closed"
   if not in_gc then drain_loop() end
