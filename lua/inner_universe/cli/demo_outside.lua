@@ -17,7 +17,7 @@ end
 
 -- Rows of a query as objects, by sqlite3 itself.
 local function ask(path, sql)
-  local pipe = assert(io.popen(("sqlite3 -readonly -json %s %s 2>&1"):format(quote(path), quote(sql))))
+  local pipe = assert(io.popen(("sqlite3 -batch -init /dev/null -readonly -json %s %s 2>&1"):format(quote(path), quote(sql))))
   local text = pipe:read("a")
   if not pipe:close() then error("sqlite3: " .. text, 0) end
   if text == "" then return {} end
@@ -118,14 +118,14 @@ function demo_outside.python(catalogue, hashes)
   local file = assert(io.open(name, "wb"))
   file:write(assert(iu.json.encode({ folder = catalogue.folder, sources = catalogues.SOURCES, operations = catalogue.operations })))
   file:close()
-  local pipe = assert(io.popen(("python3 -c %s <%s 2>&1"):format(quote(PYTHON), quote(name))))
+  local pipe = assert(io.popen(("python3 -I -c %s <%s 2>&1"):format(quote(PYTHON), quote(name))))
   local text = pipe:read("a")
   local ok = pipe:close()
   os.remove(name)
   if not ok then return false, "python3: " .. text end
   local found = {}
-  for hash in text:gmatch("%x+") do
-    found[#found + 1] = hash
+  for line in text:gmatch("[^\n]+") do
+    if #line == 64 and line:match("^%x+$") then found[#found + 1] = line end
   end
   for i, hash in ipairs(hashes) do
     if found[i] ~= hash then return false, ("version %d: python3 says %s, the universe %s"):format(i, tostring(found[i]), hash) end
