@@ -13,16 +13,27 @@
 
 struct iu_report { sqlite3 *db; sqlite3_stmt *st; };
 
-/* Reading and nothing else: no writes, no attaching, no pragmas that change. */
+/* Pragmas that only tell. */
+static bool tells_only(const char *pragma) {
+  static const char *const names[] = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "user_version",
+                                      "application_id", "integrity_check", "quick_check", "page_count", "page_size", "freelist_count"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    if (sqlite3_stricmp(pragma, names[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* Reading and nothing else: no writes, no attaching, no extensions, no pragmas that change (those that take a value set something, but for the
+ * ones whose argument is a table's or an index's name or a number of errors). */
 static int authorize(void *ud, int action, const char *a, const char *b, const char *c, const char *d) {
   (void)ud; (void)c; (void)d;
   switch (action) {
     case SQLITE_SELECT: case SQLITE_READ: case SQLITE_RECURSIVE: return SQLITE_OK;
     case SQLITE_FUNCTION: return b != NULL && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
-    case SQLITE_PRAGMA: return b == NULL && (sqlite3_stricmp(a, "table_info") == 0 || sqlite3_stricmp(a, "user_version") == 0 ||
-                                             sqlite3_stricmp(a, "integrity_check") == 0 || sqlite3_stricmp(a, "page_count") == 0 ||
-                                             sqlite3_stricmp(a, "page_size") == 0) ? SQLITE_OK
-                               : b != NULL && (sqlite3_stricmp(a, "table_info") == 0) ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_PRAGMA:
+      if (!tells_only(a)) return SQLITE_DENY;
+      return b != NULL && (sqlite3_stricmp(a, "user_version") == 0 || sqlite3_stricmp(a, "application_id") == 0 || sqlite3_stricmp(a, "page_size") == 0)
+                 ? SQLITE_DENY : SQLITE_OK;
     default: return SQLITE_DENY;
   }
 }
@@ -68,9 +79,21 @@ void iu__report_close(iu_report *r) {
   iu__free(r);
 }
 
-static bool only_space(const char *s, const char *end) {
-  while (s < end && (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\r' || *s == ';')) s++;
-  return s == end;
+/* White space, semicolons and comments. */
+static bool nothing_more(const char *s, const char *end) {
+  while (s < end) {
+    if (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\r' || *s == '\f' || *s == ';') {
+      s++;
+    } else if (end - s >= 2 && s[0] == '-' && s[1] == '-') {
+      while (s < end && *s != '\n') s++;
+    } else if (end - s >= 2 && s[0] == '/' && s[1] == '*') {
+      for (s += 2; s < end && !(end - s >= 2 && s[0] == '*' && s[1] == '/'); s++) {}
+      s = end - s >= 2 ? s + 2 : end;
+    } else {
+      return false;
+    }
+  }
+  return true;
 }
 
 iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error *err) {
@@ -87,7 +110,7 @@ iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error
   }
   if (rc != SQLITE_OK) return iu__jdb_fail(r->db, rc, "reading", err);
   if (r->st == NULL) return iu__fail(err, IU_E_VALIDATION, "sql: expected a query");
-  if (!only_space(tail, sql + len)) return iu__fail(err, IU_E_VALIDATION, "sql: expected one statement");
+  if (!nothing_more(tail, sql + len)) return iu__fail(err, IU_E_VALIDATION, "sql: expected one statement");
   if (!sqlite3_stmt_readonly(r->st)) return iu__fail(err, IU_E_VALIDATION, "sql: only reading is allowed");
   return IU_OK;
 }

@@ -53,12 +53,18 @@ return function(ctx)
     return ctx.universe.close()
   end
 
+  local function plain(proxy)
+    local out = {}
+    for key, value in pairs(proxy) do out[key] = value end
+    return out
+  end
+
   --- Facts: initialized, backend, target, features, plugins; when open, the connection's numbers and rows by table too.
   ---@return table
   function methods:status()
     local status = {
       initialized = ctx.universe.is_open(), closed = ctx.universe.is_closed(), backend = ctx.settings.backend, target = ctx.universe.target,
-      features = ctx.settings.features, plugins = ctx.universe.plugins(),
+      features = plain(ctx.settings.features), plugins = ctx.universe.plugins(),
     }
     if status.initialized then
       status.connection = ctx.conn:status()

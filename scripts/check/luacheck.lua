@@ -9,7 +9,7 @@ return function(report)
   end
   local paths = "lua plugins scripts tests rockspec"
   local scripts = tree.lines("grep -rlE '^#!.*lua' scripts 2>/dev/null | grep -v '\\.lua$'")
-  local output, ok = tree.lines("luacheck -q --codes --no-color --include-files '**/*.lua' 'scripts/iu' '**/*.rockspec' -- "
+  local output, ok = tree.lines("luacheck -q --codes --no-color --include-files '**/*.lua' '**/*.rockspec' -- "
     .. paths .. " " .. table.concat(scripts, " ") .. " 2>&1")
   if not ok then
     for _, line in ipairs(output) do
