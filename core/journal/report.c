@@ -103,7 +103,7 @@ iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error
   r->st = NULL;
   if (len > IU_REPORT_SQL_MAX) return iu__fail(err, IU_E_VALIDATION, "sql: %zu bytes, the limit is %u", len, IU_REPORT_SQL_MAX);
   rc = sqlite3_prepare_v2(r->db, sql, (int)len, &r->st, &tail);
-  if (rc == SQLITE_AUTH) return iu__fail(err, IU_E_VALIDATION, "sql: only reading is allowed (%s)", sqlite3_errmsg(r->db));
+  if (rc == SQLITE_AUTH || rc == SQLITE_SCHEMA) return iu__fail(err, IU_E_VALIDATION, "sql: only reading is allowed (%s)", sqlite3_errmsg(r->db));
   if (rc == SQLITE_ERROR) {
     int at = sqlite3_error_offset(r->db);
     return iu__fail_at(err, IU_E_VALIDATION, at < 0 ? IU_NO_OFFSET : (size_t)at, "sql: %s", sqlite3_errmsg(r->db));
