@@ -64,9 +64,37 @@ local function deliver_answer(state, id, err, value)
   end
 end
 
+local function fail_pending(state)
+  for id, waiter in pairs(state.pending) do
+    state.pending[id] = nil
+    tasks.hold(-1)
+    if waiter.answered then
+      waiter.answered(closed_error())
+    else
+      waiter:resolve(nil, closed_error())
+    end
+  end
+end
+
+-- From here on the connection is closed for the program: handlers and subscriptions end, methods raise.
+local function retire(inner, err)
+  inner.core = nil
+  inner.ending = tasks.waiter()
+  subscription.end_all(inner.state, err)
+  for _, by_kind in pairs(inner.state.lists) do
+    for _, list in pairs(by_kind) do
+      list:clear()
+    end
+  end
+end
+
+-- Closed from below: a session by the close of its universe. The core's object is released when it is collected.
 local function deliver_closed(state, err)
-  state.closed_by = err or closed_error()
-  subscription.end_all(state, state.closed_by)
+  local inner = state.inner
+  if not inner.core then return end
+  retire(inner, err or closed_error())
+  fail_pending(state)
+  inner.ending:resolve(true)
 end
 
 local function listen(core_conn, state)
@@ -301,29 +329,6 @@ end
 
 -- closing ------------------------------------------------------------------------------------------------------------
 
-local function fail_pending(state)
-  for id, waiter in pairs(state.pending) do
-    state.pending[id] = nil
-    tasks.hold(-1)
-    if waiter.answered then
-      waiter.answered(closed_error())
-    else
-      waiter:resolve(nil, closed_error())
-    end
-  end
-end
-
--- From here on the connection is closed for the program: handlers and subscriptions end, methods raise.
-local function retire(inner)
-  inner.core = nil
-  subscription.end_all(inner.state, nil)
-  for _, by_kind in pairs(inner.state.lists) do
-    for _, list in pairs(by_kind) do
-      list:clear()
-    end
-  end
-end
-
 -- In a task the journal is awaited first, so that the close itself has nothing to block on. Cancelled meanwhile: it blocks.
 local function close_core(inner, core, in_gc)
   local ok, err
@@ -344,8 +349,7 @@ end
 local function close(inner, in_gc)
   local core = inner.core
   if core then
-    inner.ending = tasks.waiter()
-    retire(inner)
+    retire(inner, nil)
     close_core(inner, core, in_gc)
   elseif in_gc or not inner.ending:is_resolved() and not tasks.can_wait() then
     return true
@@ -393,6 +397,7 @@ function connection.new(core_conn, options)
     parent = options.parent, -- closing it closes its sessions: it lives while one of them does
     call_handler = tasks.call,
   }
+  state.inner = inner
   listen(core_conn, state)
   inner.owner = setmetatable({ [INNER] = inner, tables = tables.new(inner) }, metatable)
   return inner.owner
