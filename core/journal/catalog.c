@@ -161,15 +161,12 @@ static iu_status create_one(const iu_catalog_table *t, sqlite3 *db, sqlite3_stmt
   return iu__jdb_run(db, note, "noting a table", err);
 }
 
-iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, bool *any, iu_error *err) {
+iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err) {
   sqlite3_stmt *note = NULL;
   iu_status status = iu__jdb_prepare(db, "INSERT INTO _iu_table VALUES (?1, ?2, ?3)", &note, "creating tables", err);
 
-  *any = false;
   for (uint32_t i = 0; i < l->count && status == IU_OK; i++) {
-    if (l->tables[i].in_file) continue;
-    status = create_one(&l->tables[i], db, note, err);
-    *any = true;
+    if (!l->tables[i].in_file) status = create_one(&l->tables[i], db, note, err);
   }
   sqlite3_finalize(note);
   return status;

@@ -40,7 +40,7 @@ static inline const iu_catalog_table *iu__jcatalog_by_id(const iu_catalog *l, ui
 /* Compares with the file and gives ids. Every difference but a table that is new: IU_E_MIGRATION with a list of them. */
 iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err);
 /* Makes the tables that are not in the file, within the caller's transaction. iu__jcatalog_created notes that it was committed. */
-iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, bool *any, iu_error *err);
+iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err);
 void iu__jcatalog_created(iu_catalog *l);
 /* Prepares `put` and `del`. */
 iu_status iu__jcatalog_prepare(iu_catalog_table *t, sqlite3 *db, iu_error *err);

@@ -31,11 +31,6 @@
 #define NEW_SUFFIX ".iu-new"
 #define CACHE_KIB 16384
 
-static iu_status no_memory_free(char *p, iu_error *err) {
-  iu__free(p);
-  return iu__fail_nomem(err);
-}
-
 static char *join(const char *a, const char *b) {
   size_t na = strlen(a), nb = strlen(b);
   char *s = iu__alloc(na + nb + 1);
@@ -165,13 +160,12 @@ static const char create_sql[] =
     "INSERT INTO _iu_meta VALUES ('folded', 0), ('closed', 1);";
 
 static iu_status fill_new(sqlite3 *db, iu_catalog *l, iu_error *err) {
-  bool any;
   iu_status status = iu__jdb_exec(db, "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL; BEGIN IMMEDIATE",
                                  "creating the file", err);
 
   if (status == IU_OK) status = iu__jdb_exec(db, create_sql, "creating the file", err);
   if (status == IU_OK) status = iu__jcatalog_read(l, db, err);
-  if (status == IU_OK) status = iu__jcatalog_create(l, db, &any, err);
+  if (status == IU_OK) status = iu__jcatalog_create(l, db, err);
   if (status == IU_OK) status = iu__jdb_exec(db, "COMMIT", "creating the file", err);
   return status;
 }
@@ -222,7 +216,7 @@ iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err) {
   char *temporary = join(path, NEW_SUFFIX);
   iu_status status;
 
-  if (temporary == NULL) return no_memory_free(temporary, err);
+  if (temporary == NULL) return iu__fail_nomem(err);
   remove_leftovers(temporary);
   status = make_new(temporary, l, err);
   if (status == IU_OK) {

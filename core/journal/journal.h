@@ -44,7 +44,7 @@ typedef struct iu_journal_config {
 typedef struct iu_journal iu_journal;
 void iu__journal_config_init(iu_journal_config *c);
 iu_status iu__journal_open(const iu_journal_config *c, iu_journal **out, iu_error *err);
-/* true when the open made a new, empty universe. */
+/* true when the open made a new, empty universe, or found one in which nothing was ever committed or set. */
 bool iu__journal_is_new(const iu_journal *j);
 
 /* Small named blobs of the file itself (owner identity, sequences, ...), read at open, written with the next group. */

@@ -18,7 +18,8 @@ iu_status iu__jload_state(sqlite3 *db, const char *path, iu_meta_set *meta, iu_f
 /* Everything, in order, to the sink. */
 iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
                        iu_error *err);
-/* The journal's groups after `folded`, checked, one at a time. `visit` gets what follows the group's header. */
+/* The group a statement of IU_LOAD_GROUPS_SQL stands on, checked; `frames` is what follows the group's header and lasts until the next step. Its
+ * first sequence must be `expected`. */
 typedef struct iu_group { uint64_t first, last; size_t bytes; iu_slice frames; } iu_group;
 iu_status iu__jload_group(sqlite3_stmt *st, uint64_t expected, iu_group *out, iu_error *err);
 #define IU_LOAD_GROUPS_SQL "SELECT first, last, checksum, frames FROM _iu_journal ORDER BY first"

@@ -123,14 +123,14 @@ static bool sqlite_is_new(const iu_journal *base) { return ((const iu_sqlite_jou
 /* ---- loading ---- */
 
 static iu_status add_new_tables(iu_sqlite_journal *j, iu_error *err) {
-  bool missing = false, any;
+  bool missing = false;
   iu_status status;
 
   for (uint32_t i = 0; i < j->catalog.count; i++) missing = missing || !j->catalog.tables[i].in_file;
   if (!missing) return IU_OK;
   status = iu__jwriter_begin(&j->writer, err);
   if (status != IU_OK) return status;
-  status = iu__jwriter_end(&j->writer, iu__jcatalog_create(&j->catalog, j->db, &any, err), err);
+  status = iu__jwriter_end(&j->writer, iu__jcatalog_create(&j->catalog, j->db, err), err);
   if (status == IU_OK) iu__jcatalog_created(&j->catalog);
   return status;
 }

@@ -1,7 +1,7 @@
 /* thread.c: the journal's thread: decides under the lock what is due, does it without, publishes, tells.
  *
- * Order of preference: write what is due; then one slice of folding; then a checkpoint; else sleep until the next of these is due or someone calls.
- * So a commit waits for at most one slice. Any failure but a fold without memory ends the work for good: what was not durable by
+ * Order of preference: write what is due; then one slice of folding; else sleep until the next of these is due or someone calls. While the
+ * journal is over its cap writes and slices take turns, so that it shrinks under any load; a commit waits for at most one slice. Any failure but a fold without memory ends the work for good: what was not durable by
  * then is reported as applied but not saved, and the thread only waits for the close.
  */
 #include <errno.h>
@@ -155,14 +155,19 @@ static void finish(iu_sqlite_journal *j) {
 
 static void *run(void *arg) {
   iu_sqlite_journal *j = arg;
+  bool wrote = false;
 
   pthread_mutex_lock(&j->mutex);
   while (!j->failed) {
     uint64_t write = write_at(j), fold = fold_at(j), now = iu__clock_mono_ns();
 
-    if (write <= now) write_all(j);
-    else if (fold <= now) fold_some(j);
-    else if (j->stop) break;
+    if (write <= now && !(wrote && j->draining && fold <= now)) {
+      write_all(j);
+      wrote = true;
+    } else if (fold <= now) {
+      fold_some(j);
+      wrote = false;
+    } else if (j->stop) break;
     else {
       j->hurry = false; /* nothing to hurry with */
       sleep_until(j, write < fold ? write : fold);

@@ -5,6 +5,8 @@
 #include <sys/file.h>
 #include <sys/wait.h>
 
+#include "../../core/base/hash.h"
+
 static uint8_t *read_all(const char *path, size_t *len) {
   FILE *file = fopen(path, "rb");
   uint8_t *bytes;
@@ -417,6 +419,84 @@ static void test_random_damage_never_crashes(void **state) {
   fixture_end(&f);
 }
 
+/* Frames that a checksum vouches for, and that are nonsense all the same: the decoder and the fold trust nothing. */
+static void put_group(const char *path, const uint8_t *bytes, size_t len) {
+  sqlite3 *db;
+  sqlite3_stmt *st;
+
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db, "UPDATE _iu_journal SET frames = ?1, checksum = ?2 WHERE first = 1", -1, &st, NULL), SQLITE_OK);
+  sqlite3_bind_blob(st, 1, bytes, (int)len, SQLITE_STATIC);
+  sqlite3_bind_int64(st, 2, (sqlite3_int64)iu__hash64(bytes, len));
+  assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+  sqlite3_finalize(st);
+  sqlite3_close(db);
+}
+
+static size_t get_group(const char *path, uint8_t *out, size_t cap) {
+  sqlite3 *db;
+  sqlite3_stmt *st;
+  size_t len;
+
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db, "SELECT frames FROM _iu_journal WHERE first = 1", -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  len = (size_t)sqlite3_column_bytes(st, 0);
+  assert_true(len <= cap);
+  memcpy(out, sqlite3_column_blob(st, 0), len);
+  sqlite3_finalize(st);
+  sqlite3_close(db);
+  return len;
+}
+
+static void test_hostile_frames(void **state) {
+  fixture f;
+  random_source r = random_begin("frames");
+  model m = {0};
+  uint8_t group[8192], changed[8192], *whole;
+  size_t group_len, whole_len;
+  int reported = 0, taken = 0;
+
+  (void)state;
+  fixture_begin(&f);
+  make_crashed(&f, &m);
+  group_len = get_group(f.path, group, sizeof group); /* SQLite copies the log into the file */
+  whole = read_all(f.path, &whole_len);
+  for (int i = 0; i < 250; i++) {
+    iu_journal_config c = config_for(&f);
+    iu_journal *j = NULL;
+    iu_journal_recovery recovery;
+    model back = {.f = &f};
+    iu_error err;
+    iu_status status;
+    size_t len = group_len;
+
+    memcpy(changed, group, group_len);
+    for (uint64_t k = 1 + random_below(&r, 3); k > 0; k--) {
+      size_t at = 16 + random_below(&r, group_len - 16); /* first and last sequence stay */
+      changed[at] = random_below(&r, 2) ? (uint8_t)random_next(&r) : (uint8_t)(changed[at] ^ 1u << random_below(&r, 8));
+    }
+    if (i % 5 == 0) len = 16 + random_below(&r, group_len - 16);
+    write_all(f.path, whole, whole_len);
+    put_group(f.path, changed, len);
+    status = iu__journal_open(&c, &j, &err);
+    if (status == IU_OK) status = load_model(j, &back, &recovery, &err);
+    if (status == IU_OK) taken++;
+    else {
+      assert_int_equal(status, IU_E_STORAGE);
+      assert_says(&err, "the file is damaged");
+      reported++;
+    }
+    if (j != NULL) iu__journal_close(j, NULL); /* folds what was taken */
+    model_free(&back);
+  }
+  printf("%d reported, %d taken\n", reported, taken);
+  assert_true(reported > 50);
+  free(whole);
+  model_free(&m);
+  fixture_end(&f);
+}
+
 static void test_damage_found_after_a_crash_leaves_the_log(void **state) {
   fixture f;
   model m = {0};
@@ -605,6 +685,7 @@ int main(void) {
       cmocka_unit_test(test_a_damaged_row_of_a_table),
       cmocka_unit_test(test_a_truncated_file),
       cmocka_unit_test(test_random_damage_never_crashes),
+      cmocka_unit_test(test_hostile_frames),
       cmocka_unit_test(test_damage_found_after_a_crash_leaves_the_log),
       cmocka_unit_test(test_a_second_opener_is_told_who_has_it),
       cmocka_unit_test(test_a_dead_holders_lock_is_free),
