@@ -2,7 +2,7 @@
  *
  * An item is applied (becomes visible) when everything before it has been told; at once, when nothing is waiting and no callback is
  * running. Then its callbacks run, stopping between two of them when the loop's deadline is over. While a callback of any session of the engine
- * runs, nothing else is delivered: what it causes queues behind.
+ * or a reducer runs, nothing else is delivered: what it causes queues behind.
  *
  * After every callback the session may be closed: its queue is then left alone until the delivery has unwound.
  */
@@ -22,7 +22,6 @@ static void item_free(iu_session *s, iu_item *item) {
 
 void iu__delivery_drop(iu_session *s) {
   if (s->base.delivering) return; /* the delivery that is running does it when it has unwound */
-  iu__job_cancel(s->engine->config.loop, &s->job);
   while (s->first != NULL) {
     iu_item *item = s->first;
     s->first = item->next;
@@ -155,10 +154,21 @@ static bool run_item(iu_session *s, iu_item *item, bool ignore_deadline) {
   return true;
 }
 
+void iu__delivery_resume(iu_engine *e) {
+  if (!e->put_off) return;
+  e->put_off = false;
+  for (iu_session *s = e->sessions; s != NULL; s = s->next) {
+    if (!s->base.closed && s->first != NULL) iu__job_post(e->config.loop, &s->job);
+  }
+}
+
 bool iu__delivery_run(iu_session *s, bool ignore_deadline) {
   iu_engine *e = s->engine;
   bool left = false;
-  if (e->delivering > 0) return s->first != NULL;
+  if (e->delivering > 0 || e->in_reducer) { /* a script turns the loop there; its job is spent, so somebody has to post it again */
+    e->put_off = e->put_off || s->first != NULL;
+    return s->first != NULL;
+  }
   if (s->first == NULL || s->base.closed) return false;
   iu__session_retain(s);
   s->base.delivering = true;
@@ -183,6 +193,7 @@ bool iu__delivery_run(iu_session *s, bool ignore_deadline) {
   s->base.delivering = false;
   if (s->base.closed) iu__delivery_drop(s);
   else if (left) iu__job_post(e->config.loop, &s->job);
+  iu__delivery_resume(e);
   iu__session_unref(s);
   return left;
 }

@@ -428,6 +428,7 @@ iu_status iu__engine_close(iu_engine *e, iu_error *err) {
     if (primary) break;
   }
   status = iu__journal_close(e->journal, &why);
+  if (status != IU_OK && e->failure.status == IU_OK) e->failure = why; /* for calls that are still on the stack */
   e->journal = NULL;
   e->closed = true;
   iu__wake_close(e->wake);

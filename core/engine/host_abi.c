@@ -184,6 +184,15 @@ int32_t iu__stdb_datastore_index_scan_range_bsatn(struct iu_host *h, uint32_t id
   return iter_open(h, it, NULL, iter);
 }
 
+#define DELETE_OVERHEAD 16 /* of a deleted row in the journal, besides its key: more than its head takes */
+
+/* The journal asks for room before the commit; what a delete takes there is the key, or the row where there is none. */
+static void note_delete(iu_host *h, const iu_table *t, const iu_row *row) {
+  const iu_table_def *def = iu__table_def(t);
+  size_t len = def->primary_key >= 0 ? iu__bsatn_column(def->row, (uint32_t)def->primary_key, row->data, row->len).len : row->len;
+  h->deleted_bytes += len + DELETE_OVERHEAD;
+}
+
 int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, uint32_t id, const void *prefix, uint32_t prefix_len,
                                                             uint32_t prefix_elems, const void *rstart, uint32_t rstart_len,
                                                             const void *rend, uint32_t rend_len, uint32_t *count) {
@@ -201,6 +210,7 @@ int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, u
       iu__iter_close(it);
       return IU_ABI_NO_SPACE;
     }
+    note_delete(h, t, row);
     (*count)++;
   }
   iu__iter_close(it);
@@ -223,6 +233,7 @@ int32_t iu__stdb_datastore_delete_all_by_eq_bsatn(struct iu_host *h, uint32_t ta
     row = iu__table_find_row(t, IU_EPOCH_LATEST, start, (size_t)(r.p - start));
     if (row == NULL) continue;
     if (iu__tx_delete(t, row, &h->failure) != IU_OK) return IU_ABI_NO_SPACE;
+    note_delete(h, t, row);
     (*count)++;
   }
   return IU_ABI_OK;
@@ -368,6 +379,7 @@ int32_t iu__stdb_datastore_update_bsatn(struct iu_host *h, uint32_t table, uint3
   if (rc != IU_ABI_OK) return rc;
   status = iu__tx_update(t, old, row, *row_len, NULL, &err);
   if (status != IU_OK) return write_failed(h, status, &err);
+  if (def->primary_key < 0 || ix->column_count != 1 || ix->columns[0] != (uint32_t)def->primary_key) note_delete(h, t, old); /* maybe another key */
   memcpy(row, generated, generated_len);
   *row_len = generated_len;
   return IU_ABI_OK;

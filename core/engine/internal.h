@@ -48,6 +48,7 @@ typedef struct iu_host {
   uint64_t timers[IU_HOST_TIMERS_MAX];             /* start in ns; 0: free */
   char timer_names[IU_HOST_TIMERS_MAX][32];
   iu_error failure;                                /* a refusal of the host that a reducer cannot swallow */
+  uint64_t deleted_bytes;                          /* what the journal will note of deleted rows, at most */
 } iu_host;
 
 void iu__host_free(iu_host *h);
@@ -86,7 +87,8 @@ struct iu_engine {
   uint64_t transactions, rejected;
   uint32_t delivering;             /* a callback of one of the sessions is running */
   bool in_reducer, closing, closed;
-  iu_error failure;                /* journal failure: writes are refused from then on */
+  bool put_off;                    /* a session's turn to deliver came while nothing may be delivered */
+  iu_error failure;                /* journal failure: writes are refused from then on; of the close too, where it found one */
 };
 
 /* ---- sessions ---- */
@@ -95,7 +97,6 @@ typedef struct iu_subscription {
   struct iu_subscription *next;
   uint64_t id;
   uint32_t count;
-  bool active;                     /* its queries count in the view */
   iu_held_query queries[];
 } iu_subscription;
 
@@ -160,6 +161,7 @@ bool iu__delivery_wants(const iu_session *s);   /* a commit concerns it: it has 
 iu_status iu__delivery_push_commit(iu_session *s, iu_commit *c, iu_error *err);
 iu_status iu__delivery_push_subscription(iu_session *s, iu_subscription *sub, bool ending, iu_error *err);
 bool iu__delivery_run(iu_session *s, bool ignore_deadline);  /* true: something is left */
+void iu__delivery_resume(iu_engine *e);         /* after a callback or a reducer: turns that were put off come again */
 void iu__delivery_drop(iu_session *s);
 
 #endif

@@ -38,6 +38,13 @@ static iu_status await_durable(iu_session *s, uint64_t seq, uint64_t *id, iu_err
   return IU_OK;
 }
 
+/* For a call whose callbacks closed the connection: nobody would hear an answer. */
+static iu_status wait_durable(iu_engine *e, uint64_t seq, iu_error *err) {
+  if (e->journal != NULL) return iu__journal_wait(e->journal, seq, -1, err);
+  if (e->failure.status != IU_OK && err != NULL) *err = e->failure; /* the close has told whether everything is on disk */
+  return e->failure.status;
+}
+
 bool iu__session_answer_one(iu_session *s, uint64_t durable, iu_status failed, const iu_error *why) {
   iu_pending *p = s->pending;
   bool ok;
@@ -71,8 +78,9 @@ static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args,
   iu__session_retain(s);
   status = iu__transaction_call(e, reducer, args, len, &caller, &seq, err);
   if (status == IU_OK) iu__delivery_run(s, true);
-  /* A callback may have closed us: then everything is on disk already. */
-  if (status == IU_OK && e->config.durability == IU_DUR_FULL && seq != 0 && !c->closed) status = await_durable(s, seq, pending, err);
+  if (status == IU_OK && e->config.durability == IU_DUR_FULL && seq != 0) {
+    status = c->closed ? wait_durable(e, seq, err) : await_durable(s, seq, pending, err);
+  }
   iu__session_unref(s);
   return status;
 }
@@ -80,7 +88,10 @@ static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args,
 static iu_status conn_subscribe(iu_connection *c, const iu_slice *queries, uint32_t count, uint64_t *subscription, iu_error *err) {
   iu_session *s = iu__session_of(c);
   iu_subscription *sub;
-  iu_status status = check_open(s, err);
+  iu_error local;
+  iu_status status;
+  if (err == NULL) err = &local;
+  status = check_open(s, err);
   if (status != IU_OK) return status;
   status = iu__subscription_new(s, queries, count, &sub, err);
   if (status != IU_OK) return status;
@@ -103,16 +114,18 @@ static iu_status conn_subscribe(iu_connection *c, const iu_slice *queries, uint3
 static iu_status conn_unsubscribe(iu_connection *c, uint64_t subscription, iu_error *err) {
   iu_session *s = iu__session_of(c);
   iu_subscription **link = &s->subs;
-  iu_status status = check_open(s, err);
+  iu_error local;
+  iu_status status;
+  if (err == NULL) err = &local;
+  status = check_open(s, err);
   if (status != IU_OK) return status;
   while (*link != NULL && (*link)->id != subscription) link = &(*link)->next;
   if (*link == NULL) return iu__fail(err, IU_E_VALIDATION, "subscription %llu is not active", (unsigned long long)subscription);
   iu_subscription *sub = *link;
   status = iu__delivery_push_subscription(s, sub, true, err);
-  if (status == IU_OK || (s->last != NULL && s->last->sub == sub && s->last->kind == IU_ITEM_UNSUBSCRIBE)) { /* the queue's item owns it now */
-    *link = sub->next;
-    s->sub_count--;
-  }
+  if (status != IU_OK && (s->last == NULL || s->last->sub != sub || s->last->kind != IU_ITEM_UNSUBSCRIBE)) return status; /* nothing happened */
+  *link = sub->next; /* the queue's item owns it now */
+  s->sub_count--;
   if (status != IU_OK) iu__session_break(s, err);
   return status;
 }
@@ -296,33 +309,36 @@ static void say_goodbye(iu_session *s) {
   }
 }
 
-/* Before the journal closes: what was acknowledged as waiting gets its answer. */
+/* Before the journal closes: what was acknowledged as waiting gets its answer. An answer, or the goodbye before, may have closed the engine. */
 static void answer_all(iu_session *s) {
-  iu_journal *j = s->engine->journal;
+  iu_engine *e = s->engine;
   iu_error why;
   iu_status status;
-  uint64_t last = 0;
+  uint64_t last = 0, durable;
   if (s->pending == NULL) return;
   for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last ? p->seq : last;
-  status = iu__journal_wait(j, last, -1, &why);
-  while (iu__session_answer_one(s, status == IU_OK ? last : iu__journal_durable(j, NULL, NULL), status, &why)) {}
+  status = wait_durable(e, last, &why);
+  durable = status == IU_OK ? last : e->journal != NULL ? iu__journal_durable(e->journal, NULL, NULL) : 0;
+  while (iu__session_answer_one(s, durable, status, &why)) {}
+}
+
+static void unlink_session(iu_session *s) {
+  iu_session **link = &s->engine->sessions;
+  while (*link != NULL && *link != s) link = &(*link)->next;
+  if (*link == NULL) return;
+  *link = s->next;
+  s->engine->session_count--;
 }
 
 void iu__session_end(iu_session *s, bool tell) {
-  iu_engine *e = s->engine;
   if (s->ended) return;
-  s->ended = true;
+  s->ended = s->base.closed = true;
+  unlink_session(s); /* first: what runs from here on may close the engine, which ends every session it finds */
   say_goodbye(s);
-  s->base.closed = true;
   iu__delivery_drop(s);
+  iu__job_cancel(s->engine->config.loop, &s->job);
   answer_all(s);
-  for (iu_session **link = &e->sessions; *link != NULL; link = &(*link)->next) {
-    if (*link != s) continue;
-    *link = s->next;
-    e->session_count--;
-    break;
-  }
-  if (tell && s->base.listener.closed != NULL) s->base.listener.closed(s->base.listener.ud, NULL);
+  if (tell && s->base.listener.closed != NULL) s->base.listener.closed(s->base.listener.ud, s->broken ? &s->why : NULL);
 }
 
 static iu_status conn_close(iu_connection *c, iu_error *err) {
@@ -392,6 +408,7 @@ void iu__session_unref(iu_session *s) {
   iu_engine *e = s->engine;
   if (--s->refs > 0) return;
   iu__delivery_drop(s);
+  iu__job_cancel(e->config.loop, &s->job);
   while (s->subs != NULL) {
     iu_subscription *sub = s->subs;
     s->subs = sub->next;

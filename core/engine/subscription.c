@@ -169,7 +169,6 @@ static iu_status apply_subscription(iu_session *s, iu_item *item, bool entering,
                                                     : apply_filtered(s, item, q, entering, err);
     if (status != IU_OK) return status;
   }
-  sub->active = entering;
   return IU_OK;
 }
 

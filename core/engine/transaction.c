@@ -32,7 +32,7 @@ static iu_status check_args(iu_engine *e, uint32_t reducer, const void *args, si
 
 /* Room for the whole transaction, asked for while it can still be undone; when the journal is far behind, the caller waits for it here. */
 static iu_status room_in_journal(iu_engine *e, iu_error *err) {
-  uint64_t bytes = iu__tx_bytes(e->store);
+  uint64_t bytes = iu__tx_bytes(e->store) + e->host.deleted_bytes;
   iu_error local;
   iu_status status = iu__journal_ready(e->journal, bytes, &local);
   if (status == IU_E_OVERLOADED) {
@@ -57,11 +57,13 @@ static int32_t run_reducer(iu_engine *e, uint32_t reducer, const void *args, siz
   h->args_open = len > 0;
   iu__buf_reset(&h->sink);
   iu__error_clear(&h->failure);
+  h->deleted_bytes = 0;
   e->in_reducer = true;
   rc = e->module->call_reducer(e->instance, reducer, iu__load_u64(id), iu__load_u64(id + 8), iu__load_u64(id + 16), iu__load_u64(id + 24),
                                iu__load_u64(conn), iu__load_u64(conn + 8), (uint64_t)e->last_timestamp, len > 0 ? 1 : 0, 1);
   e->in_reducer = false;
   iu__host_end_call(h);
+  iu__delivery_resume(e);
   return rc;
 }
 

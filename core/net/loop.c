@@ -20,7 +20,6 @@ typedef struct handle {
   iu_loop *loop;
   iu_loop_fn fn; /* NULL once closed */
   void *ud;
-  bool one_shot;
 } handle;
 
 struct iu_timer { handle h; };
