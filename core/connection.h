@@ -28,6 +28,7 @@ typedef struct iu_event {
   uint8_t caller[32]; uint8_t connection_id[16];
   int64_t timestamp;             /* microseconds */
   bool own;                      /* this connection called it */
+  uint64_t transaction;          /* its number: the same for all its rows, for no other one; 0: unknown */
 } iu_event;
 
 /* A set of rows that stays readable until released, whatever the tables do. */

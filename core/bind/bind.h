@@ -72,11 +72,16 @@ void iu__json_open(lua_State *L);                 /* adds functions to the modul
 /* wide.c */
 void iu__wide_open(lua_State *L);
 bool iu__wide_push_text(lua_State *L, const char *digits, size_t len);   /* false: too long; nothing pushed. Pushes an integer when it fits */
-size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: not a wide, or no room */
 #define IU_WIDE_DIGITS_MAX 4096
+#define IU_WIDE_TEXT_ROOM (IU_WIDE_DIGITS_MAX + 16)   /* sign, digits and the zeros before them that are written and cut */
+size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: not a wide, or less than IU_WIDE_TEXT_ROOM and no room */
 
 /* value_encode.c, value_decode.c: SATS values. The path in an error starts with `what`. */
+/* Never raises. */
 iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err);
+/* Encoding can raise (Lua's memory, for the names of fields). This runs body(ud, values...) on the values from `first` to the top, which it
+ * takes off the stack; what body raises is raised again after `a` and `b` (may be NULL) are freed. */
+void iu__encode_guarded(lua_State *L, int first, lua_CFunction body, void *ud, iu_buf *a, iu_buf *b);
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
 void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
 
@@ -91,19 +96,25 @@ void iu__timers_close(iu_lua *x);
 typedef struct iu_lua_view_iter iu_lua_view_iter;
 typedef struct iu_lua_connection {
   iu_connection *c;             /* NULL once closed */
+  iu_connection *dead;          /* closed by a finaliser while a method may still be using it: released with the userdata */
   iu_lua *x;
   struct iu_lua_connection *prev, *next;
   int listener[4];              /* row, subscription, answer, closed */
+  uint64_t event_transaction;   /* of the event table made last */
   struct iu_lua_view_iter *iters;
 } iu_lua_connection;
 iu_lua_connection *iu__check_connection(lua_State *L, int index);   /* raises when closed */
-uint32_t iu__check_table(lua_State *L, iu_lua_connection *lc, int index, iu_error *err, bool *ok);
-void iu__connection_shut(lua_State *L, iu_lua_connection *lc, iu_error *err, iu_status *status);
+uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok);
+/* final: by the collector itself, so no method is running on it; nobody is told. */
+void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status);
+/* Whether this runs in a finaliser, which may have interrupted any function that asked Lua for memory. */
+bool iu__in_finalizer(lua_State *L);
 void iu__table_open(lua_State *L);                 /* table.c */
 int iu__table_get_method(lua_State *L);
 int iu__table_find_method(lua_State *L);
 int iu__table_count_method(lua_State *L);
 int iu__table_iter_method(lua_State *L);
+void iu__view_iters_cut(iu_lua_connection *lc);      /* they raise from now on; the rows they hold stay */
 void iu__view_iters_close(iu_lua_connection *lc);
 /* describe.c */
 int iu__describe_schema(lua_State *L);

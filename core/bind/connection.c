@@ -2,6 +2,9 @@
  *
  * C memory that is held while Lua values are built (row sets, buffers) is released on every way out: building runs in a protected call.
  * Every entry into the core that may deliver callbacks stands between IU_ENTER and IU_LEAVE, and nothing raises in between.
+ *
+ * Any call of Lua that needs memory may run finalisers, and these are scripts: they may close the very connection a method works on. So a method
+ * takes `c` once, and a close inside a finaliser keeps the connection's memory until its userdata, which the method has on its stack, is collected.
  */
 #include "bind.h"
 
@@ -47,6 +50,33 @@ static void push_event(lua_State *L, const iu_event *e) {
   lua_setfield(L, -2, "own");
 }
 
+/* One event table serves all rows of a transaction: its arguments may be many times larger than a row. It is held weakly. */
+static void push_event_once(lua_State *L, iu_lua_connection *lc, const iu_event *e) {
+  static const char key = 0;
+  bool known = e->transaction != 0 && e->transaction == lc->event_transaction;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+  }
+  if (known && lua_rawgetp(L, -1, lc) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    known = false;
+  }
+  if (!known) {
+    push_event(L, e);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, lc);
+    lc->event_transaction = e->transaction;
+  }
+  lua_remove(L, -2);
+}
+
 static void push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *row) {
   if (row != NULL) iu__push_row(L, def, row);
   else lua_pushnil(L);
@@ -60,7 +90,7 @@ static int row_body(lua_State *L) {
   lua_pushstring(L, c->old_row == NULL ? "insert" : c->new_row == NULL ? "delete" : "update");
   push_row_or_nil(L, def, c->new_row);
   push_row_or_nil(L, def, c->old_row);
-  push_event(L, c->event);
+  push_event_once(L, c->lc, c->event);
   lua_call(L, 5, 0);
   return 0;
 }
@@ -79,10 +109,11 @@ static void push_error_or_nil(lua_State *L, iu_lua *x, const iu_error *err) {
 
 static int subscription_body(lua_State *L) {
   const note_call *c = lua_touserdata(L, 1);
+  iu_lua *x = c->lc->x;
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->lc->listener[LISTEN_SUBSCRIPTION]);
   lua_pushinteger(L, (lua_Integer)c->id);
   lua_pushstring(L, c->what);
-  push_error_or_nil(L, c->lc->x, c->err);
+  push_error_or_nil(L, x, c->err);
   lua_call(L, 3, 0);
   return 0;
 }
@@ -128,7 +159,8 @@ static int closed_body(lua_State *L) {
 
 static void on_closed(void *ud, const iu_error *why) {
   note_call c = {ud, 0, NULL, why, NULL};
-  iu__view_iters_close(c.lc);
+  iu__view_iters_cut(c.lc);
+  if (c.lc->x->L == NULL || !iu__in_finalizer(c.lc->x->L)) iu__view_iters_close(c.lc);
   if (c.lc->listener[LISTEN_CLOSED] >= 0) iu__gate(c.lc->x, closed_body, &c);
 }
 
@@ -157,11 +189,16 @@ static void adopt(iu_lua_connection *lc, iu_connection *c) {
   listen(lc);
 }
 
-void iu__connection_shut(lua_State *L, iu_lua_connection *lc, iu_error *err, iu_status *status) {
+bool iu__in_finalizer(lua_State *L) { return lua_gc(L, LUA_GCCOUNT) < 0; } /* Lua 5.4 refuses every request about the collector there */
+
+void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status) {
   iu_connection *c = lc->c;
+  bool keep = !final && iu__in_finalizer(L);
   iu_status result;
   if (c == NULL) return;
-  iu__view_iters_close(lc);
+  iu__view_iters_cut(lc);
+  if (!keep) iu__view_iters_close(lc);
+  if (final) iu__conn_listen(c, NULL);
   lc->c = NULL; /* closed for scripts from here on, also for those that run during the close */
   IU_ENTER(lc->x, L);
   result = c->vtable->close(c, err);
@@ -170,7 +207,9 @@ void iu__connection_shut(lua_State *L, iu_lua_connection *lc, iu_error *err, iu_
   if (lc->prev != NULL) lc->prev->next = lc->next;
   else lc->x->connections = lc->next;
   if (lc->next != NULL) lc->next->prev = lc->prev;
-  c->vtable->release(c);
+  iu__conn_listen(c, NULL);
+  if (keep) lc->dead = c;
+  else c->vtable->release(c);
   for (int i = 0; i < LISTEN_COUNT; i++) iu__unref(L, lc->x, &lc->listener[i]);
 }
 
@@ -178,7 +217,7 @@ static int m_close(lua_State *L) {
   iu_lua_connection *lc = luaL_checkudata(L, 1, CLASS);
   iu_error err;
   iu_status status = IU_OK;
-  iu__connection_shut(L, lc, &err, &status);
+  iu__connection_shut(L, lc, false, &err, &status);
   if (status != IU_OK) return iu__push_failure(L, lc->x, &err);
   lua_pushboolean(L, 1);
   return 1;
@@ -187,8 +226,11 @@ static int m_close(lua_State *L) {
 /* Nobody is left to be told, and a finaliser is no place to run scripts. */
 static int m_gc(lua_State *L) {
   iu_lua_connection *lc = luaL_checkudata(L, 1, CLASS);
-  if (lc->c != NULL) iu__conn_listen(lc->c, NULL);
-  iu__connection_shut(L, lc, NULL, NULL);
+  iu__connection_shut(L, lc, true, NULL, NULL);
+  iu__view_iters_close(lc);
+  if (lc->dead != NULL) lc->dead->vtable->release(lc->dead);
+  lc->dead = NULL;
+  for (int i = 0; i < LISTEN_COUNT; i++) iu__unref(L, lc->x, &lc->listener[i]);
   return 0;
 }
 
@@ -201,8 +243,10 @@ iu_lua_connection *iu__check_connection(lua_State *L, int index) {
 static uint64_t opt_u64(lua_State *L, int table, const char *name) {
   lua_Integer v;
   lua_getfield(L, table, name);
-  v = lua_isnil(L, -1) ? 0 : luaL_checkinteger(L, -1);
-  if (v < 0) luaL_error(L, "%s: expected 0 or more, got %d", name, (int)v);
+  int is_integer = 1;
+  v = lua_isnil(L, -1) ? 0 : lua_tointegerx(L, -1, &is_integer);
+  if (!is_integer) luaL_error(L, "%s: expected an integer, got %s", name, luaL_tolstring(L, -1, NULL));
+  if (v < 0) luaL_error(L, "%s: expected 0 or more, got %I", name, (LUAI_UACINT)v);
   lua_pop(L, 1);
   return (uint64_t)v;
 }
@@ -223,7 +267,10 @@ static int f_open(lua_State *L) {
   lua_getfield(L, 1, "durability");
   config.durability = (iu_durability)luaL_checkoption(L, -1, "normal", levels);
   lua_getfield(L, 1, "flush_interval_ms");
-  if (!lua_isnil(L, -1)) config.flush_interval_ms = (uint32_t)opt_u64(L, 1, "flush_interval_ms");
+  if (!lua_isnil(L, -1)) {
+    uint64_t interval = opt_u64(L, 1, "flush_interval_ms");
+    config.flush_interval_ms = interval < UINT32_MAX ? (uint32_t)interval : UINT32_MAX;
+  }
   config.fold_bytes = opt_u64(L, 1, "fold_bytes");
   config.pending_bytes_max = opt_u64(L, 1, "pending_bytes_max");
   config.log = (iu_log){iu__lua_log, x, IU_LOG_TRACE};
@@ -239,6 +286,7 @@ static int f_open(lua_State *L) {
 
 static int m_session(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1), *session;
+  iu_connection *parent = lc->c;
   size_t len;
   const char *hex = luaL_optlstring(L, 2, NULL, &len);
   uint8_t big[32], identity[32];
@@ -256,7 +304,7 @@ static int m_session(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1); /* the universe lives while a session is held */
   IU_ENTER(lc->x, L);
-  status = iu__engine_session(lc->c, hex != NULL ? identity : NULL, &c, &err);
+  status = iu__engine_session(parent, hex != NULL ? identity : NULL, &c, &err);
   IU_LEAVE(lc->x);
   if (status != IU_OK) return iu__push_failure(L, lc->x, &err);
   adopt(session, c);
@@ -333,6 +381,7 @@ static iu_status encode_arguments(lua_State *L, iu_connection *c, const iu_reduc
   int given = lua_gettop(L) - first + 1;
   iu_status status = IU_OK;
   if (given > (int)def->params->count) return wrong_arguments(c, def, given, err);
+  if (!lua_checkstack(L, (int)def->params->count + LUA_MINSTACK)) return iu__fail_nomem(err);
   lua_settop(L, first + (int)def->params->count - 1); /* absent ones at the end are nil: none, where the type is an option */
   for (uint32_t i = 0; status == IU_OK && i < def->params->count; i++) {
     const iu_field *f = &def->params->u.fields[i];
@@ -343,30 +392,37 @@ static iu_status encode_arguments(lua_State *L, iu_connection *c, const iu_reduc
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
 }
 
+typedef struct call_arguments { iu_connection *c; const iu_reducer_def *def; iu_buf bytes; iu_error err; iu_status status; } call_arguments;
+
+static int arguments_body(lua_State *L) {
+  call_arguments *a = lua_touserdata(L, 1);
+  a->status = encode_arguments(L, a->c, a->def, 2, &a->bytes, &a->err);
+  return 0;
+}
+
 static int m_call(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
   int reducer = iu__schema_reducer(c->schema, name, len);
-  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
+  call_arguments a = {.c = c, .bytes = {.limit = IU_ENGINE_ARGS_BYTES_MAX}};
   uint64_t pending = 0;
-  iu_error err;
-  iu_status status;
   if (reducer < 0) {
     char suggestion[96], shown[64 * 4 + 4];
     iu__schema_suggest_reducer(c->schema, name, len, suggestion);
-    iu__fail(&err, IU_E_VALIDATION, "unknown reducer `%s`%s", iu__printable(shown, 64, name, len), suggestion);
-    return iu__push_failure(L, lc->x, &err);
+    iu__fail(&a.err, IU_E_VALIDATION, "unknown reducer `%s`%s", iu__printable(shown, 64, name, len), suggestion);
+    return iu__push_failure(L, lc->x, &a.err);
   }
-  status = encode_arguments(L, c, &c->schema->reducers[reducer], 3, &args, &err);
-  if (status == IU_OK) {
+  a.def = &c->schema->reducers[reducer];
+  iu__encode_guarded(L, 3, arguments_body, &a, &a.bytes, NULL);
+  if (a.status == IU_OK) {
     IU_ENTER(lc->x, L);
-    status = c->vtable->call(c, (uint32_t)reducer, args.data, args.len, &pending, &err);
+    a.status = c->vtable->call(c, (uint32_t)reducer, a.bytes.data, a.bytes.len, &pending, &a.err);
     IU_LEAVE(lc->x);
   }
-  iu__buf_free(&args);
-  return give(L, lc->x, status, &err, pending, NULL, NULL);
+  iu__buf_free(&a.bytes);
+  return give(L, lc->x, a.status, &a.err, pending, NULL, NULL);
 }
 
 /* ---- subscriptions ---- */
@@ -375,13 +431,17 @@ static int m_call(lua_State *L) {
 
 static int m_subscribe(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   lua_Integer n;
   iu_slice *queries;
   uint64_t id = 0;
   iu_error err;
   luaL_checktype(L, 2, LUA_TTABLE);
-  n = luaL_len(L, 2);
-  luaL_argcheck(L, n <= QUERIES_MAX, 2, "too many queries");
+  n = (lua_Integer)lua_rawlen(L, 2);
+  if (n > QUERIES_MAX) {
+    iu__fail(&err, IU_E_VALIDATION, "queries: %lld of them, the limit is %d", (long long)n, QUERIES_MAX);
+    return iu__push_failure(L, lc->x, &err);
+  }
   queries = lua_newuserdatauv(L, (size_t)(n > 0 ? n : 1) * sizeof *queries, 0);
   for (lua_Integer i = 1; i <= n; i++) {
     if (lua_rawgeti(L, 2, i) != LUA_TSTRING) return luaL_argerror(L, 2, "expected an array of query strings");
@@ -389,7 +449,7 @@ static int m_subscribe(lua_State *L) {
     lua_pop(L, 1);
   }
   IU_ENTER(lc->x, L);
-  iu_status status = lc->c->vtable->subscribe(lc->c, queries, (uint32_t)n, &id, &err);
+  iu_status status = c->vtable->subscribe(c, queries, (uint32_t)n, &id, &err);
   IU_LEAVE(lc->x);
   if (status != IU_OK) return iu__push_failure(L, lc->x, &err);
   lua_pushinteger(L, (lua_Integer)id);
@@ -411,10 +471,11 @@ static int m_watch(lua_State *L) {
   lua_Integer mask = luaL_checkinteger(L, 3);
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  iu_connection *c = lc->c;
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   if (!ok) return iu__push_failure(L, lc->x, &err);
   luaL_argcheck(L, mask >= 0 && mask <= 7, 3, "expected 0 to 7");
-  iu__conn_watch(lc->c, table, (uint8_t)mask);
+  iu__conn_watch(c, table, (uint8_t)mask);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -432,33 +493,35 @@ static int m_deliver(lua_State *L) {
 
 static int m_query(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   size_t len;
   const char *sql = luaL_checklstring(L, 2, &len);
   uint64_t pending = 0;
   iu_rows *rows = NULL;
   iu_error err;
-  iu_status status = lc->c->vtable->query(lc->c, sql, len, &rows, &pending, &err);
+  iu_status status = c->vtable->query(c, sql, len, &rows, &pending, &err);
   return give(L, lc->x, status, &err, pending, rows, rows_body);
 }
 
 static int m_get(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_buf key = {0};
   uint64_t pending = 0;
   iu_rows *rows = NULL;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   const iu_table_def *def;
   iu_status status;
   luaL_checkany(L, 3);
   if (!ok) return iu__push_failure(L, lc->x, &err);
-  def = &lc->c->schema->tables[table];
+  def = &c->schema->tables[table];
   status = def->primary_key < 0 ? iu__fail(&err, IU_E_VALIDATION, "%s: the table has no primary key", def->name)
                                 : iu__encode_value(L, 3, def->row->u.fields[def->primary_key].type,
                                                    def->row->u.fields[def->primary_key].name, &key, &err);
   if (status == IU_OK) status = iu__buf_status(&key, &err, "key");
-  if (status == IU_OK) status = lc->c->vtable->get(lc->c, table, key.data, key.len, &rows, &pending, &err);
+  if (status == IU_OK) status = c->vtable->get(c, table, key.data, key.len, &rows, &pending, &err);
   iu__buf_free(&key);
   return give(L, lc->x, status, &err, pending, rows, first_row_body);
 }
@@ -473,43 +536,52 @@ static const char *filter_field(lua_State *L, int filter, int position, size_t *
   return s;
 }
 
+/* Nothing in here but an error asks Lua for memory once the first text was read, so no finaliser can take a text away. */
+static void read_filters(lua_State *L, int list, iu_filter_spec *filters, lua_Integer n) {
+  int top = lua_gettop(L);
+  for (lua_Integer i = 1; i <= n; i++) {
+    iu_filter_spec *f = &filters[i - 1];
+    if (lua_rawgeti(L, list, i) != LUA_TTABLE) luaL_error(L, "filters: expected { field, operator, json_text }");
+    f->field = filter_field(L, top + 1, 1, &f->field_len);
+    f->op = filter_field(L, top + 1, 2, &f->op_len);
+    f->json = filter_field(L, top + 1, 3, &f->json_len);
+    lua_settop(L, top);
+  }
+}
+
 static int m_select(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_selection_spec spec = {0};
-  iu_filter_spec *filters = NULL;
+  iu_filter_spec *filters;
+  lua_Integer n = 0;
   uint64_t pending = 0;
   iu_rows *rows = NULL;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   if (!ok) return iu__push_failure(L, lc->x, &err);
-  if (lua_getfield(L, 3, "filters") == LUA_TTABLE) {
-    lua_Integer n = luaL_len(L, 4);
-    if (n > FILTERS_MAX) {
-      iu__fail(&err, IU_E_VALIDATION, "filters: %d of them, the limit is %d", (int)n, FILTERS_MAX);
-      return iu__push_failure(L, lc->x, &err);
-    }
-    filters = lua_newuserdatauv(L, (size_t)(n > 0 ? n : 1) * sizeof *filters, 0);
-    for (lua_Integer i = 1; i <= n; i++) {
-      iu_filter_spec *f = &filters[i - 1];
-      if (lua_rawgeti(L, 4, i) != LUA_TTABLE) return luaL_error(L, "filters: expected { field, operator, json_text }");
-      f->field = filter_field(L, lua_gettop(L), 1, &f->field_len);
-      f->op = filter_field(L, lua_gettop(L), 2, &f->op_len);
-      f->json = filter_field(L, lua_gettop(L), 3, &f->json_len);
-      lua_pop(L, 1);
-    }
-    spec.filter_count = (uint32_t)n;
-    spec.filters = filters;
-  }
-  if (lua_getfield(L, 3, "order_by") != LUA_TNIL) spec.order_by = luaL_checklstring(L, -1, &spec.order_by_len);
-  lua_getfield(L, 3, "descending");
-  spec.descending = lua_toboolean(L, -1);
-  spec.has_limit = lua_getfield(L, 3, "limit") != LUA_TNIL;
   spec.limit = opt_u64(L, 3, "limit");
   spec.offset = opt_u64(L, 3, "offset");
-  iu_status status = lc->c->vtable->select(lc->c, table, &spec, &rows, &pending, &err);
+  spec.has_limit = lua_getfield(L, 3, "limit") != LUA_TNIL;
+  lua_getfield(L, 3, "descending");
+  spec.descending = lua_toboolean(L, -1);
+  if (lua_getfield(L, 3, "order_by") != LUA_TNIL && (spec.order_by = lua_tolstring(L, -1, &spec.order_by_len)) == NULL) {
+    return luaL_error(L, "order_by: expected a string, got %s", luaL_typename(L, -1));
+  }
+  if (lua_getfield(L, 3, "filters") == LUA_TTABLE) n = (lua_Integer)lua_rawlen(L, -1);
+  if (n > FILTERS_MAX) {
+    iu__fail(&err, IU_E_VALIDATION, "filters: %lld of them, the limit is %d", (long long)n, FILTERS_MAX);
+    return iu__push_failure(L, lc->x, &err);
+  }
+  filters = lua_newuserdatauv(L, (size_t)(n > 0 ? n : 1) * sizeof *filters, 0);
+  read_filters(L, lua_gettop(L) - 1, filters, n);
+  spec.filter_count = (uint32_t)n;
+  spec.filters = n > 0 ? filters : NULL;
+  if (lc->c == NULL) return luaL_error(L, "the connection is closed"); /* by a metamethod of the spec */
+  iu_status status = c->vtable->select(c, table, &spec, &rows, &pending, &err);
   return give(L, lc->x, status, &err, pending, rows, rows_body);
 }
 
@@ -529,7 +601,7 @@ static int m_fold(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   lua_Number seconds = luaL_optnumber(L, 2, -1);
   iu_error err;
-  iu_status status = iu__engine_fold(lc->c, seconds < 0 || seconds > 1e9 ? -1 : (int64_t)(seconds * 1000), &err);
+  iu_status status = iu__engine_fold(lc->c, seconds >= 0 && seconds < 1e9 ? (int64_t)(seconds * 1000) : -1, &err);
   return give(L, lc->x, status, &err, 0, NULL, NULL);
 }
 
@@ -556,14 +628,14 @@ static int m_is_closed(lua_State *L) {
   return 1;
 }
 
-uint32_t iu__check_table(lua_State *L, iu_lua_connection *lc, int index, iu_error *err, bool *ok) {
+uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok) {
   size_t len;
   const char *name = luaL_checklstring(L, index, &len);
-  int table = iu__schema_table(lc->c->schema, name, len);
+  int table = iu__schema_table(c->schema, name, len);
   *ok = table >= 0;
   if (*ok) return (uint32_t)table;
   char suggestion[96], shown[64 * 4 + 4];
-  iu__schema_suggest_table(lc->c->schema, name, len, suggestion);
+  iu__schema_suggest_table(c->schema, name, len, suggestion);
   iu__fail(err, IU_E_VALIDATION, "no such table: `%s`%s", iu__printable(shown, 64, name, len), suggestion);
   return 0;
 }

@@ -93,6 +93,7 @@ static void call_row(iu_session *s, const iu_item *item, uint32_t table, const i
     memcpy(event.connection_id, c->connection_id, 16);
     event.timestamp = c->timestamp;
     event.own = c->caller == s;
+    event.transaction = item->epoch;
   } else {
     event.subscribed = true;
   }
