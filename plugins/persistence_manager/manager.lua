@@ -21,6 +21,13 @@ return function(ctx)
     return nil, iu.errors.new(kind, ("%s not found: %s"):format(what, id))
   end
 
+  -- Settings are frozen proxies, which JSON would see as empty.
+  local function plain(frozen)
+    local copy = {}
+    for key, value in pairs(frozen) do copy[key] = value end
+    return copy
+  end
+
   -- ---- life ----
 
   --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy. true, or nil, err.
@@ -28,6 +35,7 @@ return function(ctx)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:initialize(options)
+    if ctx.universe.is_closed() then check.raise("manager is closed") end
     check.optional(options, "table", 1, "initialize", "options")
     return ctx.universe.initialize(options or {}, self.on_opened)
   end
