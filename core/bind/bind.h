@@ -79,9 +79,6 @@ size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: n
 /* value_encode.c, value_decode.c: SATS values. The path in an error starts with `what`. */
 /* Never raises. */
 iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err);
-/* Encoding can raise (Lua's memory, for the names of fields). This runs body(ud, values...) on the values from `first` to the top, which it
- * takes off the stack; what body raises is raised again after `a` and `b` (may be NULL) are freed. */
-void iu__encode_guarded(lua_State *L, int first, lua_CFunction body, void *ud, iu_buf *a, iu_buf *b);
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
 void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
 

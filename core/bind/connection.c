@@ -392,37 +392,30 @@ static iu_status encode_arguments(lua_State *L, iu_connection *c, const iu_reduc
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
 }
 
-typedef struct call_arguments { iu_connection *c; const iu_reducer_def *def; iu_buf bytes; iu_error err; iu_status status; } call_arguments;
-
-static int arguments_body(lua_State *L) {
-  call_arguments *a = lua_touserdata(L, 1);
-  a->status = encode_arguments(L, a->c, a->def, 2, &a->bytes, &a->err);
-  return 0;
-}
-
 static int m_call(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
   int reducer = iu__schema_reducer(c->schema, name, len);
-  call_arguments a = {.c = c, .bytes = {.limit = IU_ENGINE_ARGS_BYTES_MAX}};
+  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
   uint64_t pending = 0;
+  iu_error err;
+  iu_status status;
   if (reducer < 0) {
     char suggestion[96], shown[64 * 4 + 4];
     iu__schema_suggest_reducer(c->schema, name, len, suggestion);
-    iu__fail(&a.err, IU_E_VALIDATION, "unknown reducer `%s`%s", iu__printable(shown, 64, name, len), suggestion);
-    return iu__push_failure(L, lc->x, &a.err);
+    iu__fail(&err, IU_E_VALIDATION, "unknown reducer `%s`%s", iu__printable(shown, 64, name, len), suggestion);
+    return iu__push_failure(L, lc->x, &err);
   }
-  a.def = &c->schema->reducers[reducer];
-  iu__encode_guarded(L, 3, arguments_body, &a, &a.bytes, NULL);
-  if (a.status == IU_OK) {
+  status = encode_arguments(L, c, &c->schema->reducers[reducer], 3, &args, &err);
+  if (status == IU_OK) {
     IU_ENTER(lc->x, L);
-    a.status = c->vtable->call(c, (uint32_t)reducer, a.bytes.data, a.bytes.len, &pending, &a.err);
+    status = c->vtable->call(c, (uint32_t)reducer, args.data, args.len, &pending, &err);
     IU_LEAVE(lc->x);
   }
-  iu__buf_free(&a.bytes);
-  return give(L, lc->x, a.status, &a.err, pending, NULL, NULL);
+  iu__buf_free(&args);
+  return give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
 /* ---- subscriptions ---- */
