@@ -23,7 +23,7 @@ static int f_turn(lua_State *L) {
   iu_lua *x = iu__lua(L);
   iu_loop *loop = check_loop(L, x);
   lua_Number seconds = luaL_optnumber(L, 1, -1);
-  int64_t wait_ms = seconds < 0 ? -1 : seconds > 1e9 ? (int64_t)1000000000000 : (int64_t)(seconds * 1000 + 0.999);
+  int64_t wait_ms = !(seconds >= 0) ? -1 : seconds > 1e9 ? (int64_t)1000000000000 : (int64_t)(seconds * 1000 + 0.999);
   bool more;
   if (iu__loop_turning(loop)) return luaL_error(L, "the event loop is already turning");
   IU_ENTER(x, L);
@@ -45,7 +45,7 @@ static int f_deadline(lua_State *L) {
   iu_lua *x = iu__lua(L);
   iu_loop *loop = check_loop(L, x);
   lua_Number seconds = luaL_optnumber(L, 1, -1);
-  iu__loop_set_deadline(loop, seconds < 0 || seconds > 1e9 ? 0 : iu__clock_mono_ns() + (uint64_t)(seconds * 1e9));
+  iu__loop_set_deadline(loop, seconds >= 0 && seconds < 1e9 ? iu__clock_mono_ns() + (uint64_t)(seconds * 1e9) : 0);
   return 0;
 }
 

@@ -11,9 +11,14 @@ static const char context_key = 0;
 static int context_gc(lua_State *L) {
   iu_lua *x = lua_touserdata(L, 1);
   x->closed = true; /* finalisers of objects older than this one still come: they find everything closed */
-  while (x->connections != NULL) iu__connection_shut(L, x->connections, NULL, NULL);
+  while (x->connections != NULL) {
+    iu_lua_connection *lc = x->connections;
+    if (lc->c != NULL) iu__connection_shut(L, lc, true, NULL, NULL);
+    else x->connections = lc->next; /* its close is what called us */
+  }
   iu__timers_close(x);
-  iu__loop_free(x->loop);
+  /* os.exit in a callback: what called it still has handles open, and the process ends anyway. */
+  if (x->loop != NULL && x->gates == 0 && !iu__loop_turning(x->loop)) iu__loop_free(x->loop);
   x->loop = NULL;
   return 0;
 }

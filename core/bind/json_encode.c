@@ -169,10 +169,11 @@ static iu_status encode_table(encoder *e, int index) {
 }
 
 static iu_status encode_userdata(encoder *e, int index) {
-  char text[IU_WIDE_DIGITS_MAX + 2];
-  size_t len = iu__wide_text(e->L, index, text, sizeof text);
+  size_t len;
+  if (!iu__buf_reserve(e->out, IU_WIDE_TEXT_ROOM)) return IU_OK; /* sticky */
+  len = iu__wide_text(e->L, index, (char *)e->out->data + e->out->len, IU_WIDE_TEXT_ROOM);
   if (len == 0) return refuse(e, "userdata is not a JSON value");
-  iu__buf_put(e->out, text, len);
+  e->out->len += len;
   return IU_OK;
 }
 

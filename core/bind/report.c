@@ -33,7 +33,7 @@ static bool parameter(lua_State *L, int index, iu_report_value *v) {
 }
 
 static iu_status bind_parameters(lua_State *L, int params, iu_report *r, iu_error *err) {
-  lua_Integer n = lua_istable(L, params) ? luaL_len(L, params) : 0;
+  lua_Integer n = lua_istable(L, params) ? (lua_Integer)lua_rawlen(L, params) : 0;
   for (lua_Integer i = 1; i <= n; i++) {
     iu_report_value v;
     iu_status status;

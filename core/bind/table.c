@@ -24,11 +24,12 @@ static void iter_end(iu_lua_view_iter *v) {
   if (v->next != NULL) v->next->prev = v->prev;
 }
 
+void iu__view_iters_cut(iu_lua_connection *lc) {
+  for (iu_lua_view_iter *v = lc->iters; v != NULL; v = v->next) v->cut = true;
+}
+
 void iu__view_iters_close(iu_lua_connection *lc) {
-  while (lc->iters != NULL) {
-    lc->iters->cut = true;
-    iter_end(lc->iters);
-  }
+  while (lc->iters != NULL) iter_end(lc->iters);
 }
 
 /* One argument, or a table of several for the columns of an index, as concatenated BSATN. */
@@ -55,14 +56,36 @@ static int one_row(lua_State *L, const iu_table_def *def, const iu_row *row) {
   return 1;
 }
 
+typedef struct found { const iu_table_def *def; const iu_row *row; } found;
+
+static int found_body(lua_State *L) {
+  const found *f = lua_touserdata(L, 1);
+  return one_row(L, f->def, f->row);
+}
+
+/* A row that nothing else holds: a finaliser may write while its table is built. */
+static int pinned_row(lua_State *L, iu_connection *c, const iu_table_def *def, const iu_row *row) {
+  found f = {def, row};
+  iu_pin pin;
+  int rc;
+  if (row == NULL) return one_row(L, def, NULL);
+  iu__pin(c->store, &pin, iu__view_epoch(c->view));
+  lua_pushcfunction(L, found_body);
+  lua_pushlightuserdata(L, &f);
+  rc = lua_pcall(L, 1, 1, 0);
+  iu__unpin(&pin);
+  return rc == LUA_OK ? 1 : lua_error(L);
+}
+
 int iu__table_get_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_buf key = {0};
   const iu_row *row = NULL;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
-  const iu_table_def *def = &lc->c->schema->tables[table];
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
+  const iu_table_def *def = &c->schema->tables[table];
   iu_status status = IU_E_VALIDATION;
   luaL_checkany(L, 3);
   if (ok && def->primary_key < 0) iu__fail(&err, IU_E_VALIDATION, "%s: the table has no primary key", def->name);
@@ -71,18 +94,19 @@ int iu__table_get_method(lua_State *L) {
     status = iu__encode_value(L, 3, f->type, f->name, &key, &err);
     if (status == IU_OK) status = iu__buf_status(&key, &err, "key");
   }
-  if (status == IU_OK) row = iu__view_get(lc->c->view, table, key.data, key.len);
+  if (status == IU_OK) row = iu__view_get(c->view, table, key.data, key.len);
   iu__buf_free(&key);
-  return status == IU_OK ? one_row(L, def, row) : iu__push_failure(L, lc->x, &err);
+  return status == IU_OK ? pinned_row(L, c, def, row) : iu__push_failure(L, lc->x, &err);
 }
 
 int iu__table_count_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   if (!ok) return iu__push_failure(L, lc->x, &err);
-  lua_pushinteger(L, (lua_Integer)iu__view_count(lc->c->view, table));
+  lua_pushinteger(L, (lua_Integer)iu__view_count(c->view, table));
   return 1;
 }
 
@@ -116,12 +140,13 @@ static int check_index(lua_State *L, int arg, const iu_table_def *def, iu_error 
   return index;
 }
 
-static iu_status open_iter(iu_lua_view_iter *v, uint32_t table, uint32_t index, const iu_range *range, bool descending, iu_error *err) {
-  iu_status status = iu__view_iter(v->lc->c->view, table, index, range, descending, &v->it, err);
+static iu_status open_iter(iu_lua_view_iter *v, iu_connection *c, uint32_t table, uint32_t index, const iu_range *range, bool descending, iu_error *err) {
+  iu_status status = iu__view_iter(c->view, table, index, range, descending, &v->it, err);
   if (status != IU_OK) return status;
   v->next = v->lc->iters;
   if (v->next != NULL) v->next->prev = v;
   v->lc->iters = v;
+  v->cut = v->lc->c == NULL; /* closed by a finaliser meanwhile */
   return IU_OK;
 }
 
@@ -150,9 +175,10 @@ static iu_status read_bound(lua_State *L, int arg, const iu_table_def *def, cons
 /* table_iter(table, index?, low?, high?, descending?): bounds are on the index's first column. */
 int iu__table_iter_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   const iu_table_def *def;
   iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
   iu_buf low = {0}, high = {0};
@@ -161,7 +187,7 @@ int iu__table_iter_method(lua_State *L) {
   iu_lua_view_iter *v;
   lua_settop(L, 6);
   if (!ok) return iu__push_failure(L, lc->x, &err);
-  def = &lc->c->schema->tables[table];
+  def = &c->schema->tables[table];
   if (!lua_isnil(L, 3) && (index = check_index(L, 3, def, &err)) < 0) return iu__push_failure(L, lc->x, &err);
   if (index < 0 && (!lua_isnil(L, 4) || !lua_isnil(L, 5))) return luaL_argerror(L, 3, "bounds need an index");
   v = new_iter(L, lc, def);
@@ -170,7 +196,7 @@ int iu__table_iter_method(lua_State *L) {
     if (status == IU_OK) status = read_bound(L, 5, def, &def->indexes[index], &high, &range.high, &err);
   }
   if (status == IU_OK) {
-    status = open_iter(v, table, index < 0 ? IU_INDEX_MAIN : (uint32_t)index, index < 0 ? NULL : &range, lua_toboolean(L, 6), &err);
+    status = open_iter(v, c, table, index < 0 ? IU_INDEX_MAIN : (uint32_t)index, index < 0 ? NULL : &range, lua_toboolean(L, 6), &err);
   }
   iu__buf_free(&low);
   iu__buf_free(&high);
@@ -185,9 +211,10 @@ int iu__table_iter_method(lua_State *L) {
 /* table_find(table, index, key): a row or nil on a unique index, else an array in index order. */
 int iu__table_find_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
   iu_error err;
   bool ok;
-  uint32_t table = iu__check_table(L, lc, 2, &err, &ok);
+  uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   iu_buf key = {0};
   const iu_table_def *def;
   const iu_index_def *index;
@@ -197,7 +224,7 @@ int iu__table_find_method(lua_State *L) {
   int number;
   iu_status status;
   if (!ok) return iu__push_failure(L, lc->x, &err);
-  def = &lc->c->schema->tables[table];
+  def = &c->schema->tables[table];
   if ((number = check_index(L, 3, def, &err)) < 0) return iu__push_failure(L, lc->x, &err);
   luaL_checkany(L, 4);
   index = &def->indexes[number];
@@ -206,7 +233,7 @@ int iu__table_find_method(lua_State *L) {
   if (status == IU_OK) {
     range.prefix = (iu_slice){key.data, key.len};
     range.prefix_columns = index->column_count;
-    status = open_iter(v, table, (uint32_t)number, &range, false, &err);
+    status = open_iter(v, c, table, (uint32_t)number, &range, false, &err);
   }
   iu__buf_free(&key);
   if (status != IU_OK) return iu__push_failure(L, lc->x, &err);

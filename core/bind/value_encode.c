@@ -1,6 +1,7 @@
 /* value_encode.c: Lua values to BSATN, by type. The forms are those of README.md ("Rows are plain tables ...").
  *
- * Tables are read raw. Nothing raises but Lua's own memory; a value that does not fit is IU_E_VALIDATION naming path, expected type and what came.
+ * Tables are read raw. A value that does not fit is IU_E_VALIDATION naming path, expected type and what came. What Lua raises for want of memory
+ * is caught here, since callers hold a buffer.
  */
 #include "bind.h"
 
@@ -39,7 +40,7 @@ static void shown_value(lua_State *L, int index, char out[160]) {
       break;
     case LUA_TBOOLEAN: snprintf(out, 160, "%s", lua_toboolean(L, index) ? "true" : "false"); break;
     case LUA_TUSERDATA: {
-      char digits[IU_WIDE_DIGITS_MAX + 12];
+      char digits[IU_WIDE_TEXT_ROOM];
       size_t n = iu__wide_text(L, index, digits, sizeof digits);
       snprintf(out, 160, "%.*s", n > 0 ? (int)(n > 100 ? 100 : n) : 8, n > 0 ? digits : "userdata");
       break;
@@ -71,17 +72,25 @@ static const struct { uint8_t size; bool is_signed; } integer_kinds[IU_T_COUNT] 
     [IU_T_I8] = {1, true}, [IU_T_U8] = {1, false}, [IU_T_I16] = {2, true}, [IU_T_U16] = {2, false}, [IU_T_I32] = {4, true}, [IU_T_U32] = {4, false},
     [IU_T_I64] = {8, true}, [IU_T_U64] = {8, false}, [IU_T_I128] = {16, true}, [IU_T_U128] = {16, false}, [IU_T_I256] = {32, true}, [IU_T_U256] = {32, false}};
 
+static bool fits(lua_Integer v, size_t size, bool is_signed) {
+  if (size == 8) return is_signed || v >= 0;
+  if (!is_signed) return v >= 0 && v < (lua_Integer)1 << (8 * size);
+  return v >= -((lua_Integer)1 << (8 * size - 1)) && v < (lua_Integer)1 << (8 * size - 1);
+}
+
 static iu_status encode_integer(encoder *e, int index, const iu_type *t) {
   uint8_t bytes[32];
   size_t size = integer_kinds[t->tag].size;
   bool is_signed = integer_kinds[t->tag].is_signed;
-  char text[IU_WIDE_DIGITS_MAX + 12];
+  char text[IU_WIDE_TEXT_ROOM];
   size_t len;
   int is_integer = 0;
   lua_Integer v = lua_type(e->L, index) == LUA_TNUMBER ? lua_tointegerx(e->L, index, &is_integer) : 0;
   if (is_integer) {
-    if (size == 8 && (is_signed || v >= 0)) {
-      iu__buf_put_u64(e->out, (uint64_t)v);
+    if (size <= 8) {
+      if (!fits(v, size, is_signed)) return refuse_type(e, index, t);
+      for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)((uint64_t)v >> (8 * i));
+      iu__buf_put(e->out, bytes, size);
       return IU_OK;
     }
     len = iu__i64_format(v, text);
@@ -123,6 +132,11 @@ static iu_status encode_string(encoder *e, int index, const iu_type *t) {
   const char *s;
   if (lua_type(e->L, index) != LUA_TSTRING) return refuse_type(e, index, t);
   s = lua_tolstring(e->L, index, &len);
+  if (e->out->limit > 0 && len > e->out->limit) { /* here the argument has a name */
+    char path[256];
+    path_text(e, path, sizeof path);
+    return iu__fail(e->err, IU_E_OVERLOADED, "%s: %zu bytes, expected at most %zu", path, len, e->out->limit);
+  }
   if (t->tag == IU_T_STRING && (bad = iu__utf8_check(s, len)) != len) {
     char path[256];
     path_text(e, path, sizeof path);
@@ -172,17 +186,16 @@ static iu_status encode_top(encoder *e, const iu_type *t, const char *name, lua_
 }
 
 static iu_status encode_array(encoder *e, int index, const iu_type *t) {
-  lua_Integer n;
+  lua_Integer n, keys = 0;
   size_t at = e->out->len;
   if (!lua_istable(e->L, index)) return refuse_type(e, index, t);
   n = (lua_Integer)lua_rawlen(e->L, index);
-  if (n == 0) {
-    lua_pushnil(e->L);
-    if (lua_next(e->L, index) != 0) {
-      lua_pop(e->L, 2);
-      return refuse(e, index, "an array (keys 1..n)");
-    }
+  lua_pushnil(e->L);
+  while (lua_next(e->L, index) != 0) { /* with a hole the length may be that of the part before it */
+    keys++;
+    lua_pop(e->L, 1);
   }
+  if (keys != n) return refuse(e, index, "an array (keys 1..n)");
   iu__buf_put_u32(e->out, 0);
   for (lua_Integer i = 1; i <= n; i++) {
     iu_status status;
@@ -319,10 +332,34 @@ static iu_status encode(encoder *e, int index, const iu_type *t) {
   }
 }
 
+typedef struct encoding { encoder *e; const iu_type *type; iu_status status; } encoding;
+
+static int encode_body(lua_State *L) {
+  encoding *p = lua_touserdata(L, 2);
+  p->status = encode(p->e, 1, p->type);
+  return 0;
+}
+
 iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
-  encoder e = {.L = L, .out = out, .err = err, .what = what};
-  int top = lua_gettop(L);
-  iu_status status = encode(&e, lua_absindex(L, index), t);
+  encoder e;
+  encoding p = {&e, t, IU_OK};
+  int top = lua_gettop(L), kind = lua_type(L, index);
+  e.L = L;
+  e.out = out;
+  e.err = err;
+  e.what = what;
+  e.depth = 0;
+  index = lua_absindex(L, index);
+  if (kind != LUA_TTABLE && kind != LUA_TUSERDATA) { /* needs nothing of Lua's */
+    p.status = encode(&e, index, t);
+  } else if (!lua_checkstack(L, 4)) {
+    p.status = iu__fail_nomem(err);
+  } else {
+    lua_pushcfunction(L, encode_body);
+    lua_pushvalue(L, index);
+    lua_pushlightuserdata(L, &p);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) p.status = iu__fail_nomem(err);
+  }
   lua_settop(L, top);
-  return status;
+  return p.status;
 }

@@ -56,6 +56,12 @@ static bool to_integer(const number *n, lua_Integer *out) {
   return true;
 }
 
+static uint32_t digits_of(const number *n) {
+  uint32_t digits = n->count > 0 ? (n->count - 1) * 9 : 0;
+  for (uint32_t v = n->count > 0 ? n->limbs[n->count - 1] : 0; v > 0; v /= 10) digits++;
+  return digits;
+}
+
 static void push(lua_State *L, const number *n) {
   lua_Integer small;
   wide *w;
@@ -63,7 +69,7 @@ static void push(lua_State *L, const number *n) {
     lua_pushinteger(L, small);
     return;
   }
-  if (n->count > LIMBS_MAX) luaL_error(L, "integer of more than %d digits", IU_WIDE_DIGITS_MAX);
+  if (digits_of(n) > IU_WIDE_DIGITS_MAX) luaL_error(L, "integer of more than %d digits", IU_WIDE_DIGITS_MAX);
   w = lua_newuserdatauv(L, sizeof *w + n->count * sizeof w->limbs[0], 0);
   w->count = n->count;
   w->negative = n->negative;
@@ -195,7 +201,7 @@ static int m_le(lua_State *L) {
 }
 
 static int m_tostring(lua_State *L) {
-  char text[LIMBS_MAX * 9 + 2];
+  char text[IU_WIDE_TEXT_ROOM];
   size_t len = iu__wide_text(L, 1, text, sizeof text);
   lua_pushlstring(L, text, len);
   return 1;
