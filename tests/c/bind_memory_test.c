@@ -24,6 +24,7 @@ static const char primitives[] =
     "  conn:call('nothing_such', 1)\n"
     "  conn:call('create_entity', { 1 })\n"
     "  conn:call('create_entity', 'Thing', { nmae = 'x' })\n"
+    "  conn:call('record_delta', 'v1', {}, { description = 'd' })\n"
     "  conn:call('delete_entity', 'e4', true)\n"
     "  conn:query(\"SELECT * FROM event_log WHERE event_type = 'ENTITY_CREATED'\")\n"
     "  conn:select('entity', { filters = { { 'properties.i', 'GreaterThan', '1' }, { 'tags', 'Contains', '\"a\"' } }, order_by = 'id', limit = 2 })\n"
