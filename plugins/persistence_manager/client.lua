@@ -14,6 +14,11 @@ return function(ctx, methods, get_manager)
 
   local CLOSED = "client is not connected"
 
+  local function versioning_on()
+    if ctx.settings.features.enable_state_versioning then return true end
+    return nil, iu.errors.new("ValidationError", "state versioning is off (features.enable_state_versioning)")
+  end
+
   --- Opens the universe when it is not open yet. true, or nil, err.
   ---@return true? ok
   ---@return inner_universe.Error? err
@@ -54,8 +59,10 @@ return function(ctx, methods, get_manager)
     check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
     check.type(description, "string", 2, "commit_state_version", "description")
     check.optional(data_hash, "string", 3, "commit_state_version", "data_hash")
+    local ok, err = versioning_on()
+    if not ok then return nil, err end
     local id = iu.uuid()
-    local ok, err = ctx.conn:call("commit_state_version", parent or "", description, data_hash or "", "", "", {}, "", "", "", nil, nil, {}, id)
+    ok, err = ctx.conn:call("commit_state_version", parent or "", description, data_hash or "", "", "", {}, "", "", "", nil, nil, {}, id)
     if not ok then return nil, err end
     return id
   end
@@ -71,11 +78,13 @@ return function(ctx, methods, get_manager)
     check.type(version_id, "string", 1, "record_delta", "version_id")
     check.type(operations, "table", 2, "record_delta", "operations")
     check.optional(metadata, "table", 3, "record_delta", "metadata")
-    local encoded, err = codec.operations(operations)
+    local ok, err = versioning_on()
+    if not ok then return nil, err end
+    local encoded
+    encoded, err = codec.operations(operations)
     if not encoded then return nil, err end
     metadata = metadata or {}
     local id = iu.uuid()
-    local ok
     ok, err = ctx.conn:call("record_delta", version_id, encoded, {
       description = metadata.description or "", author = metadata.author, tags = metadata.tags or {}, parent_delta_id = metadata.parent_delta_id,
     }, id)
@@ -125,7 +134,7 @@ return function(ctx, methods, get_manager)
       check.type(id, "string", 1, "get_" .. table_name, "id")
       local row, err = ctx.conn:get(table_name, id)
       if row then return decode(row) end
-      return nil, err or iu.errors.new(kind, ("%s not found: %s"):format(what, id))
+      return nil, err or iu.errors.new(kind, ("%s not found: %s"):format(what, codec.shown(id)))
     end
   end
 

@@ -10,6 +10,16 @@ local function invalid(format, ...)
   return nil, iu.errors.new("ValidationError", format:format(...))
 end
 
+local SHOWN_MAX = 80 -- bytes of an id that a message repeats
+
+--- An id as messages show it: whatever its length, they stay readable.
+function codec.shown(id)
+  if #id <= SHOWN_MAX then return id end
+  local cut = SHOWN_MAX
+  while cut > 1 and id:byte(cut + 1) & 0xC0 == 0x80 do cut = cut - 1 end
+  return ("%s... (%d bytes)"):format(id:sub(1, cut), #id)
+end
+
 local FIELDS = {
   entity = { name = true, description = true, tags = true, properties = true },
   relation = { description = true, strength = true, bidirectional = true, tags = true, properties = true },

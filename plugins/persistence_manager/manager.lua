@@ -18,14 +18,7 @@ return function(ctx)
   local methods = {}
 
   local function not_found(kind, what, id)
-    return nil, iu.errors.new(kind, ("%s not found: %s"):format(what, id))
-  end
-
-  -- Settings are frozen proxies, which JSON would see as empty.
-  local function plain(frozen)
-    local copy = {}
-    for key, value in pairs(frozen) do copy[key] = value end
-    return copy
+    return nil, iu.errors.new(kind, ("%s not found: %s"):format(what, codec.shown(id)))
   end
 
   -- ---- life ----
@@ -61,6 +54,7 @@ return function(ctx)
     return ctx.universe.close()
   end
 
+  -- Settings are frozen proxies, which JSON would see as empty.
   local function plain(proxy)
     local out = {}
     for key, value in pairs(proxy) do out[key] = value end
@@ -155,6 +149,11 @@ return function(ctx)
     check.type(id, "string", 1, "delete_entity", "id")
     check.optional(options, "table", 2, "delete_entity", "options")
     local cascade = options and options.cascade
+    for key in pairs(options or {}) do
+      if key ~= "cascade" then
+        return nil, iu.errors.new("ValidationError", ("options: unknown key `%s` (known: cascade)"):format(tostring(key)))
+      end
+    end
     if cascade ~= nil and type(cascade) ~= "boolean" then
       return nil, iu.errors.new("ValidationError", ("options.cascade: expected true or false, got %s"):format(tostring(cascade)))
     end
