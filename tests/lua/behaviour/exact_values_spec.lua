@@ -26,7 +26,8 @@ local function everything()
     empty_array = iu.array {},
     empty_object = iu.object {},
     mixed = { 1, "1", 1.0, true, iu.null, iu.array {}, iu.object {}, { a = { b = { iu.array { iu.array {} } } } } },
-    texts = { "", " ", "null", "true", "1", "1.0", "\"quoted\\", "line\nfeed\r\t\b\f", "\0zero\0", "\1\31\127", "größe", "日本語", "🔑👩‍👩‍👧", "\u{10FFFF}", "\u{FFFF}",
+    texts = { "", " ", "null", "true", "1", "1.0", "\"quoted\\", "line\nfeed\r\t\b\f", "\0zero\0", "\1\31\127", "größe", "日本語",
+      "🔑👩‍👩‍👧", "\u{10FFFF}", "\u{FFFF}",
       "\u{2028}\u{2029}", "</script>", "é", "e\u{301}", long_text },
     ["a.b"] = 1,
     ["a\\b"] = 2,
@@ -79,7 +80,8 @@ describe("exact values", function()
       check(everything(), m:get_entity("e").metadata.properties)
       check(everything(), m:get_entity("updated").metadata.properties)
       check(everything(), m:get_relation("r").metadata.properties)
-      check(everything(), m:query_entities({ filters = { { field = "properties.a\\.b", operator = "Equals", value = 1 }, { field = "id", operator = "Equals", value = "e" } } })[1].metadata.properties)
+      local found = m:query_entities { id = "e", filters = { { field = "properties.a\\.b", operator = "Equals", value = 1 } } }
+      check(everything(), found[1].metadata.properties)
       m = support.reopen(m)
     end
   end)

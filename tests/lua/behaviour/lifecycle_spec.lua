@@ -144,7 +144,8 @@ describe("a manager", function()
   end)
 
   it("closes at the end of its block", function()
-    local target, kept = support.target(), nil
+    local target = support.target()
+    local kept
     do
       local m <close> = assert(iu.open(target))
       assert(m:create_entity("T", nil, "a"))

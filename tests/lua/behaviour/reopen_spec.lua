@@ -9,7 +9,8 @@ describe("a universe that is opened again", function()
   local function fill(m)
     local ids = {}
     for i = 1, 300 do
-      ids[i] = assert(m:create_entity(i % 3 == 0 and "A" or "B", { name = "n" .. i, tags = { "t" .. i % 7 }, properties = { i = i, f = i / 3, s = ("x"):rep(i) } }))
+      local properties = { i = i, f = i / 3, s = ("x"):rep(i) }
+      ids[i] = assert(m:create_entity(i % 3 == 0 and "A" or "B", { name = "n" .. i, tags = { "t" .. i % 7 }, properties = properties }))
       if i > 1 then assert(m:create_relation(ids[i - 1], ids[i], "NEXT", { strength = 1 / i })) end
     end
     for i = 1, 300, 5 do assert(m:update_entity(ids[i], { name = "updated", properties = { f = 1.0 } })) end
@@ -23,7 +24,8 @@ describe("a universe that is opened again", function()
   -- What of a universe does not change by being opened: everything but who is connected and what the log says of that.
   local function contents(m)
     local parts = {}
-    for _, name in ipairs { "entity", "relation", "state_version", "delta_record", "state_snapshot", "state_branch", "config", "permission", "plugin_record" } do
+    for _, name in ipairs { "entity", "relation", "state_version", "delta_record", "state_snapshot", "state_branch", "config",
+      "permission", "plugin_record" } do
       local rows = support.rows(m, name)
       local texts = {}
       for i, row in ipairs(rows) do texts[i] = iu.json.canonical(row) end

@@ -1,6 +1,5 @@
 -- `transact`: many operations in one transaction, all or none, once for a request key, only while what was read still stands.
 
-local iu = require "inner_universe"
 local support = require "support"
 
 local function create(id, name)
@@ -43,7 +42,8 @@ describe("transact", function()
     local rows = conn.tables.event_log:count()
     local err = support.refused("ConflictError", nil, select(2, conn:call("transact", { create("b"), create("c"), create("a"), create("d") }, nil)), '"a"')
     assert.is_truthy(err.message:find("2", 1, true), "the number of the operation: " .. err.message)
-    support.refused("EntityNotFoundError", nil, select(2, conn:call("transact", { create("b"), { tag = "DeleteEntity", value = { id = "no", cascade = true } } }, "key 1")))
+    local impossible = { tag = "DeleteEntity", value = { id = "no", cascade = true } }
+    support.refused("EntityNotFoundError", nil, select(2, conn:call("transact", { create("b"), impossible }, "key 1")))
     support.refused("ValidationError", nil, select(2, conn:call("transact", { create("b"), create("") }, nil)))
     assert.equal(before, support.census(conn))
     assert.equal(rows, conn.tables.event_log:count())
