@@ -257,13 +257,18 @@ static int f_open(lua_State *L) {
   iu_engine_config config;
   iu_lua_connection *lc;
   iu_connection *c = NULL;
+  size_t path_len;
   iu_error err;
   iu_status status;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   iu__engine_config_init(&config);
   lua_getfield(L, 1, "path");
-  config.path = luaL_optstring(L, -1, NULL); /* anchored by the argument table */
+  config.path = luaL_optlstring(L, -1, NULL, &path_len);
+  if (config.path != NULL && strlen(config.path) != path_len) {
+    iu__fail(&err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(config.path));
+    return iu__push_failure(L, x, &err);
+  }
   lua_getfield(L, 1, "durability");
   config.durability = (iu_durability)luaL_checkoption(L, -1, "normal", levels);
   lua_getfield(L, 1, "flush_interval_ms");

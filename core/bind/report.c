@@ -67,8 +67,8 @@ static void push_row(lua_State *L, iu_report *r, int columns) {
 
 /* sql(path, text, params?) -> { columns, rows } or nil, err */
 static int f_sql(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  size_t len;
+  size_t len, path_len;
+  const char *path = luaL_checklstring(L, 1, &path_len);
   const char *sql = luaL_checklstring(L, 2, &len);
   iu_error err;
   bool row;
@@ -76,7 +76,9 @@ static int f_sql(lua_State *L) {
   report_box *b = lua_newuserdatauv(L, sizeof *b, 0);
   b->r = NULL;
   luaL_setmetatable(L, CLASS);
-  iu_status status = iu__report_open(path, &b->r, &err);
+  iu_status status = IU_OK;
+  if (strlen(path) != path_len) status = iu__fail(&err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(path));
+  if (status == IU_OK) status = iu__report_open(path, &b->r, &err);
   if (status == IU_OK) status = iu__report_prepare(b->r, sql, len, &err);
   if (status == IU_OK) status = bind_parameters(L, 3, b->r, &err);
   if (status == IU_OK) {

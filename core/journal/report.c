@@ -157,13 +157,13 @@ void iu__report_value_at(iu_report *r, int column, iu_report_value *out) {
       break;
     case SQLITE_TEXT:
       out->kind = IU_REPORT_TEXT;
-      out->p = sqlite3_column_text(r->st, column);
-      out->len = (size_t)sqlite3_column_bytes(r->st, column);
+      out->p = sqlite3_column_text(r->st, column); /* NULL: no memory */
+      out->len = out->p != NULL ? (size_t)sqlite3_column_bytes(r->st, column) : 0;
       break;
     case SQLITE_BLOB:
       out->kind = IU_REPORT_BLOB;
       out->p = sqlite3_column_blob(r->st, column);
-      out->len = (size_t)sqlite3_column_bytes(r->st, column);
+      out->len = out->p != NULL ? (size_t)sqlite3_column_bytes(r->st, column) : 0;
       break;
     default: out->kind = IU_REPORT_NULL;
   }

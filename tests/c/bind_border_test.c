@@ -111,6 +111,15 @@ static void options_name_what_they_expect(void **state) {
                "refused({ order_by = true }, 'order_by: expected a string, got boolean')\n");
 }
 
+static void a_path_with_a_zero_byte_is_no_file(void **state) {
+  (void)state;
+  run_prepared("local conn, err = core.open{ path = 'a\\0b' }\n"
+               "assert(conn == nil and err.message == 'path: expected a file name, got one with a zero byte at 1', err.message)\n"
+               "local rows\n"
+               "rows, err = core.sql('ab\\0c', 'SELECT 1')\n"
+               "assert(rows == nil and err.message == 'path: expected a file name, got one with a zero byte at 2', err.message)\n");
+}
+
 static void times_that_are_no_numbers_are_no_limit(void **state) {
   (void)state;
   run_prepared("local nan = 0 / 0\n"
@@ -167,6 +176,7 @@ int main(void) {
       cmocka_unit_test(a_finaliser_may_write_while_a_row_is_built),
       cmocka_unit_test(lengths_that_lie_are_not_believed),
       cmocka_unit_test(options_name_what_they_expect),
+      cmocka_unit_test(a_path_with_a_zero_byte_is_no_file),
       cmocka_unit_test(times_that_are_no_numbers_are_no_limit),
       cmocka_unit_test(the_widest_integer_goes_through_json),
       cmocka_unit_test(the_state_may_end_inside_a_callback),
