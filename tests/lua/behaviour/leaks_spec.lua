@@ -62,8 +62,9 @@ describe("nothing is left over", function()
         n = n + 1
         assert(conn:call("create_entity", "T", ROW, "e" .. n))
       end
-      assert.is_table(conn.tables.entity:iter()()) -- iterators that are left before their end
-      assert.is_table(conn.tables.entity:range("id", "e1")())
+      for _, each in ipairs { table.pack(conn.tables.entity:iter()), table.pack(conn.tables.entity:range("id", "e1")) } do
+        assert.is_table(each[1](each[2], each[3])) -- left before its end
+      end
       iu.run(function()
         for _ = 1, 10 do iu.spawn(function() iu.sleep(0.0001) end) end
         iu.spawn(function() iu.sleep(10) end):cancel()

@@ -272,10 +272,13 @@ describe("queries", function()
       assert.same(sorted, ids(m:query_entities {}))
       local page, matched = m:query_entities { limit = 3, offset = 2 }
       assert.same({ sorted[3], sorted[4], sorted[5] }, ids(page))
+      assert.is_true(matched == nil or matched == 10) -- nil: the search ended when the page was full
+      page, matched = m:query_entities { limit = 3, offset = 2, order_by = "name" }
+      assert.same({ at[3], at[4], at[5] }, ids(page))
       assert.equal(10, matched)
       page, matched = m:query_entities { limit = 0 }
       assert.same({}, ids(page))
-      assert.equal(10, matched)
+      assert.is_true(matched == nil or matched == 10)
       page, matched = m:query_entities { offset = 9 }
       assert.same({ sorted[10] }, ids(page))
       assert.equal(10, matched)
@@ -287,7 +290,7 @@ describe("queries", function()
       assert.equal(10, matched)
       page, matched = m:query_entities { entity_type = "Person", limit = 2, order_by = "created_at" }
       assert.same({ at[2], at[4] }, ids(page))
-      assert.equal(5, matched)
+      assert.is_true(matched == nil or matched == 5)
     end)
 
     it("has no limit of its own", function()
