@@ -296,6 +296,38 @@ describe("a callback that raises", function()
   end)
 end)
 
+describe("a runner of callbacks", function()
+  it("runs timers, and when it raises nothing but the callback is lost", function()
+    local ran = {}
+    core.set_runner(function(fn, ...)
+      ran[#ran + 1] = "runner"
+      fn(...)
+      error({ "runner" })
+    end)
+    core.timer(0, function() ran[#ran + 1] = "timer" end)
+    core.timer(0, function() core.set_runner(nil) end)
+    turns()
+    core.timer(0, function() ran[#ran + 1] = "plain" end)
+    turns()
+    core.set_runner(nil)
+    assert.same({ "runner", "timer", "runner", "plain" }, ran)
+    assert.equal(2, #support.reported)
+    support.reported = {}
+  end)
+end)
+
+describe("texts of others", function()
+  it("are made canonical or refused, however long or deep", function()
+    assert.equal('{"a": [1.0, null], "b": 0}', core.canonical_text(' {"b": -0, "a": [1.0, null]} '))
+    for _, text in ipairs({ "", "{", ("["):rep(100000), ("[1,"):rep(50000), '{"a":', '"\\ud800"', "1e999", "\0", '"\255"' }) do
+      local value, err = core.canonical_text(text)
+      assert.is_nil(value)
+      assert.equal("ValidationError", err.kind)
+      assert.is_nil((core.json_decode(text)))
+    end
+  end)
+end)
+
 describe("coroutines", function()
   it("nested in a task cannot wait, but can call", function()
     local conn = assert(iu.connect(path(), { durability = "full" }))
