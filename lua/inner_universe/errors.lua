@@ -58,7 +58,8 @@ function metatable.__tostring(err)
   local parts, link = {}, err
   for _ = 1, CAUSES_SHOWN do
     if getmetatable(link) ~= metatable then
-      parts[#parts + 1] = tostring(link)
+      local shown, text = pcall(tostring, link)
+      parts[#parts + 1] = shown and text or "(cannot be shown)"
       break
     end
     parts[#parts + 1] = ("%s: %s"):format(link.kind, link.message)
@@ -122,7 +123,9 @@ end
 ---@return inner_universe.Error
 function errors.from(value)
   if getmetatable(value) == metatable then return value end
-  return (errors.new("PersistenceError", tostring(value), { code = "RAISED", cause = value }))
+  local shown, text = pcall(tostring, value) -- a __tostring of the user's may raise
+  if not shown then text = ("an error object of type %s that cannot be shown"):format(type(value)) end
+  return (errors.new("PersistenceError", text, { code = "RAISED", cause = value }))
 end
 
 ---True when value is an err of that kind; "PersistenceError" (or no kind) is true for every err.
