@@ -13,6 +13,7 @@ local ORDER = {
   { "module" },
   { "journal" },
   { "net" },
+  { "protocol" },
   { "connection.h" },
   { "engine", "client" },
   { "server" },
