@@ -1,0 +1,232 @@
+/* The schema answer of a server: RawModuleDefV9 as SATS-JSON to a schema, with all that a definition may hold; hostile ones. */
+#include "../../core/base/errinj.h"
+#include "protocol_fixture.h"
+#include "sats_schema_fixture.h"
+
+#define NONE "{\"none\":[]}"
+#define SOME(v) "{\"some\":" v "}"
+#define FIELD(name, type) "{\"name\":" SOME("\"" name "\"") ",\"algebraic_type\":" type "}"
+#define T(name) "{\"" name "\":[]}"
+#define USER_TYPE "{\"Product\":{\"elements\":[" FIELD("id", T("U32")) "," FIELD("name", T("String")) "]}}"
+#define TYPE_NAME(name, ref) "{\"name\":{\"scope\":[],\"name\":\"" name "\"},\"ty\":" ref ",\"custom_ordering\":true}"
+#define INDEX(name, accessor, algorithm) "{\"name\":" name ",\"accessor_name\":" accessor ",\"algorithm\":" algorithm "}"
+#define SEQUENCE(start) \
+  "{\"name\":" NONE ",\"column\":0,\"start\":" start ",\"min_value\":" NONE ",\"max_value\":" NONE ",\"increment\":1}"
+
+/* M-2 of the sheet as a server answers it. */
+#define M2_JSON \
+  "{\"typespace\":{\"types\":[" USER_TYPE "]},\"tables\":[{\"name\":\"user\",\"product_type_ref\":0,\"primary_key\":[0],\"indexes\":[" \
+  INDEX(SOME("\"user_id_idx_btree\""), SOME("\"id\""), "{\"BTree\":[0]}") "],\"constraints\":[{\"name\":" NONE \
+  ",\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[" SEQUENCE(NONE) "],\"schedule\":" NONE \
+  ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}],\"reducers\":[{\"name\":\"init\",\"params\":{\"elements\":[]},\"lifecycle\":" \
+  SOME("{\"Init\":[]}") "},{\"name\":\"set_name\",\"params\":{\"elements\":[" FIELD("name", T("String")) "]},\"lifecycle\":" NONE "}]," \
+  "\"types\":[" TYPE_NAME("User", "0") "],\"misc_exports\":[],\"row_level_security\":[]}"
+
+static iu_status read_schema(const char *json, iu_schema **out, iu_error *err) {
+  char *exact = malloc(strlen(json) + 1);
+  memcpy(exact, json, strlen(json));
+  iu_status status = iu__schema_from_http(exact, strlen(json), out, err);
+  free(exact);
+  return status;
+}
+
+static iu_schema *must_read(const char *json) {
+  iu_schema *s;
+  iu_error err = {0};
+  if (read_schema(json, &s, &err) != IU_OK) fail_msg("%s", err.message);
+  return s;
+}
+
+static void an_answer_is_the_modules_own_definition(void **state) {
+  (void)state;
+  iu_schema *s = must_read(M2_JSON);
+  assert_hex(s->definition, s->definition_len, M2);
+  assert_int_equal(iu__schema_table(s, "user", 4), 0);
+  assert_int_equal(iu__schema_reducer(s, "set_name", 8), 1);
+  assert_int_equal(s->reducers[0].lifecycle, IU_LC_INIT);
+  iu__schema_free(s);
+}
+
+static void an_empty_module(void **state) {
+  (void)state;
+  iu_schema *s = must_read("{\"typespace\":{\"types\":[]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}");
+  assert_hex(s->definition, s->definition_len, M1);
+  iu__schema_free(s);
+}
+
+/* Every scalar, special and compound, a schedule, a direct index, a sequence with a start, all exports, a rule. */
+#define EVERY_COLUMN \
+  FIELD("a_bool", T("Bool")) "," FIELD("a_i8", T("I8")) "," FIELD("a_u8", T("U8")) "," FIELD("a_i16", T("I16")) "," FIELD("a_u16", T("U16")) "," \
+  FIELD("a_i32", T("I32")) "," FIELD("a_u32", T("U32")) "," FIELD("a_i64", T("I64")) "," FIELD("a_u64", T("U64")) "," FIELD("a_i128", T("I128")) "," \
+  FIELD("a_u128", T("U128")) "," FIELD("a_i256", T("I256")) "," FIELD("a_u256", T("U256")) "," FIELD("a_f32", T("F32")) "," FIELD("a_f64", T("F64")) "," \
+  FIELD("text", T("String")) "," FIELD("bytes", "{\"Array\":{\"U8\":[]}}") "," FIELD("colour", "{\"Ref\":1}") "," \
+  FIELD("maybe", "{\"Sum\":{\"variants\":[" FIELD("some", "{\"Array\":{\"Ref\":1}}") "," FIELD("none", "{\"Product\":{\"elements\":[]}}") "]}}") "," \
+  FIELD("who", "{\"Product\":{\"elements\":[" FIELD("__identity__", T("U256")) "]}}")
+#define DURATION_TYPE "{\"Product\":{\"elements\":[" FIELD("__time_duration_micros__", T("I64")) "]}}"
+#define TIMESTAMP_TYPE "{\"Product\":{\"elements\":[" FIELD("__timestamp_micros_since_unix_epoch__", T("I64")) "]}}"
+#define SCHEDULE_AT "{\"Sum\":{\"variants\":[" FIELD("Interval", DURATION_TYPE) "," FIELD("Time", TIMESTAMP_TYPE) "]}}"
+#define BIG_JSON \
+  "{\"typespace\":{\"types\":[{\"Product\":{\"elements\":[" EVERY_COLUMN "]}},{\"Sum\":{\"variants\":[" FIELD("Red", "{\"Product\":{\"elements\":[]}}") "," \
+  FIELD("Other", T("String")) "]}},{\"Product\":{\"elements\":[" FIELD("id", T("U64")) "," FIELD("at", SCHEDULE_AT) "]}}]}," \
+  "\"tables\":[{\"name\":\"every\",\"product_type_ref\":0,\"primary_key\":[],\"indexes\":[" INDEX(NONE, SOME("\"a_u16\""), "{\"Direct\":4}") \
+  "],\"constraints\":[],\"sequences\":[{\"name\":" SOME("\"counting\"") ",\"column\":8,\"start\":" SOME("5") ",\"min_value\":" SOME("1") \
+  ",\"max_value\":" SOME("1000") ",\"increment\":2}],\"schedule\":" NONE ",\"table_type\":{\"User\":[]},\"table_access\":{\"Private\":[]}}," \
+  "{\"name\":\"ticks\",\"product_type_ref\":2,\"primary_key\":[0],\"indexes\":[" INDEX(NONE, SOME("\"id\""), "{\"BTree\":[0]}") \
+  "],\"constraints\":[{\"name\":" NONE ",\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[],\"schedule\":" \
+  SOME("{\"name\":" NONE ",\"reducer_name\":\"tick\",\"scheduled_at_column\":1}") ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}]," \
+  "\"reducers\":[{\"name\":\"tick\",\"params\":{\"elements\":[" FIELD("job", "{\"Ref\":2}") "]},\"lifecycle\":" NONE "}]," \
+  "\"types\":[" TYPE_NAME("Every", "0") ",{\"name\":{\"scope\":[\"my\",\"own\"],\"name\":\"Colour\"},\"ty\":1,\"custom_ordering\":true}," \
+  TYPE_NAME("Tick", "2") "],\"misc_exports\":[" \
+  "{\"ColumnDefaultValue\":{\"table\":\"every\",\"col_id\":15,\"value\":\"00000000\"}}," \
+  "{\"Procedure\":{\"name\":\"calc\",\"params\":{\"elements\":[]},\"return_type\":{\"U32\":[]}}}," \
+  "{\"View\":{\"name\":\"seen\",\"index\":0,\"is_public\":true,\"is_anonymous\":false,\"params\":{\"elements\":[]},\"return_type\":{\"Array\":{\"Ref\":0}}}}]," \
+  "\"row_level_security\":[{\"sql\":\"SELECT * FROM every\"},{\"sql\":\"SELECT * FROM ticks\"}]}"
+
+static void all_that_a_definition_may_hold(void **state) {
+  (void)state;
+  iu_schema *s = must_read(BIG_JSON);
+  const iu_table_def *every = &s->tables[iu__schema_table(s, "every", 5)], *ticks = &s->tables[iu__schema_table(s, "ticks", 5)];
+  assert_int_equal(every->row->count, 20);
+  for (int tag = 0; tag < 15; tag++) assert_true(every->row->u.fields[tag].type->tag >= IU_T_BOOL);
+  assert_int_equal(every->row->u.fields[18].type->special, IU_S_OPTION);
+  assert_int_equal(every->row->u.fields[19].type->special, IU_S_IDENTITY);
+  assert_true(every->sequence_count == 1 && every->sequences[0].start == 5 && every->sequences[0].max == 1000 && every->sequences[0].increment == 2);
+  assert_true(!every->is_public && ticks->is_public && ticks->schedule_reducer == 0 && ticks->schedule_column == 1);
+  assert_string_equal(s->type_names[1], "my.own.Colour");
+  iu__schema_free(s);
+}
+
+/* ---- hostile ---- */
+
+static void assert_refused(const char *json, iu_status status, const char *what) {
+  iu_schema *s = (iu_schema *)&s;
+  iu_error err = {0};
+  assert_int_equal(read_schema(json, &s, &err), status);
+  assert_null(s);
+  if (strstr(err.message, what) == NULL) fail_msg("`%s` does not say `%s`", err.message, what);
+}
+
+static void wrong_answers_are_named(void **state) {
+  (void)state;
+  assert_refused("", IU_E_VALIDATION, "schema answer: ");
+  assert_refused("{}", IU_E_VALIDATION, "missing field `typespace`");
+  assert_refused("{\"sections\":[]}", IU_E_VALIDATION, "typespace");
+  assert_refused("{\"typespace\":{\"types\":[{\"U64\":1}]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}",
+                 IU_E_VALIDATION, "typespace.types[0]");
+  assert_refused("{\"typespace\":{\"types\":[{\"Map\":[]}]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}",
+                 IU_E_VALIDATION, "unknown variant `Map`");
+  assert_refused("{\"typespace\":{\"types\":[{\"Ref\":9}]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}",
+                 IU_E_VALIDATION, "schema answer: ");
+}
+
+/* `depth` times open before the middle and close behind it, as the only type. */
+static char *nested(const char *open, const char *middle, const char *close, size_t depth) {
+  static const char head[] = "{\"typespace\":{\"types\":[", tail[] = "]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}";
+  iu_buf b = {0};
+  iu__buf_put_str(&b, head);
+  for (size_t i = 0; i < depth; i++) iu__buf_put_str(&b, open);
+  iu__buf_put_str(&b, middle);
+  for (size_t i = 0; i < depth; i++) iu__buf_put_str(&b, close);
+  iu__buf_put(&b, tail, sizeof tail);
+  char *text = strdup((const char *)b.data);
+  iu__buf_free(&b);
+  return text;
+}
+
+static void deep_types_are_refused(void **state) {
+  (void)state;
+  static const size_t depths[] = {70, 255, 10000};
+  for (size_t i = 0; i < 3; i++) {
+    char *arrays = nested("{\"Array\":", T("U8"), "}", depths[i]);
+    char *options = nested("{\"Sum\":{\"variants\":[" FIELD("none", T("U8")) ",{\"name\":" NONE ",\"algebraic_type\":", T("U8"), "}]}}", depths[i]);
+    assert_refused(arrays, IU_E_VALIDATION, depths[i] < 512 ? "nested over 64 deep" : "more than 512 containers");
+    assert_refused(options, IU_E_VALIDATION, 4 * depths[i] < 512 ? "nested over 64 deep" : "more than 512 containers");
+    free(arrays);
+    free(options);
+  }
+}
+
+#define OPTION_OPEN "{\"Sum\":{\"variants\":[{\"name\":" SOME("\"some\"") ",\"algebraic_type\":"
+#define OPTION_CLOSE "}," FIELD("none", "{\"Product\":{\"elements\":[]}}") "]}}"
+
+static void options_nest_fourteen_deep(void **state) {
+  (void)state;
+  char *fits = nested(OPTION_OPEN, T("U8"), OPTION_CLOSE, 14), *arrays = nested("{\"Array\":", T("U8"), "}", 50);
+  iu__schema_free(must_read(fits));
+  iu__schema_free(must_read(arrays));
+  free(fits);
+  free(arrays);
+  char *too_deep = nested(OPTION_OPEN, T("U8"), OPTION_CLOSE, 16);
+  assert_refused(too_deep, IU_E_VALIDATION, "nested over 64 deep");
+  free(too_deep);
+}
+
+static void large_answers_are_refused(void **state) {
+  (void)state;
+  iu_schema *s;
+  iu_error err = {0};
+  char *text = malloc(IU_SCHEMA_JSON_MAX + 1);
+  memset(text, ' ', IU_SCHEMA_JSON_MAX + 1);
+  assert_int_equal(iu__schema_from_http(text, IU_SCHEMA_JSON_MAX + 1, &s, &err), IU_E_OVERLOADED);
+  assert_int_equal(iu__schema_from_http(text, IU_SCHEMA_JSON_MAX, &s, &err), IU_E_VALIDATION);
+  free(text);
+}
+
+static void cut_and_mutated_answers_never_crash(void **state) {
+  (void)state;
+  uint64_t seed = test_seed();
+  static const char whole[] = BIG_JSON, swaps[] = "{}[]\",:0123456789-etfn\\ \xff";
+  size_t len = sizeof whole - 1;
+  iu_schema *s;
+  uint32_t good = 0;
+  for (size_t cut = 0; cut < len; cut += 7) {
+    char *text = malloc(cut + 1);
+    memcpy(text, whole, cut);
+    assert_int_equal(iu__schema_from_http(text, cut, &s, NULL), IU_E_VALIDATION);
+    free(text);
+  }
+  for (uint32_t i = 0; i < 4000; i++) {
+    char *text = malloc(len);
+    memcpy(text, whole, len);
+    for (uint32_t k = 0; k < 1 + i % 3; k++) text[test_random(&seed) % len] = swaps[test_random(&seed) % (sizeof swaps - 1)];
+    if (iu__schema_from_http(text, len, &s, NULL) == IU_OK) good++;
+    iu__schema_free(s);
+    free(text);
+  }
+  assert_true(good < 3000);
+}
+
+#ifdef IU_ERRINJ
+static void no_memory_is_said(void **state) {
+  (void)state;
+  long after = 0;
+  for (;; after++) {
+    iu_schema *s;
+    iu__errinj_arm(IU_ERRINJ_ALLOC, after);
+    iu_status status = iu__schema_from_http(M2_JSON, sizeof M2_JSON - 1, &s, NULL);
+    iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+    iu__schema_free(s);
+    if (status == IU_OK) break;
+    assert_int_equal(status, IU_E_NOMEM);
+    assert_true(after < 10000);
+  }
+  assert_true(after > 20);
+}
+#endif
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(an_answer_is_the_modules_own_definition),
+    cmocka_unit_test(an_empty_module),
+    cmocka_unit_test(all_that_a_definition_may_hold),
+    cmocka_unit_test(wrong_answers_are_named),
+    cmocka_unit_test(deep_types_are_refused),
+    cmocka_unit_test(options_nest_fourteen_deep),
+    cmocka_unit_test(large_answers_are_refused),
+    cmocka_unit_test(cut_and_mutated_answers_never_crash),
+#ifdef IU_ERRINJ
+    cmocka_unit_test(no_memory_is_said),
+#endif
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
