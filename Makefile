@@ -66,6 +66,12 @@ SOURCES := $(sort $(wildcard core/*.c core/*/*.c))
 BIND_SOURCES := $(filter core/bind/%,$(SOURCES))
 LIB_SOURCES := $(filter-out core/bind/%,$(SOURCES))
 TEST_SOURCES := $(sort $(wildcard tests/c/*_test.c))
+# Programs that specs in tests/lua start.
+PEER_SOURCES := $(sort $(wildcard tests/node/*.c))
+
+# Each is compiled whole with the sources below the layers that know an operating system.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
 
 # The part of the core that also compiles freestanding to wasm32.
 MODULE_SOURCES ?= $(sort $(wildcard core/module/*.c) $(wildcard core/base/text*.c))
@@ -74,8 +80,8 @@ WASM_LDFLAGS := --no-entry --strip-all
 
 # --- targets for people ---------------------------------------------------------------------------------------------
 
-.PHONY: all demo test test-c test-lua check asan bench soak module install uninstall clean help \
-  build-tests build-asan deps-run deps-test FORCE
+.PHONY: all demo test test-c test-lua check asan fuzz bench soak module install uninstall clean help \
+  build-peers build-tests build-asan deps-run deps-test FORCE
 
 all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
 
@@ -90,7 +96,7 @@ test: deps-test ## every test, ends with `N passed, N failed`; T=name runs those
 test-c: build-tests ## the C tests only
 	@$(LUA) tests/run.lua --c $(if $(T),--match '$(T)')
 
-test-lua: all ## the Lua tests only
+test-lua: all build-peers ## the Lua tests only
 	@$(LUA) tests/run.lua --lua $(if $(T),--match '$(T)')
 
 check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, stubs, wasm imports
@@ -99,6 +105,13 @@ check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, s
 asan: deps-test ## the C tests and the short Lua tests under the sanitizers; T=name as with test
 	@$(MAKE) --no-print-directory -j$(JOBS) build-asan
 	@$(LUA) tests/run.lua --asan $(if $(T),--match '$(T)')
+
+SECONDS ?= 60
+fuzz: $(FUZZERS) ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); needs clang
+	@set -e; for program in $^; do \
+	  mkdir -p $$program.corpus && $(LUA) tests/fuzz/seeds.lua $$program.corpus; \
+	  $$program -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$$program. $$program.corpus; \
+	done
 
 ROWS ?= 1000000
 bench: all ## create rate, open time, bytes per row; ROWS=1000000
@@ -171,6 +184,7 @@ OBJ_$1 := $(BUILD)/obj/$1
 LIB_OBJECTS_$1 := $$(LIB_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 BIND_OBJECTS_$1 := $$(BIND_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
+PEERS_$1 := $$(PEER_SOURCES:tests/node/%.c=$$(OUT_$1)/tests/node/%)
 
 $(BUILD)/obj/$1/flags: FORCE
 	$$(call need,$$(PACKAGES))
@@ -196,6 +210,10 @@ $(BUILD)/obj/$1/tests/c/%.o: tests/c/%.c $(BUILD)/obj/$1/flags Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
 	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(CMOCKA_CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/obj/$1/tests/node/%.o: tests/node/%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) -MMD -MP -c -o $$@ $$<
 
 $(BUILD)/obj/$1/core/base/text_pow10.o: $(GENERATED)/pow10_rows.h
 
@@ -220,14 +238,24 @@ $$(OUT_$1)/tests/c/%_test: $(BUILD)/obj/$1/tests/c/%_test.o $$(OUT_$1)/libinner_
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(CMOCKA_LIBS)
+$$(OUT_$1)/tests/node/%: $(BUILD)/obj/$1/tests/node/%.o $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS)
 
--include $$(LIB_OBJECTS_$1:.o=.d) $$(BIND_OBJECTS_$1:.o=.d) $$(TEST_SOURCES:%.c=$(BUILD)/obj/$1/%.d)
+-include $$(LIB_OBJECTS_$1:.o=.d) $$(BIND_OBJECTS_$1:.o=.d) $$(TEST_SOURCES:%.c=$(BUILD)/obj/$1/%.d) $$(PEER_SOURCES:%.c=$(BUILD)/obj/$1/%.d)
 endef
 $(foreach v,release test asan,$(eval $(call variant,$v)))
 .SECONDARY:
 
-build-tests: $(TESTS_test)
-build-asan: $(TESTS_asan) $(OUT_asan)/lua/inner_universe/core.so
+build-peers: $(PEERS_test)
+build-tests: $(TESTS_test) build-peers
+build-asan: $(TESTS_asan) $(PEERS_asan) $(OUT_asan)/lua/inner_universe/core.so
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard core/*/*.h tests/c/*.h) $(GENERATED)/pow10_rows.h
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $@"
+	$(Q)$(CLANG) $(BASE_FLAGS) $(CMOCKA_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_SOURCES) $(LIB_LIBS) $(CMOCKA_LIBS)
 
 WASM_OBJECTS := $(MODULE_SOURCES:%.c=$(BUILD)/obj/wasm/%.o)
 $(BUILD)/obj/wasm/flags: FORCE
