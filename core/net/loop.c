@@ -6,9 +6,7 @@
  *
  * Posted jobs run from an idle handle that is active only while there are any: an active idle handle keeps the poll from sleeping.
  */
-#include "loop.h"
-
-#include <uv.h>
+#include "loop_internal.h"
 
 #include "../base/alloc.h"
 #include "../base/clock.h"
@@ -32,6 +30,7 @@ struct iu_loop {
   uint32_t handles;
   uint64_t deadline, turn;
   handle *idle, *limit; /* jobs; the bound of a waiting turn */
+  iu__guest *guest;     /* core/net's sockets, or NULL */
   iu_job *first, *last;
 };
 
@@ -134,10 +133,11 @@ void iu__loop_free(iu_loop *l) {
   if (l == NULL) return;
   l->freed = true;
   l->handles++; /* not before we are done here */
+  if (l->guest != NULL) l->guest->closing(l->guest);
   if (l->idle != NULL) handle_close(l->idle);
   if (l->limit != NULL) handle_close(l->limit);
   if (l->is_own) {
-    while (l->handles > 1) uv_run(l->uv, UV_RUN_NOWAIT);
+    while (l->handles > 1) uv_run(l->uv, UV_RUN_ONCE); /* sleeps only for a name lookup that cannot be stopped any more */
     uv_loop_close(&l->own);
     iu__free(l);
     return;
@@ -229,3 +229,13 @@ void iu__job_cancel(iu_loop *l, iu_job *j) {
   j->next = NULL;
   if (l->first == NULL) uv_idle_stop(&l->idle->uv.idle); /* nothing is left that should keep the loop awake */
 }
+
+uv_loop_t *iu__loop_uv(iu_loop *l) { return l->uv; }
+
+iu__guest *iu__loop_guest(iu_loop *l) { return l->guest; }
+
+void iu__loop_set_guest(iu_loop *l, iu__guest *guest) { l->guest = guest; }
+
+void iu__loop_hold(iu_loop *l) { l->handles++; }
+
+void iu__loop_unhold(iu_loop *l) { loop_unref(l); }
