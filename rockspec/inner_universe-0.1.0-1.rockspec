@@ -22,6 +22,9 @@ external_dependencies = {
   SQLITE = { header = "sqlite3.h" },
   OPENSSL = { header = "openssl/evp.h" },
   XXHASH = { header = "xxhash.h" },
+  LIBWEBSOCKETS = { header = "libwebsockets.h" },
+  ZLIB = { header = "zlib.h" },
+  BROTLI = { header = "brotli/decode.h" },
 }
 build = {
   type = "make",
