@@ -36,7 +36,7 @@ struct iu__link {
   iu_timer *timer;
   uint64_t timeout_ms, deadline_ns;
   char tls_error[128];
-  const char *read_at;  /* where the read in progress stands */
+  char *const *read_at; /* where the read in progress stands in the buffer */
   uint32_t depth;       /* of calls that will touch the link when they come back */
   bool in_lws, keep_connection, resolving, connected, request_sent, head_seen, sized, chunked, ended, closed;
   bool paused, unread, want_write, got_bytes;
@@ -398,10 +398,12 @@ static int read_some(iu__link *l, struct lws *wsi) {
   for (int i = 0; i < READS_PER_EVENT; i++) {
     char *at = (char *)iu__net_read_buffer(l->net);
     int len = (int)IU_NET_READ_SIZE;
-    /* `read_at` sees how far the read came when COMPLETED is called inside it. */
+    int rc;
     l->got_bytes = false;
-    l->read_at = at;
-    if (lws_http_client_read(wsi, &at, &len) < 0) return -1;
+    l->read_at = &at;
+    rc = lws_http_client_read(wsi, &at, &len);
+    l->read_at = NULL;
+    if (rc < 0) return -1;
     if (l->closed || l->ended) return -1;
     if (!l->got_bytes || l->paused) break;
   }
@@ -428,11 +430,13 @@ static void bytes_came(iu__link *l, const uint8_t *bytes, size_t len) {
     return;
   }
   l->got_bytes = true;
-  l->read_at = NULL;
   l->owner.on_bytes(l->owner.ud, bytes, len);
 }
 
-/* `finished`: libwebsockets takes the answer for complete. It says so too when the peer closes in the middle of a chunk. */
+/* libwebsockets says that an answer in chunks is complete also when the peer closed in the middle of one; then its read has not moved. */
+static bool read_nothing(const iu__link *l) { return l->read_at != NULL && *l->read_at == (char *)iu__net_read_buffer(l->net); }
+
+/* `finished`: the answer is complete, or the peer closed where that may be its end. */
 static void answer_ended(iu__link *l, bool finished) {
   if (!l->head_seen) link_fail(l, IU_E_CONNECTION, "the connection ended before an answer came");
   else if (finished || (!l->sized && !l->chunked)) link_end(l, NULL);
@@ -492,7 +496,7 @@ static int dispatch(iu__link *l, struct lws *wsi, enum lws_callback_reasons reas
       else writable(l, wsi);
       break;
     case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
-      answer_ended(l, !(l->chunked && l->read_at == (const char *)iu__net_read_buffer(l->net)));
+      answer_ended(l, !(l->chunked && read_nothing(l)));
       break;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR: connection_failed(l, wsi, in, len); break;
     default: /* CLOSED_CLIENT_HTTP, WSI_DESTROY */

@@ -113,7 +113,10 @@ typedef struct answer { const char *text; int status; const char *body, *error; 
 static void answer_script(peer_conn *c) {
   const answer *a = c->p->arg;
   if (!conn_head(c)) return;
-  for (const char *p = a->text; *p != '\0'; p++) conn_send(c, p, 1); /* byte for byte */
+  for (const char *p = a->text; *p != '\0'; p++) { /* byte for byte, the last one on its own */
+    if (p[1] == '\0') usleep(20000);
+    conn_send(c, p, 1);
+  }
   if (a->cut) shutdown(c->fd, SHUT_WR);
   conn_drain(c);
 }
