@@ -38,9 +38,14 @@ struct iu__link {
   char tls_error[128];
   char *const *read_at; /* where the read in progress stands in the buffer */
   uint32_t depth;       /* of calls that will touch the link when they come back */
-  bool in_lws, keep_connection, resolving, connected, request_sent, head_seen, sized, chunked, ended, closed;
+  bool counted, in_lws, keep_connection, resolving, connected, request_sent, head_seen, sized, chunked, ended, closed;
   bool paused, unread, want_write, got_bytes;
 };
+
+static void link_uncount(iu__link *l) {
+  if (l->counted) iu__net_leave(l->net);
+  l->counted = false;
+}
 
 static void link_try_free(iu__link *l) {
   if (!l->closed || l->resolving || l->depth != 0) return;
@@ -89,6 +94,7 @@ void iu__link_close(iu__link *l) {
   link_stop_timer(l);
   link_cut(l);
   if (l->resolving) uv_cancel((uv_req_t *)&l->resolve);
+  link_uncount(l);
   link_try_free(l);
 }
 
@@ -181,7 +187,7 @@ static void link_attempt(iu__link *l) {
     l->wsi = link_connect(l, address, &made);
     if (l->wsi != NULL) break;
     if (made != NULL) iu__net_sweep(l->net, made);
-    if (l->address_next == l->address_count) tell_no_address(l, "refused or unreachable, or too many sockets");
+    if (l->address_next == l->address_count) tell_no_address(l, "refused or unreachable");
   }
   l->depth--;
   link_try_free(l);
@@ -255,6 +261,11 @@ static iu_status link_resolve(iu__link *l, iu_error *err) {
   return IU_OK;
 }
 
+static iu_status link_count(iu__link *l, iu_error *err) {
+  l->counted = iu__net_enter(l->net);
+  return l->counted ? IU_OK : iu__fail(err, IU_E_OVERLOADED, "more than %u sockets on one loop", IU_NET_SOCKETS_MAX);
+}
+
 iu_status iu__link_open(iu_loop *loop, const iu__link_config *config, iu__link **out, iu_error *err) {
   static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
   iu_error local;
@@ -279,10 +290,11 @@ iu_status iu__link_open(iu_loop *loop, const iu__link_config *config, iu__link *
   if (l->method == NULL) iu__fail(err, IU_E_VALIDATION, "unknown HTTP method");
   else if (strlen(config->headers) > IU_LINK_HEADERS_MAX) iu__fail(err, IU_E_VALIDATION, "request headers are longer than %u bytes", IU_LINK_HEADERS_MAX);
   else if ((l->headers = iu__strndup(config->headers, strlen(config->headers))) == NULL) iu__fail_nomem(err);
-  else if (iu__net_get(loop, &l->net, err) == IU_OK && iu__net_vhost(l->net, l->url.tls ? config->tls : NULL, &l->vhost, err) == IU_OK &&
+  else if (iu__net_get(loop, &l->net, err) == IU_OK && link_count(l, err) == IU_OK && iu__net_vhost(l->net, l->url.tls ? config->tls : NULL, &l->vhost, err) == IU_OK &&
            link_arm(l, err) == IU_OK) link_resolve(l, err);
   if (err->status != IU_OK) {
     link_stop_timer(l);
+    link_uncount(l);
     link_try_free(l);
     return err->status;
   }

@@ -30,7 +30,7 @@ struct iu__net {
   struct lws_context *lws;
   uv_prepare_t marker;
   trust trusts[IU_NET_CA_FILES_MAX + 2]; /* without TLS, the system's, files */
-  uint32_t trust_count;
+  uint32_t trust_count, ca_files, sockets;
   uint8_t *buffers;
 };
 
@@ -65,7 +65,7 @@ static struct lws_context *make_context(uv_loop_t *uv) {
   info.port = CONTEXT_PORT_NO_LISTEN;
   info.pt_serv_buf_size = IU_NET_READ_SIZE + LWS_PRE;
   info.max_http_header_data2 = IU_NET_HEADERS_MAX;
-  info.fd_limit_per_thread = IU_NET_SOCKETS_MAX;
+  info.fd_limit_per_thread = 2 * IU_NET_SOCKETS_MAX; /* closed ones take a turn to go */
   info.timeout_secs = 24 * 3600; /* deadlines are ours */
   sigaction(SIGPIPE, NULL, &sigpipe);
   lws_set_log_level(0, NULL);
@@ -174,7 +174,7 @@ iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out,
       return IU_OK;
     }
   }
-  if (net->trust_count == sizeof net->trusts / sizeof *net->trusts)
+  if (*ca_file != '\0' && net->ca_files == IU_NET_CA_FILES_MAX)
     return iu__fail(err, IU_E_OVERLOADED, "more than %u different CA files on one loop", IU_NET_CA_FILES_MAX);
   t = &net->trusts[net->trust_count];
   t->ssl = NULL;
@@ -201,6 +201,7 @@ iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out,
     return iu__fail_nomem(err);
   }
   net->trust_count++;
+  if (*ca_file != '\0') net->ca_files++;
   *out = t->vhost;
   return IU_OK;
 }
@@ -210,6 +211,14 @@ iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out,
 struct lws_context *iu__net_lws(iu__net *net) { return net->lws; }
 
 iu_loop *iu__net_loop(iu__net *net) { return net->loop; }
+
+bool iu__net_enter(iu__net *net) {
+  if (net->sockets == IU_NET_SOCKETS_MAX) return false;
+  net->sockets++;
+  return true;
+}
+
+void iu__net_leave(iu__net *net) { net->sockets--; }
 
 uint8_t *iu__net_read_buffer(iu__net *net) { return net->buffers; }
 

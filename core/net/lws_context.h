@@ -30,6 +30,9 @@ iu_status iu__net_get(iu_loop *loop, iu__net **out, iu_error *err);
 iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out, iu_error *err);
 struct lws_context *iu__net_lws(iu__net *net);
 iu_loop *iu__net_loop(iu__net *net);
+/* Counts a socket in, false when there are too many, and out. */
+bool iu__net_enter(iu__net *net);
+void iu__net_leave(iu__net *net);
 uint8_t *iu__net_read_buffer(iu__net *net);  /* IU_NET_READ_SIZE bytes, of use during one callback only */
 uint8_t *iu__net_write_buffer(iu__net *net); /* LWS_PRE + IU_NET_WRITE_SIZE bytes, likewise */
 /* libwebsockets 4.1 forgets the poll handle of a socket whose connect failed: closes the one that belonged to `wsi`, which may be freed already. */

@@ -2,6 +2,8 @@
  * TLS, releases inside callbacks, the host's loop, failing allocations. */
 #include "net_fixture.h"
 
+#include "../../core/net/lws_context.h"
+
 #define MEBI (1024u * 1024u)
 
 typedef struct client {
@@ -210,7 +212,8 @@ static void wrong_configurations_fail_at_once(void **state) {
   static const char *const urls[] = {"", "localhost:3000", "ftp://x/", "http://127.0.0.1/", "ws://", "ws://:80/", "ws://a:b@c/", "ws://x:0/", "ws://x:70000/",
                                      "ws://x:1x/", "ws://[::1/", "ws://[::1]x/", "ws://x/a b", "ws://x/\r\nHost: y", "ws://x/\xc3\xa4"};
   iu_header bad[] = {{"A", "b\r\nC: d"}, {"A:", "b"}, {"", "b"}, {"A b", "c"}};
-  char longer[3000] = "ws://x/";
+  char longer[3000] = "ws://x/", large[32u * 1024u + 1] = "";
+  const char *nine[IU_WS_PROTOCOLS_MAX + 1];
   client k;
   iu_error err;
   iu_ws_config config;
@@ -232,6 +235,17 @@ static void wrong_configurations_fail_at_once(void **state) {
   config = base_config(&k, longer);
   assert_int_equal(iu__ws_connect(k.loop, &config, &k.ws, &err), IU_E_VALIDATION);
   memset(longer + 5, 'h', 101);
+  assert_int_equal(iu__ws_connect(k.loop, &config, &k.ws, &err), IU_E_VALIDATION);
+  config = base_config(&k, "ws://127.0.0.1:1/");
+  memset(large, 'v', 32u * 1024u);
+  bad[0] = (iu_header){"A", large};
+  config.headers = bad;
+  config.header_count = 1;
+  assert_int_equal(iu__ws_connect(k.loop, &config, &k.ws, &err), IU_E_VALIDATION);
+  config = base_config(&k, "ws://127.0.0.1:1/");
+  for (int i = 0; i <= (int)IU_WS_PROTOCOLS_MAX; i++) nine[i] = "p";
+  config.protocols = nine;
+  config.protocol_count = IU_WS_PROTOCOLS_MAX + 1;
   assert_int_equal(iu__ws_connect(k.loop, &config, &k.ws, &err), IU_E_VALIDATION);
   config = base_config(&k, "wss://localhost/");
   config.tls.ca_file = "/no/such/file";
@@ -840,6 +854,49 @@ static void several_sockets_share_a_loop(void **state) {
   for (int i = 0; i < COUNT; i++) pthread_join(threads[i], NULL);
 }
 
+static void sockets_and_ca_files_over_the_limit_are_refused(void **state) {
+  client *all = calloc(IU_NET_SOCKETS_MAX, sizeof *all);
+  iu_loop *loop;
+  iu_error err;
+  iu_ws_config config;
+  iu_ws *one;
+  peer p;
+  char url[64], paths[IU_NET_CA_FILES_MAX + 1][32];
+  bool refused = false;
+  (void)state;
+  assert_non_null(all);
+  assert_int_equal(iu__loop_new(NULL, &loop, &err), IU_OK);
+  peer_start_on(&p, silent_script, 0, false, NULL, NULL); /* listens, accepts nobody */
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u/", p.port);
+  for (uint32_t i = 0; i < IU_NET_SOCKETS_MAX; i++) {
+    config = base_config(&all[i], url);
+    all[i].loop = loop;
+    client_connect(&all[i], &config);
+  }
+  assert_int_equal(iu__ws_connect(loop, &config, &one, &err), IU_E_OVERLOADED);
+  turn_for(loop, 100);
+  for (uint32_t i = 0; i < IU_NET_SOCKETS_MAX; i++) release(&all[i]);
+  for (uint32_t i = 0; i <= IU_NET_CA_FILES_MAX; i++) {
+    iu_status status;
+    config = base_config(&all[0], "wss://127.0.0.1:1/");
+    snprintf(paths[i], sizeof paths[i], "/tmp/iu_net_XXXXXX");
+    SSL_CTX_free(peer_tls(paths[i], "DNS:x"));
+    config.tls.ca_file = paths[i];
+    status = iu__ws_connect(loop, &config, &one, &err);
+    unlink(paths[i]);
+    iu__ws_release(one);
+    if (status == IU_OK) continue;
+    assert_int_equal(status, IU_E_OVERLOADED);
+    assert_int_equal(i, IU_NET_CA_FILES_MAX);
+    refused = true;
+  }
+  assert_true(refused);
+  assert_true(comes_to_rest(loop));
+  iu__loop_free(loop);
+  peer_stop(&p);
+  free(all);
+}
+
 static void it_works_on_the_hosts_loop_and_leaves_it_empty(void **state) {
   uv_loop_t host;
   (void)state;
@@ -943,6 +1000,7 @@ int main(void) {
     cmocka_unit_test(it_may_be_released_in_every_callback),
     cmocka_unit_test(a_release_at_any_moment_leaves_nothing),
     cmocka_unit_test(several_sockets_share_a_loop),
+    cmocka_unit_test(sockets_and_ca_files_over_the_limit_are_refused),
     cmocka_unit_test(it_works_on_the_hosts_loop_and_leaves_it_empty),
     cmocka_unit_test(every_failing_allocation_is_told),
   };
