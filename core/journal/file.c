@@ -238,7 +238,9 @@ iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err) {
 
 /* ---- opening ---- */
 
-static iu_status settings(sqlite3 *db, uint32_t busy_timeout_ms, iu_error *err) {
+static iu_status settings(sqlite3 *db, bool crashed, uint32_t busy_timeout_ms, iu_error *err) {
+  /* Until it was all read and found good, a log that was left behind is not copied into the file by a close. */
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, crashed ? 1 : 0, NULL);
   sqlite3_busy_timeout(db, busy_timeout_ms > INT_MAX ? INT_MAX : (int)busy_timeout_ms);
   sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -248,8 +250,9 @@ static iu_status settings(sqlite3 *db, uint32_t busy_timeout_ms, iu_error *err) 
 
 iu_status iu__jfile_open(const char *path, uint32_t busy_timeout_ms, sqlite3 **out, iu_error *err) {
   sqlite3 *db = NULL;
+  bool crashed = iu__jfile_has(path, "-wal");
   int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
-  iu_status status = rc == SQLITE_OK ? settings(db, busy_timeout_ms, err) : iu__jdb_fail(db, rc, "opening the file", err);
+  iu_status status = rc == SQLITE_OK ? settings(db, crashed, busy_timeout_ms, err) : iu__jdb_fail(db, rc, "opening the file", err);
 
   if (status != IU_OK) {
     sqlite3_close(db);

@@ -18,7 +18,8 @@ iu_status iu__jfile_newer(int64_t format, const char *path, iu_error *err);   /*
 /* Makes an empty universe with the tables of the catalog beside `path` and renames it there: it is there completely or not at all, also after a
  * power loss. */
 iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err);
-/* Opens for reading; creates nothing as long as the file was closed properly. */
+/* Opens for reading; creates nothing as long as the file was closed properly. Where a log was left behind, a close leaves it and the file as they
+ * are until SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE is cleared. */
 iu_status iu__jfile_open(const char *path, uint32_t busy_timeout_ms, sqlite3 **out, iu_error *err);
 /* Before the first write: write-ahead log, every commit synced. */
 iu_status iu__jfile_make_writable(sqlite3 *db, const char *path, iu_error *err);

@@ -51,16 +51,13 @@ static void take_state(iu_sqlite_journal *j) {
 
 static iu_status open_file(iu_sqlite_journal *j, iu_error *err) {
   iu_status status = iu__jfile_identify(j->path, &j->is_new, err);
-  bool crashed, used;
+  bool used;
 
   if (status != IU_OK) return status;
   if (j->is_new) status = iu__jfile_create(j->path, &j->catalog, err);
   if (status != IU_OK) return status;
-  crashed = iu__jfile_has(j->path, "-wal");
   status = iu__jfile_open(j->path, j->config.busy_timeout_ms, &j->db, err);
   if (status != IU_OK) return status;
-  /* Until it was all read and found good, a log that was left behind is not copied into the file by a close. */
-  sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, crashed ? 1 : 0, NULL);
   sqlite3_wal_hook(j->db, on_wal_commit, j);
   status = iu__jload_state(j->db, j->path, &j->meta, &j->found, err);
   if (status == IU_OK && !j->is_new) status = iu__jcatalog_read(&j->catalog, j->db, err);

@@ -553,6 +553,45 @@ static void test_damage_found_after_a_crash_leaves_the_log(void **state) {
   fixture_end(&f);
 }
 
+/* SQLite reads the schema with its first statement already, so the first refusal may come before anything was set. */
+static void test_a_damaged_schema_after_a_crash_leaves_the_log(void **state) {
+  fixture f;
+  model m = {0};
+  iu_journal_config c;
+  iu_journal *j = NULL;
+  iu_error err;
+  uint8_t *file, *log, *now;
+  size_t file_len, log_len, now_len;
+  char wal[192];
+
+  (void)state;
+  fixture_begin(&f);
+  make_crashed(&f, &m);
+  snprintf(wal, sizeof wal, "%s-wal", f.path);
+  file = read_all(f.path, &file_len);
+  log = read_all(wal, &log_len);
+  assert_true(log_len > 0);
+  memset(file + 100, 0, 4096 - 100); /* the schema's page, but for the header */
+  write_all(f.path, file, file_len);
+  memset(log, 0, 32); /* a log without a head says nothing, and is not to be thrown away for it */
+  write_all(wal, log, log_len);
+  c = config_for(&f);
+  assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
+  assert_null(j);
+  now = read_all(f.path, &now_len);
+  assert_int_equal(now_len, file_len);
+  assert_memory_equal(now, file, file_len);
+  free(now);
+  now = read_all(wal, &now_len);
+  assert_int_equal(now_len, log_len);
+  assert_memory_equal(now, log, log_len);
+  free(now);
+  free(log);
+  free(file);
+  model_free(&m);
+  fixture_end(&f);
+}
+
 /* ---- the lock ---- */
 
 static void test_a_second_opener_is_told_who_has_it(void **state) {
@@ -690,6 +729,7 @@ int main(void) {
       cmocka_unit_test(test_random_damage_never_crashes),
       cmocka_unit_test(test_hostile_frames),
       cmocka_unit_test(test_damage_found_after_a_crash_leaves_the_log),
+      cmocka_unit_test(test_a_damaged_schema_after_a_crash_leaves_the_log),
       cmocka_unit_test(test_a_second_opener_is_told_who_has_it),
       cmocka_unit_test(test_a_dead_holders_lock_is_free),
       cmocka_unit_test(test_another_programs_file_is_no_lock),
