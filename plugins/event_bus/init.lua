@@ -12,9 +12,10 @@ function M.validate(config)
   return nil, ("rollover: expected an integer from 1, got %s"):format(tostring(config.rollover))
 end
 
+-- Reducers refuse data that is no JSON, so one that does not parse was changed on the disk: nil, StorageError.
 local function message_of(row)
   local data, err = iu.json.decode(row.data)
-  if err then error("event " .. row.event_id .. ": " .. tostring(err)) end
+  if data == nil then return nil, iu.errors.wrap("StorageError", ("event %s: its stored data is damaged"):format(row.event_id), err) end
   return {
     id = row.event_id, type = row.event_type, source = row.source ~= "" and row.source or nil, timestamp = row.timestamp, data = data,
     sequence = row.sequence, actor = row.actor,
@@ -64,7 +65,7 @@ function M.start(ctx)
     since_rollover = since_rollover + 1
     local named, all = lists[row.event_type], lists["*"]
     if (named and named:count() > 0) or (all and all:count() > 0) then
-      local message = message_of(row)
+      local message = assert(message_of(row))
       if named then named:emit(message) end
       if all then all:emit(message) end
     end
@@ -133,7 +134,10 @@ function M.start(ctx)
     local rows
     rows, err = ctx.conn:select("event_log", { filters = filters, order_by = "sequence", limit = options.limit })
     if not rows then return nil, err end
-    for i = 1, #rows do rows[i] = message_of(rows[i]) end
+    for i = 1, #rows do
+      rows[i], err = message_of(rows[i])
+      if err then return nil, err end
+    end
     return rows
   end
 

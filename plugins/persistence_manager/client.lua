@@ -103,7 +103,10 @@ return function(ctx, methods, get_manager)
       filters = { { field = "state_version_id", operator = "Equals", value = version_id } }, order_by = "timestamp",
     })
     if not rows then return nil, err end
-    for i = 1, #rows do rows[i] = codec.delta(rows[i]) end
+    for i = 1, #rows do
+      rows[i], err = codec.delta(rows[i])
+      if err then return nil, err end
+    end
     return rows
   end
 
@@ -144,7 +147,12 @@ return function(ctx, methods, get_manager)
 
   -- fn(kind, row, old_row), kind "INSERTED", "UPDATED" or "DELETED"; for DELETED row is the row that is gone. Changes only: rows that are
   -- there already are not told, unless options.initial. The handle's cancel ends handlers and subscription.
-  local function subscriber(table_name, decode, method)
+  local function subscriber(table_name, decoder, method)
+    local function decode(row)
+      local decoded, err = decoder(row)
+      if not decoded then error(err, 0) end -- reported as the handler's
+      return decoded
+    end
     return function(_, fn, options)
       if not ctx.conn then check.raise(CLOSED) end
       check.type(fn, "callable", 1, method, "fn")

@@ -88,10 +88,11 @@ function codec.relation_metadata(metadata)
   }
 end
 
-local function decoded(text)
+-- Reducers refuse texts that are no JSON, so this one was changed on the disk.
+local function decoded(text, what)
   if text == "" then return nil end
   local value, err = iu.json.decode(text)
-  if value == nil then error("a stored JSON text does not parse: " .. tostring(err)) end
+  if value == nil then return nil, iu.errors.wrap("StorageError", ("%s: the stored JSON text is damaged"):format(what), err) end
   return value
 end
 
@@ -102,11 +103,14 @@ local function copy(row)
 end
 
 -- Rows become what users see: JSON texts decoded, "" of optional texts gone. A new table each time: several handlers may share a row.
+-- nil, StorageError for a row with a damaged text.
 
 function codec.entity(row)
+  local properties, err = decoded(row.metadata.properties, "properties of " .. codec.shown(row.id))
+  if err then return nil, err end
   local out = copy(row)
   out.metadata = copy(row.metadata)
-  out.metadata.properties = decoded(row.metadata.properties)
+  out.metadata.properties = properties
   return out
 end
 codec.relation = codec.entity
@@ -120,14 +124,18 @@ local function without_empty(row, ...)
 end
 
 function codec.version(row)
+  local metadata, err = decoded(row.metadata, "metadata of " .. codec.shown(row.version_id))
+  if err then return nil, err end
   local out = copy(row)
-  out.metadata = decoded(row.metadata)
+  out.metadata = metadata
   return without_empty(out, "parent_version_id", "merge_parent_id", "author", "data_hash", "tree_hash")
 end
 
 function codec.event(row)
+  local data, err = decoded(row.data, "data of " .. codec.shown(row.event_id))
+  if err then return nil, err end
   local out = copy(row)
-  out.data = decoded(row.data)
+  out.data = data
   return without_empty(out, "source")
 end
 
@@ -210,8 +218,11 @@ function codec.delta(row)
   out.operations = {}
   for i, op in ipairs(row.operations) do
     local plain = { op = op.tag:lower(), path = op.value.path, index = op.value.index }
-    if op.value.value then plain.value = decoded(op.value.value) end
-    if op.value.patch then plain.patch = decoded(op.value.patch) end
+    for _, key in ipairs { "value", "patch" } do
+      local text, err = op.value[key], nil
+      if text then plain[key], err = decoded(text, ("operation %d of %s"):format(i, codec.shown(row.delta_id))) end
+      if err then return nil, err end
+    end
     out.operations[i] = plain
   end
   return out

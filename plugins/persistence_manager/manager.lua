@@ -165,7 +165,10 @@ return function(ctx)
     if not selection then return nil, err end
     local rows, matched = conn:select(table_name, selection)
     if not rows then return nil, matched end
-    for i = 1, #rows do rows[i] = decode(rows[i]) end
+    for i = 1, #rows do
+      rows[i], err = decode(rows[i])
+      if err then return nil, err end
+    end
     return rows, matched
   end
 

@@ -143,4 +143,36 @@ describe("a universe that is opened again", function()
     end
     support.refused("StorageError", nil, select(2, iu.open("/nonexistent-folder/x.universe")), "/nonexistent-folder")
   end)
+
+  it("whose stored JSON was damaged answers StorageError for what it cannot read, and the rest is there", function()
+    if not support.on_file then return assert.is_table(support.open()) end
+    local path = support.path() .. ".universe"
+    local m = assert(iu.open { db_path = path, features = { enable_audit_log = false } })
+    assert(m:create_entity("A", { properties = { key = "MARKER-1" } }, "damaged"))
+    assert(m:create_entity("B", { properties = { key = 1 } }, "whole"))
+    assert(m:create_relation("damaged", "whole", "R", { properties = { key = "MARKER-2" } }, "r"))
+    local event = assert(m:publish_event("E", { key = "MARKER-3" }))
+    local version = assert(m:commit_version({}, "v"))
+    local delta = assert(m:record_delta(version, { { op = "set", path = "x", value = { key = "MARKER-4" } } }))
+    assert(m:shutdown())
+
+    local file = assert(io.open(path, "rb"))
+    local bytes = file:read("a")
+    file:close()
+    local count
+    bytes, count = bytes:gsub('"(MARKER%-%d")', "?%1")
+    assert.is_true(count >= 4)
+    support.write(path, bytes)
+
+    m = support.owned(assert(iu.open(path)))
+    for _, answer in pairs {
+      get_entity = { m:get_entity("damaged") }, query_entities = { m:query_entities() }, get_relation = { m:get_relation("r") },
+      query_relations = { m:query_relations() }, get_event = { m.client:get_event(event) }, events = { m.event_bus:events() },
+      get_deltas = { m.temporal_store:get_deltas(version) }, get_delta = { m.client:get_delta(delta) },
+    } do
+      support.refused("StorageError", answer[1], answer[2], "damaged")
+    end
+    assert.equal(1, assert(m:get_entity("whole")).metadata.properties.key)
+    assert.equal(1, #assert(m:query_entities { entity_type = "B" }))
+  end)
 end)
