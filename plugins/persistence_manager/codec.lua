@@ -89,10 +89,10 @@ function codec.relation_metadata(metadata)
 end
 
 -- Reducers refuse texts that are no JSON, so this one was changed on the disk.
-local function decoded(text, what)
+local function decoded(text, what, id)
   if text == "" then return nil end
   local value, err = iu.json.decode(text)
-  if value == nil then return nil, iu.errors.wrap("StorageError", ("%s: the stored JSON text is damaged"):format(what), err) end
+  if value == nil then return nil, iu.errors.wrap("StorageError", ("%s of %s: the stored JSON text is damaged"):format(what, codec.shown(id)), err) end
   return value
 end
 
@@ -106,7 +106,7 @@ end
 -- nil, StorageError for a row with a damaged text.
 
 function codec.entity(row)
-  local properties, err = decoded(row.metadata.properties, "properties of " .. codec.shown(row.id))
+  local properties, err = decoded(row.metadata.properties, "properties", row.id)
   if err then return nil, err end
   local out = copy(row)
   out.metadata = copy(row.metadata)
@@ -124,7 +124,7 @@ local function without_empty(row, ...)
 end
 
 function codec.version(row)
-  local metadata, err = decoded(row.metadata, "metadata of " .. codec.shown(row.version_id))
+  local metadata, err = decoded(row.metadata, "metadata", row.version_id)
   if err then return nil, err end
   local out = copy(row)
   out.metadata = metadata
@@ -132,7 +132,7 @@ function codec.version(row)
 end
 
 function codec.event(row)
-  local data, err = decoded(row.data, "data of " .. codec.shown(row.event_id))
+  local data, err = decoded(row.data, "data", row.event_id)
   if err then return nil, err end
   local out = copy(row)
   out.data = data
@@ -220,7 +220,7 @@ function codec.delta(row)
     local plain = { op = op.tag:lower(), path = op.value.path, index = op.value.index }
     for _, key in ipairs { "value", "patch" } do
       local text, err = op.value[key], nil
-      if text then plain[key], err = decoded(text, ("operation %d of %s"):format(i, codec.shown(row.delta_id))) end
+      if text then plain[key], err = decoded(text, "an operation", row.delta_id) end
       if err then return nil, err end
     end
     out.operations[i] = plain
