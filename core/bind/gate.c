@@ -3,6 +3,9 @@
  * Everything a callback needs (decoding its row, building its arguments) happens inside the protected call, since any of it can run out of
  * memory. An error never crosses a C frame of the core: it goes, with its traceback, to the error handler that Lua set; an error in that handler is
  * dropped, for there is nobody left to tell.
+ *
+ * One error is nobody's: the "interrupted!" that the interpreter's signal handler raises from a hook, wherever its thread happens to be. It is not
+ * reported but raised again as soon as Lua code runs behind the gate, so that Ctrl-C ends the program and not just a callback.
  */
 #include "bind.h"
 
@@ -19,9 +22,23 @@ static int traceback(lua_State *L) {
   return 1;
 }
 
+static void interrupt_again(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted!");
+}
+
+static bool is_interrupt(lua_State *L, int at) {
+  static const char end[] = "interrupted!"; /* lua.c's words, since 5.1 */
+  const size_t n = sizeof end - 1;
+  size_t len;
+  const char *text = lua_type(L, at) == LUA_TSTRING ? lua_tolstring(L, at, &len) : NULL;
+  return text != NULL && len >= n && memcmp(text + len - n, end, n) == 0;
+}
+
 static int report(lua_State *L) {
   iu_lua *x = lua_touserdata(L, 2);
-  if (lua_rawgeti(L, LUA_REGISTRYINDEX, x->on_error) != LUA_TFUNCTION) return 0;
+  int handler = lua_rawgeti(L, LUA_REGISTRYINDEX, x->on_error);
   if (lua_istable(L, 1)) {
     lua_getfield(L, 1, "traceback");
     lua_getfield(L, 1, "value");
@@ -29,6 +46,11 @@ static int report(lua_State *L) {
     lua_pushvalue(L, 1); /* no memory for the traceback */
     lua_pushvalue(L, 1);
   }
+  if (is_interrupt(L, -1)) {
+    lua_sethook(L, interrupt_again, LUA_MASKCOUNT, 1);
+    return 0;
+  }
+  if (handler != LUA_TFUNCTION) return 0;
   lua_call(L, 2, 0);
   return 0;
 }

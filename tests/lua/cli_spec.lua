@@ -164,6 +164,25 @@ describe("iu", function()
       end
     end)
 
+    it("is ended by Ctrl-C too when that meets the delivery of a callback", function()
+      -- What the interpreter's signal handler does: a hook of the main thread that raises at its next step.
+      local run = command.iu("run " .. script([[
+        local iu = require "inner_universe"
+        local conn = assert(iu.connect("memory:", { subscribe = "all" }))
+        local main, heard = coroutine.running(), 0
+        iu.on_error(function(err) print("reported", err) end)
+        conn.tables.entity:on_insert(function()
+          heard = heard + 1
+          if heard == 3 then debug.sethook(main, function() debug.sethook(main) error("interrupted!") end, "", 1) end
+        end)
+        for i = 1, 10 do
+          print(i)
+          assert(conn:call("create_entity", "T", { tags = {}, properties = "{}" }))
+        end]]))
+      assert.equal(130, run.status, run.err)
+      assert.equal("1\n2\n3\n", run.out)
+    end)
+
     it("works through a symbolic link, from any folder", function()
       local other = folder .. "/with a blank"
       os.execute("mkdir -p " .. quote(other))
