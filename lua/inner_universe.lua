@@ -1,5 +1,5 @@
 -- inner_universe: the public module. A durable, reactive, versioned world for Lua programs; see lua/README.md for the rules that hold
--- everywhere (errors, waiting, units) and DESIGN for what is behind. Everything users need is a field of this table; it is read-only.
+-- everywhere (errors, waiting, units). Everything users need is a field of this table; it is read-only.
 
 local runtime = require("inner_universe.runtime")
 local check = require("inner_universe.check")
