@@ -10,6 +10,10 @@
  * the connection itself posts a job to the loop whenever something is, and drains up to a call's own transaction before the call returns,
  * unless the caller is inside a callback. With a loop deadline (iu__loop_set_deadline) delivery stops between callbacks.
  *
+ * A remote connection comes and goes: `state` tells it. Until it was connected for the first time its schema has no tables and no reducers. `schema`,
+ * `store`, `view` and `watched` may be replaced by others when the module was published anew: only while nothing is delivered, and `state` (with
+ * schema_changed) is told at once after. Old schemas live until the release; iterators over the old view are cut by the listener then.
+ *
  * Close is idempotent; the struct lives until iu__conn_release. A callback may close its own connection.
  */
 #ifndef IU_CONNECTION_H
@@ -48,17 +52,34 @@ static inline void iu__rows_release(iu_rows *rows) { /* NULL is fine */
 
 typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
 
+/* Where a connection over a network stands. An embedded one is always connected and never says so. */
+typedef enum iu_phase { IU_PHASE_CONNECTING, IU_PHASE_CONNECTED, IU_PHASE_DISCONNECTED } iu_phase;
+typedef struct iu_conn_state {
+  iu_phase phase;
+  uint32_t attempt;              /* of connecting, from 1; starts again after a success */
+  int64_t delay_ms;              /* disconnected: until the next attempt; -1: there will be none */
+  uint16_t close_code;           /* disconnected: 0 where there was no close frame */
+  const iu_error *why;           /* disconnected: the reason; else NULL */
+  const char *protocol;          /* connected: what was chosen ("v2.bsatn.spacetimedb") */
+  bool schema_changed, identity_changed;
+} iu_conn_state;
+
+/* What a procedure returned: BSATN of its type. Borrowed. */
+typedef struct iu_typed_value { const iu_type *type; iu_slice bytes; } iu_typed_value;
+
 /* What the layer above wants to hear; every function is called on the owner thread, never inside one of the methods below
  * except `call`, `deliver` and `close` (which answers what is still pending). */
 typedef struct iu_listener {
   void *ud;
   void (*row)(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *event);
   void (*subscription)(void *ud, uint64_t subscription, iu_sub_event what, const iu_error *err);
-  void (*answer)(void *ud, uint64_t pending, iu_status status, const iu_error *err, iu_rows *rows /* taken; may be NULL */);
+  void (*answer)(void *ud, uint64_t pending, iu_status status, const iu_error *err, iu_rows *rows /* taken; may be NULL */,
+                 const iu_typed_value *value /* of a procedure; else NULL */);
   void (*closed)(void *ud, const iu_error *why);    /* not called for one's own close */
+  void (*state)(void *ud, const iu_conn_state *state);
 } iu_listener;
 
-#define IU_CONNECTION_VTABLE_VERSION 1
+#define IU_CONNECTION_VTABLE_VERSION 2
 typedef struct iu_connection_vtable {
   uint32_t version;
   /* Calls a reducer; args: BSATN of its parameter product (checked by the callee). A reducer's refusal is its status and message in *err. */
@@ -72,6 +93,14 @@ typedef struct iu_connection_vtable {
   iu_status (*get)(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **rows, uint64_t *pending, iu_error *err);
   /* Pending until everything acknowledged so far is durable; a memory universe answers at once. */
   iu_status (*flush)(iu_connection *c, uint64_t *pending, iu_error *err);
+  /* Calls a procedure of the schema; the answer carries its value. */
+  iu_status (*procedure)(iu_connection *c, uint32_t procedure, const void *args, size_t len, uint64_t *pending, iu_error *err);
+  /* Reads the schema anew where it may have changed; answers at once where it cannot. */
+  iu_status (*refresh_schema)(iu_connection *c, uint64_t *pending, iu_error *err);
+  /* How `select` would find its rows, in one line of words: "replica, index entity_type" or "one-off query: SELECT ...; filtered here". */
+  iu_status (*explain)(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err);
+  /* Forgets a pending answer nobody waits for any more (its timeout is over). What was sent is not taken back. */
+  void (*forget)(iu_connection *c, uint64_t pending);
   /* Runs queued callbacks until empty, or over the loop's deadline. Returns true when something is left. No-op inside a callback. */
   bool (*deliver)(iu_connection *c);
   /* Ordered, idempotent, blocks on the journal. */

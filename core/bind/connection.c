@@ -143,7 +143,8 @@ static int answer_body(lua_State *L) {
   return 0;
 }
 
-static void on_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows) {
+static void on_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value) {
+  (void)value;
   note_call c = {ud, id, NULL, status == IU_OK ? NULL : err, rows};
   if (c.lc->listener[LISTEN_ANSWER] >= 0) iu__gate(c.lc->x, answer_body, &c);
   iu__rows_release(rows);
@@ -167,7 +168,7 @@ static void on_closed(void *ud, const iu_error *why) {
 /* ---- life ---- */
 
 static void listen(iu_lua_connection *lc) {
-  const iu_listener listener = {lc, on_row, on_subscription, on_answer, on_closed};
+  const iu_listener listener = {lc, on_row, on_subscription, on_answer, on_closed, NULL};
   iu__conn_listen(lc->c, &listener);
 }
 

@@ -55,7 +55,7 @@ bool iu__session_answer_one(iu_session *s, uint64_t durable, iu_status failed, c
   uint64_t id = p->id;
   iu__free(p);
   if (s->base.listener.answer != NULL) {
-    s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL);
+    s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL, NULL);
   }
   return true;
 }
@@ -358,9 +358,46 @@ static void conn_release(iu_connection *c) {
   iu__session_unref(s);
 }
 
+/* Nothing changes an engine's schema while it is open. */
+static iu_status conn_refresh_schema(iu_connection *c, uint64_t *pending, iu_error *err) {
+  *pending = 0;
+  return check_open(iu__session_of(c), err);
+}
+
+static iu_status conn_procedure(iu_connection *c, uint32_t procedure, const void *args, size_t len, uint64_t *pending, iu_error *err) {
+  (void)args;
+  (void)len;
+  *pending = 0;
+  iu_status status = check_open(iu__session_of(c), err);
+  return status != IU_OK ? status : iu__fail(err, IU_E_VALIDATION, "procedure number %u does not exist: an embedded universe has no procedures", procedure);
+}
+
+static iu_status conn_explain(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_selection *sel;
+  iu_range range;
+  uint32_t index;
+  iu_status status = check_open(s, err);
+  if (status == IU_OK) status = check_visible(s, table, err);
+  if (status == IU_OK) status = iu__selection_new(&c->schema->tables[table], spec, &sel, err);
+  if (status != IU_OK) return status;
+  iu__selection_plan(sel, iu__store_table(c->store, table), &index, &range);
+  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "embedded: scan of %s", c->schema->tables[table].name);
+  else iu__buf_printf(out, "embedded: index %s of %s", c->schema->tables[table].indexes[index].accessor, c->schema->tables[table].name);
+  iu__selection_free(sel);
+  return iu__buf_status(out, err, "explanation");
+}
+
+/* The answer of a wait for the journal still comes; the listener does not know it any more. */
+static void conn_forget(iu_connection *c, uint64_t pending) {
+  (void)c;
+  (void)pending;
+}
+
 const iu_connection_vtable iu__engine_vtable = {
     .version = IU_CONNECTION_VTABLE_VERSION, .call = conn_call, .subscribe = conn_subscribe, .unsubscribe = conn_unsubscribe,
-    .query = conn_query, .select = conn_select, .get = conn_get, .flush = conn_flush, .deliver = conn_deliver,
+    .query = conn_query, .select = conn_select, .get = conn_get, .flush = conn_flush, .procedure = conn_procedure,
+    .refresh_schema = conn_refresh_schema, .explain = conn_explain, .forget = conn_forget, .deliver = conn_deliver,
     .close = conn_close, .release = conn_release};
 
 /* ---- life ---- */

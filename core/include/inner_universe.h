@@ -46,7 +46,9 @@ extern "C" {
   X(MIGRATION, "MigrationError", "MIGRATION", 0, "migration failure")                               \
   X(PLUGIN, "PluginError", "PLUGIN", 0, "plugin failure")                                           \
   X(NOMEM, "PersistenceError", "NO_MEMORY", 1, "out of memory")                                     \
-  X(CLOSED, "ConnectionError", "CLOSED", 0, "already closed")
+  X(CLOSED, "ConnectionError", "CLOSED", 0, "already closed")                                       \
+  X(UNKNOWN_OUTCOME, "ConnectionError", "UNKNOWN_OUTCOME", 0, "sent, but whether it was applied is unknown") \
+  X(NO_DATABASE, "ConnectionError", "NO_DATABASE", 0, "no such database")
 
 typedef enum iu_status {
   IU_OK = 0,

@@ -45,12 +45,16 @@ typedef struct iu_table_def {
 typedef enum iu_lifecycle { IU_LC_NONE, IU_LC_INIT, IU_LC_CONNECT, IU_LC_DISCONNECT } iu_lifecycle;
 typedef struct iu_reducer_def { const char *name; const iu_type *params; /* product */ iu_lifecycle lifecycle; } iu_reducer_def;
 
+/* What a definition calls besides reducers. */
+typedef struct iu_procedure_def { const char *name; const iu_type *params; /* product */ const iu_type *returns; } iu_procedure_def;
+
 typedef struct iu_schema {
   iu_typespace types;
   iu_arena arena;
   const char **type_names;        /* per typespace entry, NULL where unnamed; scopes joined by "." */
   uint32_t table_count; iu_table_def *tables;
   uint32_t reducer_count; iu_reducer_def *reducers;
+  uint32_t procedure_count; iu_procedure_def *procedures;
   uint32_t *table_order, *reducer_order; /* indexes sorted by name */
   uint8_t *definition; size_t definition_len; /* the RawModuleDef bytes it came from */
 } iu_schema;

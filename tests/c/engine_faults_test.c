@@ -333,7 +333,8 @@ static void a_failed_fsync_is_told_and_ends_writing(void **state) {
 
 /* ---- listeners that end things ---- */
 
-static void close_other_on_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows) {
+static void close_other_on_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value) {
+  (void)value;
   fixture *f = ud;
   iu_connection *other = f->other;
   (void)id; (void)status; (void)err;

@@ -177,7 +177,8 @@ static void heard_subscription(void *ud, uint64_t id, iu_sub_event what, const i
   (void)id; (void)err;
   note_down(ud, what == IU_SUB_APPLIED ? "applied" : what == IU_SUB_ENDED ? "ended" : "failed");
 }
-static void heard_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows) {
+static void heard_answer(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value) {
+  (void)value;
   fixture *f = ud;
   (void)err;
   iu__rows_release(rows);
@@ -189,7 +190,7 @@ static void heard_closed(void *ud, const iu_error *why) {
   ((fixture *)ud)->closed_heard = true;
 }
 static inline void listen_to(fixture *f, iu_connection *c) {
-  iu_listener l = {f, heard_row, heard_subscription, heard_answer, heard_closed};
+  iu_listener l = {f, heard_row, heard_subscription, heard_answer, heard_closed, NULL};
   iu__conn_listen(c, &l);
   iu__conn_watch(c, 0, 7);
 }

@@ -27,7 +27,8 @@ static void remove_file(void) {
 
 /* ---- closing ---- */
 
-static void close_the_universe(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows) {
+static void close_the_universe(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value) {
+  (void)value;
   fixture *f = ud;
   (void)err; (void)rows;
   f->answered = id;
