@@ -80,8 +80,8 @@ WASM_LDFLAGS := --no-entry --strip-all
 
 # --- targets for people ---------------------------------------------------------------------------------------------
 
-.PHONY: all demo test test-c test-lua check asan fuzz bench soak module install uninstall clean help \
-  build-peers build-tests build-asan deps-run deps-test FORCE
+.PHONY: all demo test test-c test-lua check asan fuzz bench soak module spacetimedb install uninstall clean help \
+  build-peers build-tests build-asan module-where-possible deps-run deps-test FORCE
 
 all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
 
@@ -89,22 +89,25 @@ demo: deps-run ## install what is missing, build, import a real catalogue and pr
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	scripts/iu demo
 
-test: deps-test ## every test, ends with `N passed, N failed`; T=name runs those whose path contains name
-	@$(MAKE) --no-print-directory -j$(JOBS) all build-tests
-	@$(LUA) tests/run.lua $(if $(T),--match '$(T)')
+# $(call run_tests,OPTIONS): the runner, told which SpacetimeDB server to use (none given: the one of `make spacetimedb`, when it is there).
+run_tests = SPACETIMEDB_SERVER='$(SPACETIMEDB_SERVER)' $(LUA) tests/run.lua $1 $(if $(T),--match '$(T)')
 
-test-c: build-tests ## the C tests only
-	@$(LUA) tests/run.lua --c $(if $(T),--match '$(T)')
+test: deps-test ## every test, ends with `N passed, N failed`; T=name runs those whose path contains name; SPACETIMEDB_SERVER=program
+	@$(MAKE) --no-print-directory -j$(JOBS) all build-tests module-where-possible
+	@$(call run_tests)
 
-test-lua: all build-peers ## the Lua tests only
-	@$(LUA) tests/run.lua --lua $(if $(T),--match '$(T)')
+test-c: build-tests module-where-possible ## the C tests only
+	@$(call run_tests,--c)
+
+test-lua: all build-peers module-where-possible ## the Lua tests only
+	@$(call run_tests,--lua)
 
 check: all ## the rules that are programs: layers, symbols, luacheck, READMEs, stubs, wasm imports
 	@$(LUA) scripts/check/all.lua
 
 asan: deps-test ## the C tests and the short Lua tests under the sanitizers; T=name as with test
-	@$(MAKE) --no-print-directory -j$(JOBS) build-asan
-	@$(LUA) tests/run.lua --asan $(if $(T),--match '$(T)')
+	@$(MAKE) --no-print-directory -j$(JOBS) build-asan module-where-possible
+	@$(call run_tests,--asan)
 
 SECONDS ?= 60
 fuzz: $(FUZZERS) ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); needs clang
@@ -118,8 +121,11 @@ bench: all ## create rate, open time, bytes per row; ROWS=1000000
 	@set -e; for file in scripts/bench/*.lua; do scripts/iu run $$file $(ROWS); done
 
 MINUTES ?= 10
-soak: all build-tests ## every test again and again for MINUTES (10), until one fails
-	@$(LUA) tests/run.lua --soak $(MINUTES) $(if $(T),--match '$(T)')
+soak: all build-tests module-where-possible ## every test again and again for MINUTES (10), until one fails
+	@$(call run_tests,--soak $(MINUTES))
+
+spacetimedb: ## the SpacetimeDB server that the tests use, into the user's cache (15 minutes, once; needs a current Rust)
+	@scripts/install-spacetimedb
 
 module: ## build/inner_universe.wasm, and prove what it imports (needs clang and lld)
 	@CI=1 $(LUA) scripts/check/all.lua wasm
@@ -130,7 +136,7 @@ clean: ## remove build/
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR"
+	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD SPACETIMEDB_SERVER; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR"
 
 deps-run:
 	@scripts/install-deps run
@@ -269,5 +275,9 @@ $(BUILD)/inner_universe.wasm: $(WASM_OBJECTS)
 	@echo "  LINK  $@"
 	$(Q)$(WASM_LD) $(WASM_LDFLAGS) -o $@ $(WASM_OBJECTS)
 -include $(WASM_OBJECTS:.o=.d)
+
+# For the tests on a server, which are left out without it.
+module-where-possible:
+	@if command -v $(CLANG) >/dev/null && command -v $(WASM_LD) >/dev/null; then $(MAKE) --no-print-directory $(BUILD)/inner_universe.wasm; fi
 
 FORCE:

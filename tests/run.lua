@@ -1,17 +1,25 @@
 -- The test runner: finds every test by its name, runs each in a fresh process with a time limit, adds up what they report.
 --
---   lua5.4 tests/run.lua [--c] [--lua] [--asan] [--soak MINUTES] [--match TEXT]
+--   lua5.4 tests/run.lua [--c] [--lua] [--asan] [--soak MINUTES] [--match TEXT] [--backend NAME]
 --
 -- C programs (tests/c/*_test.c, built by make) and busted specs both speak TAP. A program that crashes, runs out of time, exits with
 -- failure although nothing failed, or reports fewer tests than it planned counts as one failed test; so does one without any test.
--- Specs in tests/lua/ run once, those in tests/lua/behaviour/ once per backend, told by INNER_UNIVERSE_TEST_BACKEND=memory|file.
+-- Specs in tests/lua/ run once, those in tests/lua/behaviour/ once per backend (--backend: on that one only), told by
+-- INNER_UNIVERSE_TEST_BACKEND=memory|file|spacetimedb.
+-- One SpacetimeDB server runs beside them where there is one: the program that SPACETIMEDB_SERVER names, or the one of `make spacetimedb`. Tests find
+-- INNER_UNIVERSE_TEST_SERVER (ws://127.0.0.1:port), ..._TEST_SERVER_PROGRAM, and ..._TEST_WASM (the module, where it was built).
 -- A spec with a line `-- sanitizers: skip (reason)` among its first ten is left out under --asan.
 -- The last line is `N passed, N failed` (and `, N skipped`); the exit status is 0 only when something passed and nothing failed.
 -- Run from the top folder, after `make all build-tests` (or `make build-asan`).
 
 local TIME_LIMIT = tonumber(os.getenv("INNER_UNIVERSE_TEST_TIMEOUT")) or 300 -- seconds, per program
-local BACKENDS = { "memory", "file" }
-local UNSET = { "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LUA_PATH_5_4", "LUA_CPATH_5_4", "LUA_INIT", "LUA_INIT_5_4" }
+local BACKENDS = { "memory", "file" } -- of every run; --backend takes one of KNOWN_BACKENDS
+local KNOWN_BACKENDS = { memory = true, file = true, spacetimedb = true }
+local WASM = "build/inner_universe.wasm"
+local SERVER_WAIT = 30 -- seconds until it must answer
+local UNSET = {
+  "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LUA_PATH_5_4", "LUA_CPATH_5_4", "LUA_INIT", "LUA_INIT_5_4", "SPACETIMEDB_SERVER",
+}
 
 local function fail_usage(message)
   io.stderr:write("run.lua: ", message, "\n")
@@ -25,7 +33,7 @@ local function parse_arguments(args)
     local name = args[i]
     if name == "--c" or name == "--lua" or name == "--asan" then
       options[name:sub(3)] = true
-    elseif name == "--match" or name == "--soak" then
+    elseif name == "--match" or name == "--soak" or name == "--backend" then
       i = i + 1
       options[name:sub(3)] = args[i] or fail_usage(name .. " wants a value")
     else
@@ -36,6 +44,7 @@ local function parse_arguments(args)
   if options.soak then
     options.soak = tonumber(options.soak) or fail_usage("--soak wants a number of minutes")
   end
+  if options.backend and not KNOWN_BACKENDS[options.backend] then fail_usage("unknown backend " .. options.backend) end
   if not (options.c or options.lua) then
     options.c, options.lua = true, true
   end
@@ -70,6 +79,12 @@ local function read_file(path)
   local text = file:read("a")
   file:close()
   return text
+end
+
+local function is_file(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
 end
 
 local function skips_sanitizers(path)
@@ -118,7 +133,7 @@ local function broken(tap, ok, how, code)
 end
 
 -- A spec sees the tree's own modules and none of the caller's settings, make's included.
-local function environment(job, scratch)
+local function environment(job, scratch, server)
   local parts = { "env" }
   for _, name in ipairs(UNSET) do
     parts[#parts + 1] = "-u " .. name
@@ -131,6 +146,11 @@ local function environment(job, scratch)
   end
   set("TMPDIR", scratch)
   set("CMOCKA_MESSAGE_OUTPUT", "TAP")
+  if server then
+    set("INNER_UNIVERSE_TEST_SERVER", server.address)
+    set("INNER_UNIVERSE_TEST_SERVER_PROGRAM", server.program)
+  end
+  if is_file(WASM) then set("INNER_UNIVERSE_TEST_WASM", ROOT .. "/" .. WASM) end
   if job.asan then
     set("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     set("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
@@ -146,21 +166,30 @@ local function environment(job, scratch)
   return table.concat(parts, " ")
 end
 
-local function command_of(job, scratch)
+local function command_of(job, scratch, server)
   local program
   if job.kind == "c" then
     program = quote(job.program)
   else
     program = "lua5.4 tests/busted.lua -o TAP " .. quote(job.path)
   end
-  return ("timeout --kill-after=10 %d %s %s 2>&1 </dev/null"):format(TIME_LIMIT, environment(job, scratch), program)
+  return ("timeout --kill-after=10 %d %s %s 2>&1 </dev/null"):format(TIME_LIMIT, environment(job, scratch, server), program)
 end
 
-local function run(job)
-  local scratch = lines_of("mktemp -d " .. quote((os.getenv("TMPDIR") or "/tmp") .. "/inner_universe_test.XXXXXX"))[1]
-  assert(scratch, "no temporary folder")
+local function temporary_folder()
+  return assert(lines_of("mktemp -d " .. quote((os.getenv("TMPDIR") or "/tmp") .. "/inner_universe_test.XXXXXX"))[1], "no temporary folder")
+end
+
+-- Nothing that would need the server runs without one.
+local function skipped()
+  return { passed = 0, failed = 0, skipped = 1, seconds = 0, output = "" }
+end
+
+local function run(job, server)
+  if job.backend == "spacetimedb" and not server then return skipped() end
+  local scratch = temporary_folder()
   local started = tonumber(lines_of("date +%s.%N")[1])
-  local output, ok, how, code = capture(command_of(job, scratch))
+  local output, ok, how, code = capture(command_of(job, scratch, server))
   local seconds = tonumber(lines_of("date +%s.%N")[1]) - started
   os.execute("rm -rf " .. quote(scratch))
   local result = read_tap(output)
@@ -190,7 +219,7 @@ local function find_jobs(options)
       add({ kind = "lua", path = path })
     end
     for _, path in ipairs(lines_of("find tests/lua/behaviour -name '*_spec.lua' 2>/dev/null | sort")) do
-      for _, backend in ipairs(BACKENDS) do
+      for _, backend in ipairs(options.backend and { options.backend } or BACKENDS) do
         add({ kind = "lua", path = path, backend = backend })
       end
     end
@@ -212,9 +241,9 @@ local function report(job, result)
   io.stdout:flush()
 end
 
-local function run_all(jobs, total, until_failure)
+local function run_all(jobs, total, server, until_failure)
   for _, job in ipairs(jobs) do
-    local result = run(job)
+    local result = run(job, server)
     report(job, result)
     for _, key in ipairs({ "passed", "failed", "skipped" }) do
       total[key] = total[key] + result[key]
@@ -226,24 +255,75 @@ local function run_all(jobs, total, until_failure)
   end
 end
 
+-- The server of the run ----------------------------------------------------------------------------------------------
+
+local Server = {}
+Server.__index = Server
+
+-- The program to start, or nil and why there is none.
+local function server_program()
+  local given = os.getenv("SPACETIMEDB_SERVER")
+  if given and given ~= "" then
+    given = given:match("^/") and given or ROOT .. "/" .. given
+    if not is_file(given) then fail_usage("SPACETIMEDB_SERVER: there is no file " .. given) end
+    return given
+  end
+  local found, ok = capture("scripts/install-spacetimedb path 2>/dev/null")
+  if ok then return found:match("[^\n]+") end
+  return nil, "no SpacetimeDB server is installed (make spacetimedb does it)"
+end
+
+-- tests/spacetimedb holds the server until the pipe that this process holds ends, however that happens.
+local function start_server(program)
+  local folder = temporary_folder()
+  local pipe = assert(io.popen(("exec tests/spacetimedb --remove %s %s"):format(quote(program), quote(folder)), "w"))
+  local ready = capture(([[for i in $(seq %d); do [ -e %s/ready ] && exec cat %s/ready; [ -e %s/failed ] && break; sleep 0.05; done]])
+    :format(SERVER_WAIT * 20, quote(folder), quote(folder), quote(folder)))
+  local port = ready:match("^(%d+)")
+  if not port then
+    local why = read_file(folder .. "/failed") or "it does not answer"
+    pipe:close()
+    os.execute("rm -rf " .. quote(folder))
+    io.stderr:write(("run.lua: %s does not start: %s\n"):format(program, why))
+    os.exit(1)
+  end
+  return setmetatable({ program = program, address = "ws://127.0.0.1:" .. port, pipe = pipe }, Server)
+end
+
+--- Ends it; false when it had ended by itself.
+function Server:stop()
+  local pipe = self.pipe
+  self.pipe = nil
+  return not pipe or pipe:close() == true
+end
+
+Server.__close = Server.stop
+
 local function main()
   local options = parse_arguments(arg)
   local jobs = find_jobs(options)
   local total = { passed = 0, failed = 0, skipped = 0, bad = {} }
+  local program, why = server_program()
+  local server <close> = program and #jobs > 0 and start_server(program) or nil
+  print(program and "SpacetimeDB server: " .. program or why .. ": tests that need it are skipped")
   if options.soak then
     local finish = os.time() + options.soak * 60
     repeat
-      run_all(jobs, total, true)
+      run_all(jobs, total, server, true)
     until #jobs == 0 or total.failed > 0 or os.time() >= finish
   else
-    run_all(jobs, total, false)
+    run_all(jobs, total, server, false)
+  end
+  if server and not server:stop() then
+    total.failed = total.failed + 1
+    total.bad[#total.bad + 1] = "the SpacetimeDB server ended by itself"
   end
   if #jobs == 0 then io.stderr:write("run.lua: no test matches\n") end
   for _, label in ipairs(total.bad) do
     print("failed: " .. label)
   end
   print(("%d passed, %d failed%s"):format(total.passed, total.failed, total.skipped > 0 and (", %d skipped"):format(total.skipped) or ""))
-  os.exit(total.failed == 0 and total.passed > 0 and 0 or 1)
+  return total.failed == 0 and total.passed > 0 and 0 or 1
 end
 
-main()
+os.exit(main())

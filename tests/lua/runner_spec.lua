@@ -14,8 +14,8 @@ describe("the test runner", function()
 
   before_each(function()
     tree = select(2, sh("mktemp -d")):match("[^\n]+")
-    assert(sh(("mkdir -p %s/tests/lua/behaviour %s/tests/c && ln -s %s/tests/run.lua %s/tests/busted.lua %s/tests/")
-      :format(tree, tree, ROOT, ROOT, tree)))
+    assert(sh(("mkdir -p %s/tests/lua/behaviour %s/tests/c && ln -s %s/tests/run.lua %s/tests/busted.lua %s/tests/spacetimedb %s/tests/")
+      :format(tree, tree, ROOT, ROOT, ROOT, tree)))
   end)
 
   after_each(function()
@@ -29,8 +29,8 @@ describe("the test runner", function()
   end
 
   -- Whether the runner was content, its last line, all it said.
-  local function run(settings)
-    local ok, output = sh(("cd '%s' && %s lua5.4 tests/run.lua"):format(tree, settings or ""))
+  local function run(settings, arguments)
+    local ok, output = sh(("cd '%s' && %s lua5.4 tests/run.lua %s"):format(tree, settings or "", arguments or ""))
     return ok, output:match("([^\n]*)\n$"), output
   end
 
@@ -103,5 +103,61 @@ describe("the test runner", function()
     end)]])
     local ok, _, output = run("INNER_UNIVERSE_DB_PATH=x MAKEFLAGS=-n")
     assert.is_true(ok, output)
+  end)
+
+  it("says when there is no SpacetimeDB server, and counts what needs it as skipped", function()
+    write("tests/lua/a_spec.lua", [[it("b", function() assert.is_nil(os.getenv("INNER_UNIVERSE_TEST_SERVER")) end)]])
+    write("tests/lua/behaviour/a_spec.lua", 'it("b", function() end)')
+    local ok, last, output = run(nil, "--backend spacetimedb")
+    assert.is_true(ok, output)
+    assert.equal("1 passed, 0 failed, 1 skipped", last)
+    assert.truthy(output:find("no SpacetimeDB server is installed", 1, true), output)
+  end)
+
+  it("does not start without the server it was given", function()
+    write("tests/lua/a_spec.lua", 'it("b", function() end)')
+    for program, reason in pairs({ ["/nowhere/server"] = "there is no file /nowhere/server", ["tests/no_server"] = "no server here" }) do
+      write("tests/no_server", "#!/bin/sh\necho no server here\n")
+      sh(("chmod +x '%s/tests/no_server'"):format(tree))
+      local ok, _, output = run("SPACETIMEDB_SERVER=" .. program)
+      assert.is_false(ok)
+      assert.truthy(output:find(reason, 1, true), output)
+    end
+  end)
+
+  local PROGRAM = os.getenv("INNER_UNIVERSE_TEST_SERVER_PROGRAM")
+  local with_server = PROGRAM and it or pending
+
+  with_server("starts one server for all, and ends it in whatever way the run ends", function()
+    write("tests/lua/a_spec.lua", ([[it("b", function()
+      local port = os.getenv("INNER_UNIVERSE_TEST_SERVER"):match("^ws://127%%.0%%.0%%.1:(%%d+)$")
+      assert(os.execute("bash -c 'exec 4<>/dev/tcp/127.0.0.1/" .. port .. "'"))
+      io.open("%s/seen", "w"):write(port):close()
+      if os.getenv("HOLD") then os.execute("sleep 2") end
+    end)]]):format(tree))
+    local closed = [[for i in $(seq 100); do bash -c 'exec 4<>/dev/tcp/127.0.0.1/'$(cat %s/seen) 2>/dev/null || exit 0; sleep 0.1; done; exit 1]]
+    local settings = ("SPACETIMEDB_SERVER='%s' TMPDIR='%s'"):format(PROGRAM, tree)
+    local ok, last, output = run(settings)
+    assert.is_true(ok, output)
+    assert.equal("1 passed, 0 failed", last)
+    assert.is_true((sh(closed:format(tree))), "the server is left")
+    for _, signal in ipairs({ "INT", "TERM", "KILL" }) do
+      sh(("rm -f '%s/seen'"):format(tree))
+      sh(([[cd '%s'; HOLD=1 %s env --default-signal=INT lua5.4 tests/run.lua >out 2>&1 & pid=$!
+        for i in $(seq 100); do [ -s seen ] && break; sleep 0.1; done; kill -%s $pid; wait $pid]]):format(tree, settings, signal))
+      assert.is_true((sh(("test -s '%s/seen'"):format(tree))), select(2, sh(("cat '%s/out'"):format(tree))))
+      assert.is_true((sh(closed:format(tree))), "the server is left after SIG" .. signal)
+    end
+  end)
+
+  with_server("counts a server that ended in the middle as failed", function()
+    write("tests/lua/a_spec.lua", ([[it("b", function()
+      local folder = io.popen("ls -d '%s'/inner_universe_test.*/data"):read("l"):match("(.*)/data")
+      os.execute("kill -KILL $(cut -d ' ' -f 2 " .. folder .. "/ready)")
+    end)]]):format(tree))
+    local ok, last, output = run(("SPACETIMEDB_SERVER='%s' TMPDIR='%s'"):format(PROGRAM, tree))
+    assert.is_false(ok)
+    assert.equal("1 passed, 1 failed", last)
+    assert.truthy(output:find("the SpacetimeDB server ended by itself", 1, true), output)
   end)
 end)
