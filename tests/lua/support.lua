@@ -4,7 +4,10 @@
 --   after_each(support.clean)
 --   local m = support.open()          -- a manager on a fresh universe; support.open(config) for more keys
 --   local m = support.reopen(m)       -- closed and opened again; on memory: the same one, since nothing is left of it
+--                                        (support.keeps says whether something is)
 --   local conn = support.connect()    -- a bare connection on a fresh universe
+--
+-- On a server each universe is a database of its own, published by an owner of its own, whose token support.open and support.connect pass on.
 --
 -- Errors that nobody waits for are collected in support.reported (a list of { err, context }); `clean` fails the test when some are
 -- left there, so a test that expects one takes it with support.take_reported().
@@ -15,7 +18,10 @@ local support = {}
 
 support.backend = os.getenv("INNER_UNIVERSE_TEST_BACKEND") or "memory"
 support.on_file = support.backend == "file"
-assert(support.on_file or support.backend == "memory", "INNER_UNIVERSE_TEST_BACKEND is neither memory nor file")
+support.on_server = support.backend == "spacetimedb"
+support.keeps = support.on_file or support.on_server
+assert(support.keeps or support.backend == "memory", "INNER_UNIVERSE_TEST_BACKEND is none of memory, file, spacetimedb")
+local spacetimedb = support.on_server and require("spacetimedb")
 
 support.reported = {}
 iu.on_error(function(err, context)
@@ -24,6 +30,7 @@ end)
 
 local opened = setmetatable({}, { __mode = "k" }) -- what to close, and the target it has
 local made = {} -- files and folders to remove
+local tokens = {} -- of the databases made on the server, by target
 
 local function own(path)
   made[#made + 1] = path
@@ -49,13 +56,35 @@ function support.write(path, text)
   file:close()
 end
 
---- "memory:" or the path of a file that does not exist yet.
+local function published()
+  local name = spacetimedb.name()
+  local target = ("%s/%s"):format(spacetimedb.address, name)
+  tokens[target] = assert(spacetimedb.publish(name))
+  return target
+end
+
+--- "memory:", the path of a file that does not exist yet, or the address of a database that nobody has used yet.
 function support.target()
+  if support.on_server then return published() end
   return support.on_file and support.path() .. ".universe" or "memory:"
+end
+
+--- The owner's token of a target of support.target() (nil where there is none).
+function support.token(target)
+  return tokens[target]
+end
+
+-- The caller's keys, and the owner's token where it names none.
+local function with_token(settings, target)
+  if not tokens[target] or settings and settings.token then return settings end
+  local copy = { token = tokens[target] }
+  for key, value in pairs(settings or {}) do copy[key] = value end
+  return copy
 end
 
 function support.open(config, target)
   target = target or support.target()
+  config = with_token(config, target)
   local m, err = iu.open(target, config)
   if not m then error(tostring(err), 2) end
   opened[m] = target
@@ -77,6 +106,7 @@ end
 
 function support.connect(options, target)
   target = target or support.target()
+  options = with_token(options, target)
   local conn, err = iu.connect(target, options)
   if not conn then error(tostring(err), 2) end
   opened[conn] = target
@@ -100,7 +130,7 @@ function support.close(object)
 end
 
 function support.reopen(object, config)
-  if not support.on_file then return object end
+  if not support.keeps then return object end
   local target = opened[object]
   support.close(object)
   opened[object] = nil
@@ -127,6 +157,10 @@ function support.clean()
     os.execute(("rm -rf '%s' '%s'.*"):format(path, path))
   end
   made = {}
+  for target, token in pairs(tokens) do
+    spacetimedb.delete(target:match("[^/]+$"), token)
+  end
+  tokens = {}
   local left = support.take_reported()
   if #left > 0 then error(("reported and not expected: %s\n%s"):format(tostring(left[1].err), tostring(left[1].context)), 2) end
 end
