@@ -19,7 +19,7 @@
 #ifndef IU_CONNECTION_H
 #define IU_CONNECTION_H
 
-#include "query/filter.h"
+#include "rows.h"
 #include "store/view.h"
 
 typedef struct iu_connection iu_connection;
@@ -34,21 +34,6 @@ typedef struct iu_event {
   bool own;                      /* this connection called it */
   uint64_t transaction;          /* its number: the same for all its rows, for no other one; 0: unknown */
 } iu_event;
-
-/* A set of rows that stays readable until released, whatever the tables do. */
-#define IU_MATCHED_UNKNOWN UINT64_MAX
-typedef struct iu_rows {
-  const iu_table_def *table;
-  uint64_t count;
-  const iu_row **rows;
-  uint64_t matched;              /* select: before offset and limit; IU_MATCHED_UNKNOWN when the limit ended the search early */
-  iu_pin pin;                    /* used by the implementation */
-  void *owner;
-  void (*release)(struct iu_rows *rows);
-} iu_rows;
-static inline void iu__rows_release(iu_rows *rows) { /* NULL is fine */
-  if (rows != NULL) rows->release(rows);
-}
 
 typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
 

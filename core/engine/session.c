@@ -132,48 +132,6 @@ static iu_status conn_unsubscribe(iu_connection *c, uint64_t subscription, iu_er
 
 /* ---- one-off reads ---- */
 
-typedef struct rows_builder { iu_rows *rows; uint64_t cap; bool failed; } rows_builder;
-
-static void rows_release(iu_rows *rows) {
-  iu__unpin(&rows->pin);
-  iu__free(rows->rows);
-  iu__free(rows);
-}
-
-static iu_rows *rows_new(iu_session *s, uint32_t table) {
-  iu_rows *rows = iu__alloc_zero(1, sizeof *rows);
-  if (rows == NULL) return NULL;
-  rows->table = &s->base.schema->tables[table];
-  rows->release = rows_release;
-  iu__pin(s->base.store, &rows->pin, iu__store_epoch(s->base.store));
-  return rows;
-}
-
-static bool rows_add(void *ud, const iu_row *row) {
-  rows_builder *b = ud;
-  if (b->rows->count == b->cap) {
-    uint64_t cap = b->cap == 0 ? 16 : b->cap * 2;
-    const iu_row **more = iu__realloc_array(b->rows->rows, cap, sizeof *more);
-    if (more == NULL) {
-      b->failed = true;
-      return false;
-    }
-    b->rows->rows = more;
-    b->cap = cap;
-  }
-  b->rows->rows[b->rows->count++] = row;
-  return true;
-}
-
-static iu_status rows_give(iu_rows *rows, iu_status status, iu_rows **out) {
-  if (status != IU_OK) {
-    rows_release(rows);
-    return status;
-  }
-  *out = rows;
-  return IU_OK;
-}
-
 /* The others get the same words as for a table that does not exist. */
 static iu_status check_visible(const iu_session *s, uint32_t table, iu_error *err) {
   if (table >= s->base.schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
@@ -181,88 +139,35 @@ static iu_status check_visible(const iu_session *s, uint32_t table, iu_error *er
   return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", s->base.schema->tables[table].name);
 }
 
+/* The latest committed state, which is also what an open transaction started from. */
+static uint64_t latest(const iu_session *s) { return iu__store_epoch(s->base.store); }
+
 static iu_status conn_query(iu_connection *c, const char *sql, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_session *s = iu__session_of(c);
   iu_query *q;
-  rows_builder b = {0};
   iu_status status = check_open(s, err);
   *pending = 0;
   if (status == IU_OK) status = iu__query_parse(c->schema, sql, len, c->identity, c->is_owner, &q, err);
   if (status != IU_OK) return status;
-  b.rows = rows_new(s, iu__query_table(q));
-  if (b.rows == NULL) {
-    iu__query_free(q);
-    return iu__fail_nomem(err);
-  }
-  status = iu__query_run(q, c->store, b.rows->pin.epoch, rows_add, &b, err);
+  status = iu__rows_query(c->store, latest(s), q, out, err);
   iu__query_free(q);
-  if (status == IU_OK && b.failed) status = iu__fail_nomem(err);
-  b.rows->matched = b.rows->count;
-  return rows_give(b.rows, status, out);
-}
-
-/* *all: every row that could match was looked at, so the count of matches is exact. */
-static iu_status feed(iu_selection *sel, iu_session *s, uint32_t table, uint64_t epoch, bool *all, iu_error *err) {
-  iu_table *t = iu__store_table(s->base.store, table);
-  uint32_t index = IU_INDEX_MAIN;
-  iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
-  iu_iter *it;
-  const iu_row *row;
-  bool done = false;
-  iu_status status;
-  iu__selection_plan(sel, t, &index, &range);
-  iu__selection_follow_plan(sel);
-  status = iu__table_iter(t, epoch, index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, err);
-  if (status != IU_OK) return status;
-  while (status == IU_OK && !done && (row = iu__iter_next(it)) != NULL) status = iu__selection_offer(sel, row, &done, err);
-  iu__iter_close(it);
-  *all = !done;
-  return status == IU_OK ? iu__selection_finish(sel, err) : status;
+  return status;
 }
 
 static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_session *s = iu__session_of(c);
-  iu_selection *sel;
-  rows_builder b = {0};
-  bool all = true;
   iu_status status = check_open(s, err);
   *pending = 0;
   if (status == IU_OK) status = check_visible(s, table, err);
-  if (status == IU_OK) status = iu__selection_new(&c->schema->tables[table], spec, &sel, err);
-  if (status != IU_OK) return status;
-  b.rows = rows_new(s, table);
-  if (b.rows == NULL) {
-    iu__selection_free(sel);
-    return iu__fail_nomem(err);
-  }
-  status = feed(sel, s, table, b.rows->pin.epoch, &all, err);
-  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(sel); i++) {
-    if (!rows_add(&b, iu__selection_row(sel, i))) status = iu__fail_nomem(err);
-  }
-  b.rows->matched = all ? iu__selection_matched(sel) : IU_MATCHED_UNKNOWN;
-  iu__selection_free(sel);
-  return rows_give(b.rows, status, out);
+  return status != IU_OK ? status : iu__rows_select(c->store, latest(s), table, spec, out, err);
 }
 
 static iu_status conn_get(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_session *s = iu__session_of(c);
-  const iu_table_def *def;
-  const iu_row *row;
-  rows_builder b = {0};
   iu_status status = check_open(s, err);
   *pending = 0;
   if (status == IU_OK) status = check_visible(s, table, err);
-  if (status != IU_OK) return status;
-  def = &c->schema->tables[table];
-  if (def->primary_key < 0) return iu__fail(err, IU_E_VALIDATION, "%s: the table has no primary key", def->name);
-  status = iu__bsatn_check_all(def->row->u.fields[def->primary_key].type, key, len, err);
-  if (status != IU_OK) return status;
-  b.rows = rows_new(s, table);
-  if (b.rows == NULL) return iu__fail_nomem(err);
-  row = iu__table_get(iu__store_table(c->store, table), b.rows->pin.epoch, key, len);
-  if (row != NULL && !rows_add(&b, row)) status = iu__fail_nomem(err);
-  b.rows->matched = b.rows->count;
-  return rows_give(b.rows, status, out);
+  return status != IU_OK ? status : iu__rows_get(c->store, latest(s), table, key, len, out, err);
 }
 
 /* ---- flush, deliver, close ---- */

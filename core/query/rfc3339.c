@@ -1,5 +1,7 @@
-/* rfc3339.c: times as text to microseconds (rfc3339.h); proleptic Gregorian, no C library, no locale. */
+/* rfc3339.c: times as text to microseconds and back (rfc3339.h); proleptic Gregorian, no C library, no locale. */
 #include "rfc3339.h"
+
+#include <string.h>
 
 typedef struct cursor { const char *p, *end; bool ok; } cursor;
 
@@ -81,5 +83,44 @@ bool iu__rfc3339_parse(const char *text, size_t len, int64_t *micros) {
   if (hour > 23 || minute > 59 || second > 60) return false;
   seconds += days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
   *micros = seconds * 1000000 + part;
+  return true;
+}
+
+static void put(char **at, int64_t value, int width) {
+  for (int i = width - 1; i >= 0; i--, value /= 10) (*at)[i] = (char)('0' + value % 10);
+  *at += width;
+}
+
+static void put_char(char **at, char c) { *(*at)++ = c; }
+
+bool iu__rfc3339_format(int64_t micros, char out[IU_RFC3339_TEXT_MAX + 1]) {
+  int64_t seconds = micros / 1000000, fraction_part = micros % 1000000;
+  if (fraction_part < 0) {
+    fraction_part += 1000000;
+    seconds--;
+  }
+  int64_t days = seconds / 86400, second = seconds % 86400;
+  if (second < 0) {
+    second += 86400;
+    days--;
+  }
+  if (days < days_from_civil(0, 1, 1) || days > days_from_civil(9999, 12, 31)) return false;
+  int year = (int)((days - days_from_civil(0, 1, 1)) / 366), month = 1; /* not past the year that is meant */
+  while (days_from_civil(year, 12, 31) < days) year++;
+  while (month < 12 && days_from_civil(year, month + 1, 1) <= days) month++;
+  put(&out, year, 4);
+  put_char(&out, '-');
+  put(&out, month, 2);
+  put_char(&out, '-');
+  put(&out, days - days_from_civil(year, month, 1) + 1, 2);
+  put_char(&out, 'T');
+  put(&out, second / 3600, 2);
+  put_char(&out, ':');
+  put(&out, second / 60 % 60, 2);
+  put_char(&out, ':');
+  put(&out, second % 60, 2);
+  put_char(&out, '.');
+  put(&out, fraction_part, 6);
+  memcpy(out, "+00:00", 7);
   return true;
 }

@@ -14,6 +14,7 @@ local ORDER = {
   { "journal" },
   { "net" },
   { "protocol" },
+  { "rows.h", "rows.c" },
   { "connection.h" },
   { "engine", "client" },
   { "server" },

@@ -1,0 +1,74 @@
+/* inbox.c: what was received or happened and was not told yet, in order. Messages are copied here; past the cap the socket is not read, and again
+ * below half of it. */
+#include "../base/alloc.h"
+#include "internal.h"
+
+void iu__inbox_post(iu_client *c) {
+  if (!c->base.closed) iu__job_post(c->config.loop, &c->job);
+}
+
+static void push(iu_client *c, iu_in *item) {
+  item->next = NULL;
+  if (c->last != NULL) c->last->next = item;
+  else c->first = item;
+  c->last = item;
+  iu__inbox_post(c);
+}
+
+bool iu__inbox_message(iu_client *c, const uint8_t *bytes, size_t len) {
+  iu_in *item = iu__alloc(sizeof *item + len);
+  if (item == NULL) return false;
+  item->kind = IU_IN_MESSAGE;
+  item->len = len;
+  if (len != 0) memcpy(item->bytes, bytes, len);
+  push(c, item);
+  c->in_bytes += len;
+  if (c->in_bytes > c->config.incoming_bytes_max && !c->paused && c->ws != NULL) {
+    c->paused = true;
+    iu__ws_pause(c->ws, true);
+  }
+  return true;
+}
+
+void iu__inbox_note(iu_client *c, iu_note_kind kind) {
+  iu_note *note = &c->notes[kind];
+  if (note->queued) return;
+  note->queued = true;
+  note->in.kind = IU_IN_NOTE;
+  note->in.len = kind;
+  push(c, &note->in);
+}
+
+iu_in *iu__inbox_take(iu_client *c) {
+  iu_in *item = c->first;
+  if (item == NULL) return NULL;
+  c->first = item->next;
+  if (c->first == NULL) c->last = NULL;
+  if (item->kind == IU_IN_NOTE) c->notes[item->len].queued = false;
+  return item;
+}
+
+void iu__inbox_done(iu_client *c, iu_in *item) {
+  if (item->kind == IU_IN_NOTE) return;
+  c->in_bytes -= item->len;
+  iu__free(item);
+  if (c->paused && c->in_bytes <= c->config.incoming_bytes_max / 2) {
+    c->paused = false;
+    if (c->ws != NULL) iu__ws_pause(c->ws, false);
+  }
+}
+
+void iu__inbox_drop_messages(iu_client *c) {
+  iu_in **link = &c->first, *last = NULL;
+  while (*link != NULL) {
+    iu_in *item = *link;
+    if (item->kind == IU_IN_NOTE) {
+      last = item;
+      link = &item->next;
+      continue;
+    }
+    *link = item->next;
+    iu__inbox_done(c, item);
+  }
+  c->last = last;
+}

@@ -1,0 +1,318 @@
+/* read.c: one-off reads. From the replica at once, where a subscription holds the whole table and the connection stands; else by a one-off query, whose
+ * rows are copied, checked and, for a selection, filtered here.
+ */
+#include "../base/alloc.h"
+#include "../query/sql_text.h"
+#include "internal.h"
+
+/* A server's rows, each in memory of its own set. */
+typedef struct answered_rows { iu_rows rows; iu_arena arena; } answered_rows;
+
+struct iu_read {
+  answered_rows *out;
+  uint64_t cap;
+  const iu_table_def *def;   /* NULL: whatever the answer says */
+  iu_selection *selection;   /* NULL: all rows of the answers */
+  bool done;                 /* the selection's page is full */
+  uint32_t parts;            /* one-off queries without an answer */
+  bool failed; iu_error why; /* of one of them */
+  size_t bytes;
+  bool has_key; iu_slice key; /* get, where SQL cannot compare the key; in the arena */
+};
+
+/* ---- row sets ---- */
+
+static void answered_release(iu_rows *rows) {
+  answered_rows *a = (answered_rows *)rows; /* rows is the first member */
+  iu_world *w = rows->owner;
+  iu__arena_free(&a->arena);
+  iu__free(rows->rows);
+  iu__free(a);
+  iu__world_drop(w);
+}
+
+static void local_release(iu_rows *rows) {
+  iu_world *w = rows->owner;
+  iu__rows_free(rows);
+  iu__world_drop(w);
+}
+
+static iu_status give_local(iu_client *c, iu_status status, iu_rows *const *given) {
+  if (status != IU_OK) return status;
+  iu_rows *rows = *given;
+  rows->owner = iu__world_hold(c);
+  rows->release = local_release;
+  return IU_OK;
+}
+
+/* ---- a read that asks the server ---- */
+
+static void read_free(iu_read *read) {
+  if (read == NULL) return;
+  iu__selection_free(read->selection);
+  if (read->out != NULL) answered_release(&read->out->rows);
+  iu__free(read);
+}
+
+static iu_read *read_new(iu_client *c, const iu_table_def *def, iu_error *err) {
+  iu_read *read = iu__alloc_zero(1, sizeof *read);
+  answered_rows *out = iu__alloc_zero(1, sizeof *out);
+  if (read == NULL || out == NULL) {
+    iu__free(read);
+    iu__free(out);
+    iu__fail_nomem(err);
+    return NULL;
+  }
+  out->rows.table = def;
+  out->rows.release = answered_release;
+  out->rows.owner = iu__world_hold(c);
+  read->out = out;
+  read->def = def;
+  return read;
+}
+
+/* Sends one query of a read that exists. When it fails, nothing of it is left. */
+static iu_status ask(iu_client *c, iu_read *read, uint64_t pending, const void *sql, size_t len, iu_error *err) {
+  iu_request *r = iu__request_new(c, IU_R_ONE_OFF, sql, len, err);
+  if (r == NULL) return IU_E_NOMEM;
+  r->pending = pending;
+  r->read = read;
+  iu_status status = iu__request_queue(c, r, err);
+  if (status == IU_OK) read->parts++;
+  return status;
+}
+
+static iu_status ask_one(iu_client *c, iu_read *read, const void *sql, size_t len, uint64_t *pending, iu_error *err) {
+  uint64_t id = ++c->next_pending;
+  iu_status status = ask(c, read, id, sql, len, err);
+  if (status != IU_OK) read_free(read);
+  else *pending = id;
+  return status;
+}
+
+/* ---- the answer ---- */
+
+static bool add(iu_read *read, const iu_row *row) {
+  iu_rows *rows = &read->out->rows;
+  if (rows->count == read->cap) {
+    uint64_t cap = read->cap == 0 ? 16 : read->cap * 2;
+    const iu_row **more = iu__realloc_array(rows->rows, cap, sizeof *more);
+    if (more == NULL) return false;
+    rows->rows = more;
+    read->cap = cap;
+  }
+  rows->rows[rows->count++] = row;
+  return true;
+}
+
+static iu_status take_row(const iu_client *c, iu_read *read, iu_slice bytes, iu_error *err) {
+  iu_status status = iu__bsatn_check_all(read->def->row, bytes.p, bytes.len, err);
+  if (status != IU_OK) {
+    iu__error_prefix(err, "the server told a row of `%s` that is none", read->def->name);
+    return status;
+  }
+  read->bytes += bytes.len + sizeof(iu_row);
+  if (read->bytes > c->config.answer_bytes_max) {
+    return iu__fail(err, IU_E_OVERLOADED, "the answer is larger than %zu bytes", c->config.answer_bytes_max);
+  }
+  if (read->has_key) {
+    iu_slice key = iu__bsatn_column(read->def->row, (uint32_t)read->def->primary_key, bytes.p, bytes.len);
+    if (key.len != read->key.len || memcmp(key.p, read->key.p, key.len) != 0) return IU_OK;
+  }
+  iu_row *row = iu__arena_alloc(&read->out->arena, sizeof *row + bytes.len);
+  if (row == NULL) return iu__fail_nomem(err);
+  *row = (iu_row){0, UINT64_MAX, (uint32_t)bytes.len, 0};
+  if (bytes.len != 0) memcpy(row->data, bytes.p, bytes.len);
+  if (read->selection != NULL) return iu__selection_offer(read->selection, row, &read->done, err);
+  return add(read, row) ? IU_OK : iu__fail_nomem(err);
+}
+
+static iu_status take_update(const iu_client *c, iu_read *read, const iu_table_update *u, iu_error *err) {
+  const iu_schema *schema = ((const iu_world *)read->out->rows.owner)->schema;
+  char name[64 * 4 + 4];
+  int table = iu__schema_table(schema, (const char *)u->table.p, u->table.len);
+  const iu_table_def *def = table >= 0 ? &schema->tables[table] : NULL;
+  if (def == NULL || (read->def != NULL && read->def != def)) {
+    return iu__fail(err, IU_E_VALIDATION, "the answer has rows of `%s`, %s", iu__printable(name, 64, u->table.p, u->table.len),
+                    def == NULL ? "which the module does not define" : "which was not asked for");
+  }
+  read->def = read->out->rows.table = def;
+  for (uint32_t i = 0; i < u->inserts.count && !read->done; i++) {
+    iu_status status = take_row(c, read, iu__row_list_at(&u->inserts, i), err);
+    if (status != IU_OK) return status;
+  }
+  return IU_OK;
+}
+
+static iu_status take_answer(const iu_client *c, iu_read *read, const iu_message *m, iu_error *err) {
+  char words[4 * 800 + 4];
+  if (!m->ok) return iu__fail(err, IU_E_VALIDATION, "%s", iu__printable(words, 800, m->text.p, m->text.len));
+  for (uint32_t i = 0; i < m->update_count; i++) {
+    iu_status status = take_update(c, read, &m->updates[i], err);
+    if (status != IU_OK) return status;
+  }
+  return IU_OK;
+}
+
+static iu_status select_page(iu_read *read, iu_error *err) {
+  iu_status status = iu__selection_finish(read->selection, err);
+  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(read->selection); i++) {
+    if (!add(read, iu__selection_row(read->selection, i))) status = iu__fail_nomem(err);
+  }
+  read->out->rows.matched = read->done ? IU_MATCHED_UNKNOWN : iu__selection_matched(read->selection);
+  return status;
+}
+
+/* One part is answered; the last one answers the read. r is freed. */
+static void part_done(iu_client *c, iu_request *r) {
+  iu_read *read = r->read;
+  iu_rows *rows;
+  iu_error err;
+  iu_status status;
+  r->read = NULL;
+  if (--read->parts > 0) {
+    iu__request_free(c, r);
+    return;
+  }
+  err = read->why;
+  status = read->failed ? read->why.status : IU_OK;
+  read->out->rows.matched = read->out->rows.count;
+  if (status == IU_OK && read->selection != NULL) status = select_page(read, &err);
+  rows = &read->out->rows;
+  if (status == IU_OK) read->out = NULL; /* given */
+  read_free(read);
+  iu__request_answer(c, r, status, &err, status == IU_OK ? rows : NULL, NULL);
+}
+
+void iu__read_answered(iu_client *c, iu_request *r, const iu_message *m) {
+  iu_read *read = r->read;
+  iu_error err;
+  if (!read->failed && !r->forgotten && take_answer(c, read, m, &err) != IU_OK) {
+    read->failed = true;
+    read->why = err;
+  }
+  part_done(c, r);
+}
+
+void iu__read_failed(iu_client *c, iu_request *r, iu_status status, const iu_error *err) {
+  iu_read *read = r->read;
+  if (!read->failed) {
+    read->failed = true;
+    read->why = *err;
+    read->why.status = status;
+  }
+  part_done(c, r);
+}
+
+/* ---- the seam ---- */
+
+/* The replica tells the latest state that the server has told, and answers of own calls come after what they changed. */
+static bool is_whole(const iu_client *c, uint32_t table) { return c->online && c->ws != NULL && !c->resync && c->whole[table] > 0; }
+static uint64_t shown(const iu_client *c) { return iu__view_epoch(c->base.view); }
+
+iu_status iu__client_query(iu_connection *conn, const char *sql, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_client *c = iu__client_of(conn);
+  iu_query *q;
+  iu_status status = iu__client_check_open(c, err);
+  *pending = 0;
+  *out = NULL;
+  if (status != IU_OK) return status;
+  if (len > IU_SQL_MAX) return iu__fail(err, IU_E_VALIDATION, "a query of %zu bytes is longer than %d", len, IU_SQL_MAX);
+  if (iu__query_parse(conn->schema, sql, len, conn->identity, true, &q, NULL) == IU_OK) { /* else the server knows more than we do, or says what is wrong */
+    bool local = is_whole(c, iu__query_table(q));
+    if (local) status = give_local(c, iu__rows_query(conn->store, shown(c), q, out, err), out);
+    iu__query_free(q);
+    if (local) return status;
+  }
+  iu_read *read = read_new(c, NULL, err);
+  return read == NULL ? IU_E_NOMEM : ask_one(c, read, sql, len, pending, err);
+}
+
+static iu_status whole_sql(const iu_table_def *def, iu_buf *sql, iu_error *err) {
+  iu__buf_put_str(sql, "SELECT * FROM ");
+  iu__sql_put_name(sql, def->name);
+  return iu__buf_status(sql, err, "a query");
+}
+
+iu_status iu__client_select(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_client *c = iu__client_of(conn);
+  iu_buf sql = {0};
+  iu_status status = iu__client_check_open(c, err);
+  *pending = 0;
+  *out = NULL;
+  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status != IU_OK) return status;
+  if (is_whole(c, table)) {
+    status = iu__rows_select(conn->store, shown(c), table, spec, out, err);
+    return give_local(c, status, out);
+  }
+  iu_read *read = read_new(c, &conn->schema->tables[table], err);
+  if (read == NULL) return IU_E_NOMEM;
+  status = iu__selection_new(read->def, spec, &read->selection, err);
+  if (status == IU_OK) status = whole_sql(read->def, &sql, err);
+  if (status == IU_OK) status = ask_one(c, read, sql.data, sql.len, pending, err);
+  else read_free(read);
+  iu__buf_free(&sql);
+  return status;
+}
+
+static iu_status keep_key(iu_read *read, const void *key, size_t len, iu_error *err) {
+  uint8_t *copy = iu__arena_alloc(&read->out->arena, len != 0 ? len : 1);
+  if (copy == NULL) return iu__fail_nomem(err);
+  if (len != 0) memcpy(copy, key, len);
+  read->has_key = true;
+  read->key = (iu_slice){copy, len};
+  return IU_OK;
+}
+
+iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
+  iu_client *c = iu__client_of(conn);
+  iu_buf sql = {0}, literal = {0};
+  iu_status status = iu__client_check_open(c, err);
+  *pending = 0;
+  *out = NULL;
+  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status == IU_OK) status = iu__rows_check_key(&conn->schema->tables[table], key, len, err);
+  if (status != IU_OK) return status;
+  if (is_whole(c, table)) {
+    status = iu__rows_get(conn->store, shown(c), table, key, len, out, err);
+    return give_local(c, status, out);
+  }
+  iu_read *read = read_new(c, &conn->schema->tables[table], err);
+  if (read == NULL) return IU_E_NOMEM;
+  const iu_field *column = &read->def->row->u.fields[read->def->primary_key];
+  status = whole_sql(read->def, &sql, err);
+  if (status == IU_OK) status = keep_key(read, key, len, err);
+  if (status == IU_OK && iu__sql_put_value(&literal, iu__type_deref(column->type), (iu_slice){key, len})) {
+    iu__buf_put_str(&sql, " WHERE ");
+    iu__sql_put_name(&sql, column->name);
+    iu__buf_put_str(&sql, " = ");
+    iu__buf_put(&sql, literal.data, literal.len);
+    status = iu__buf_status(&literal, err, "a query");
+    if (status == IU_OK) status = iu__buf_status(&sql, err, "a query");
+  }
+  if (status == IU_OK) status = ask_one(c, read, sql.data, sql.len, pending, err);
+  else read_free(read);
+  iu__buf_free(&literal);
+  iu__buf_free(&sql);
+  return status;
+}
+
+iu_status iu__client_explain(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
+  iu_client *c = iu__client_of(conn);
+  iu_selection *sel;
+  iu_range range;
+  uint32_t index;
+  iu_status status = iu__client_check_open(c, err);
+  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status != IU_OK) return status;
+  const iu_table_def *def = &conn->schema->tables[table];
+  status = iu__selection_new(def, spec, &sel, err);
+  if (status != IU_OK) return status;
+  iu__selection_plan(sel, iu__store_table(conn->store, table), &index, &range);
+  if (!is_whole(c, table)) iu__buf_printf(out, "one-off query: SELECT * FROM \"%s\"; filtered here", def->name);
+  else if (index == IU_INDEX_MAIN) iu__buf_printf(out, "replica: scan of %s", def->name);
+  else iu__buf_printf(out, "replica: index %s of %s", def->indexes[index].accessor, def->name);
+  iu__selection_free(sel);
+  return iu__buf_status(out, err, "explanation");
+}

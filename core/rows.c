@@ -1,0 +1,109 @@
+/* rows.c: see rows.h. */
+#include "rows.h"
+
+#include "base/alloc.h"
+
+typedef struct builder { iu_rows *rows; uint64_t cap; bool failed; } builder;
+
+void iu__rows_free(iu_rows *rows) {
+  if (rows->pin.store != NULL) iu__unpin(&rows->pin); /* copies of a server's rows pin nothing */
+  iu__free(rows->rows);
+  iu__free(rows);
+}
+
+static iu_status begin(iu_store *s, uint64_t epoch, uint32_t table, builder *b, iu_error *err) {
+  *b = (builder){iu__alloc_zero(1, sizeof *b->rows), 0, false};
+  if (b->rows == NULL) return iu__fail_nomem(err);
+  b->rows->table = iu__table_def(iu__store_table(s, table));
+  b->rows->release = iu__rows_free;
+  iu__pin(s, &b->rows->pin, epoch);
+  return IU_OK;
+}
+
+static bool add(void *ud, const iu_row *row) {
+  builder *b = ud;
+  if (b->rows->count == b->cap) {
+    uint64_t cap = b->cap == 0 ? 16 : b->cap * 2;
+    const iu_row **more = iu__realloc_array(b->rows->rows, cap, sizeof *more);
+    if (more == NULL) {
+      b->failed = true;
+      return false;
+    }
+    b->rows->rows = more;
+    b->cap = cap;
+  }
+  b->rows->rows[b->rows->count++] = row;
+  return true;
+}
+
+static iu_status give(builder *b, iu_status status, iu_rows **out, iu_error *err) {
+  if (status == IU_OK && b->failed) status = iu__fail_nomem(err);
+  if (status != IU_OK) iu__rows_free(b->rows);
+  else *out = b->rows;
+  return status;
+}
+
+iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err) {
+  builder b;
+  iu_status status = begin(s, epoch, iu__query_table(q), &b, err);
+  if (status != IU_OK) return status;
+  status = iu__query_run(q, s, epoch, add, &b, err);
+  b.rows->matched = b.rows->count;
+  return give(&b, status, out, err);
+}
+
+/* *all: every row that could match was looked at, so the count of matches is exact. */
+static iu_status feed(iu_selection *sel, iu_table *t, uint64_t epoch, bool *all, iu_error *err) {
+  uint32_t index = IU_INDEX_MAIN;
+  iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
+  iu_iter *it;
+  const iu_row *row;
+  bool done = false;
+  iu_status status;
+  iu__selection_plan(sel, t, &index, &range);
+  iu__selection_follow_plan(sel);
+  status = iu__table_iter(t, epoch, index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, err);
+  if (status != IU_OK) return status;
+  while (status == IU_OK && !done && (row = iu__iter_next(it)) != NULL) status = iu__selection_offer(sel, row, &done, err);
+  iu__iter_close(it);
+  *all = !done;
+  return status == IU_OK ? iu__selection_finish(sel, err) : status;
+}
+
+iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, iu_rows **out, iu_error *err) {
+  iu_selection *sel;
+  builder b;
+  bool all = true;
+  iu_status status = iu__selection_new(iu__table_def(iu__store_table(s, table)), spec, &sel, err);
+  if (status != IU_OK) return status;
+  status = begin(s, epoch, table, &b, err);
+  if (status != IU_OK) {
+    iu__selection_free(sel);
+    return status;
+  }
+  status = feed(sel, iu__store_table(s, table), epoch, &all, err);
+  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(sel); i++) {
+    if (!add(&b, iu__selection_row(sel, i))) status = iu__fail_nomem(err);
+  }
+  b.rows->matched = all ? iu__selection_matched(sel) : IU_MATCHED_UNKNOWN;
+  iu__selection_free(sel);
+  return give(&b, status, out, err);
+}
+
+iu_status iu__rows_check_key(const iu_table_def *def, const void *key, size_t len, iu_error *err) {
+  if (def->primary_key < 0) return iu__fail(err, IU_E_VALIDATION, "%s: the table has no primary key", def->name);
+  return iu__bsatn_check_all(def->row->u.fields[def->primary_key].type, key, len, err);
+}
+
+iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *key, size_t len, iu_rows **out, iu_error *err) {
+  iu_table *t = iu__store_table(s, table);
+  const iu_row *row;
+  builder b;
+  iu_status status = iu__rows_check_key(iu__table_def(t), key, len, err);
+  if (status == IU_OK) status = begin(s, epoch, table, &b, err);
+  if (status != IU_OK) return status;
+  row = iu__table_get(t, epoch, key, len);
+  if (row != NULL) add(&b, row);
+  b.rows->matched = b.rows->count;
+  return give(&b, IU_OK, out, err);
+}
