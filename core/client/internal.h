@@ -230,6 +230,7 @@ void iu__request_take(iu_client *c, iu_requests *list, iu_request *r);
 void iu__request_end(iu_client *c, iu_request *r, iu_status status, const char *text);  /* to be told by the pump */
 void iu__request_tell_ended(iu_client *c);        /* the first of them */
 void iu__request_answer(iu_client *c, iu_request *r, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value); /* frees r */
+void iu__request_drop_pending(iu_client *c, uint64_t pending);
 void iu__request_on_lost(iu_client *c, bool final, const iu_error *why);
 void iu__request_answer_all(iu_client *c, const iu_error *why);
 uint64_t iu__request_oldest(const iu_client *c);  /* sequence; UINT64_MAX: none */
@@ -269,7 +270,17 @@ iu_status iu__client_get(iu_connection *c, uint32_t table, const void *key, size
 iu_status iu__client_explain(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err);
 void iu__read_answered(iu_client *c, iu_request *r, const iu_message *m);
 void iu__read_failed(iu_client *c, iu_request *r, iu_status status, const iu_error *err); /* frees r */
-void iu__read_forget(iu_client *c, iu_request *r);
+void iu__read_part_dropped(iu_request *r);
+
+/* narrow.c: one-off queries whose rows are a superset of what the selection wants, in a narrow's arena. */
+typedef struct iu_narrow {
+  iu_arena arena;
+  uint32_t count; iu_slice *queries;
+  bool nothing;                   /* no row can match: nothing is to be asked */
+} iu_narrow;
+iu_status iu__narrow(const iu_table_def *def, const iu_selection_spec *spec, iu_narrow *out, iu_error *err);
+void iu__narrow_free(iu_narrow *n);
+void iu__narrow_whole(const iu_table_def *def, iu_buf *sql);  /* SELECT * FROM "table" */
 
 /* token.c */
 iu_status iu__token_read(const char *path, char **out, iu_error *err);   /* *out NULL: there is no such file */

@@ -278,7 +278,7 @@ void iu__link_on_connected(iu_client *c, const iu_message *m) {
   }
   c->resync = again;
   c->ever = c->online = true;
-  c->attempt = 0;
+  if (!again) c->attempt = 0; /* else once everything is held again: what cuts the resync must not do so without pause */
   c->counts.connects++;
   iu__sub_restore(c);
   if (!c->online) return; /* cut */

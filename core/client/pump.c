@@ -139,6 +139,7 @@ static void end(iu_client *c) {
     return;
   }
   c->resync = false;
+  c->attempt = 0;
   iu__sub_adopted(c);
 }
 

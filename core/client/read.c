@@ -2,6 +2,7 @@
  * rows are copied, checked and, for a selection, filtered here.
  */
 #include "../base/alloc.h"
+#include "../base/hash.h"
 #include "../query/sql_text.h"
 #include "internal.h"
 
@@ -17,7 +18,9 @@ struct iu_read {
   uint32_t parts;            /* one-off queries without an answer */
   bool failed; iu_error why; /* of one of them */
   size_t bytes;
-  bool has_key; iu_slice key; /* get, where SQL cannot compare the key; in the arena */
+  bool has_key; iu_slice key; /* get: the key that is wanted, whatever the query could say; in the arena */
+  bool merge;                /* several queries, each of its own moment: of rows with one key the first counts */
+  const iu_row **seen; uint64_t seen_count, seen_cap; /* merge: a hash set; cap is a power of two */
 };
 
 /* ---- row sets ---- */
@@ -51,6 +54,7 @@ static void read_free(iu_read *read) {
   if (read == NULL) return;
   iu__selection_free(read->selection);
   if (read->out != NULL) answered_release(&read->out->rows);
+  iu__free(read->seen);
   iu__free(read);
 }
 
@@ -105,6 +109,49 @@ static bool add(iu_read *read, const iu_row *row) {
   return true;
 }
 
+/* ---- rows of several queries ---- */
+
+static iu_slice identity_of(const iu_table_def *def, const iu_row *row) {
+  if (def->primary_key < 0) return (iu_slice){row->data, row->len};
+  return iu__bsatn_column(def->row, (uint32_t)def->primary_key, row->data, row->len);
+}
+
+/* Where the row is, or would be. */
+static const iu_row **seen_at(const iu_read *read, const iu_row **seen, uint64_t cap, const iu_row *row) {
+  iu_slice id = identity_of(read->def, row);
+  uint64_t at = iu__hash64(id.p, id.len) & (cap - 1);
+  for (; seen[at] != NULL; at = (at + 1) & (cap - 1)) {
+    iu_slice other = identity_of(read->def, seen[at]);
+    if (other.len == id.len && memcmp(other.p, id.p, id.len) == 0) break;
+  }
+  return &seen[at];
+}
+
+static bool grow_seen(iu_read *read) {
+  uint64_t cap = read->seen_cap == 0 ? 64 : read->seen_cap * 2;
+  const iu_row **more = iu__alloc_zero(cap, sizeof *more);
+  if (more == NULL) return false;
+  for (uint64_t i = 0; i < read->seen_cap; i++) {
+    if (read->seen[i] != NULL) *seen_at(read, more, cap, read->seen[i]) = read->seen[i];
+  }
+  iu__free(read->seen);
+  read->seen = more;
+  read->seen_cap = cap;
+  return true;
+}
+
+static iu_status note_row(iu_read *read, const iu_row *row, bool *again, iu_error *err) {
+  *again = false;
+  if (!read->merge) return IU_OK;
+  if (read->seen_count * 2 >= read->seen_cap && !grow_seen(read)) return iu__fail_nomem(err);
+  const iu_row **place = seen_at(read, read->seen, read->seen_cap, row);
+  *again = *place != NULL;
+  if (*again) return IU_OK;
+  *place = row;
+  read->seen_count++;
+  return IU_OK;
+}
+
 static iu_status take_row(const iu_client *c, iu_read *read, iu_slice bytes, iu_error *err) {
   iu_status status = iu__bsatn_check_all(read->def->row, bytes.p, bytes.len, err);
   if (status != IU_OK) {
@@ -123,6 +170,9 @@ static iu_status take_row(const iu_client *c, iu_read *read, iu_slice bytes, iu_
   if (row == NULL) return iu__fail_nomem(err);
   *row = (iu_row){0, UINT64_MAX, (uint32_t)bytes.len, 0};
   if (bytes.len != 0) memcpy(row->data, bytes.p, bytes.len);
+  bool again;
+  status = note_row(read, row, &again, err);
+  if (status != IU_OK || again) return status;
   if (read->selection != NULL) return iu__selection_offer(read->selection, row, &read->done, err);
   return add(read, row) ? IU_OK : iu__fail_nomem(err);
 }
@@ -204,6 +254,11 @@ void iu__read_failed(iu_client *c, iu_request *r, iu_status status, const iu_err
   part_done(c, r);
 }
 
+void iu__read_part_dropped(iu_request *r) {
+  r->read->parts--;
+  r->read = NULL;
+}
+
 /* ---- the seam ---- */
 
 /* The replica tells the latest state that the server has told, and answers of own calls come after what they changed. */
@@ -228,15 +283,30 @@ iu_status iu__client_query(iu_connection *conn, const char *sql, size_t len, iu_
   return read == NULL ? IU_E_NOMEM : ask_one(c, read, sql, len, pending, err);
 }
 
-static iu_status whole_sql(const iu_table_def *def, iu_buf *sql, iu_error *err) {
-  iu__buf_put_str(sql, "SELECT * FROM ");
-  iu__sql_put_name(sql, def->name);
-  return iu__buf_status(sql, err, "a query");
+/* Every part is asked for before one of them can be answered; where one cannot be, the others' answers are dropped. */
+static iu_status ask_parts(iu_client *c, iu_read *read, const iu_narrow *n, uint64_t *pending, iu_error *err) {
+  uint64_t id = ++c->next_pending;
+  iu_status status = IU_OK;
+  for (uint32_t i = 0; status == IU_OK && i < n->count; i++) status = ask(c, read, id, n->queries[i].p, n->queries[i].len, err);
+  if (status == IU_OK) {
+    *pending = id;
+    return IU_OK;
+  }
+  iu__request_drop_pending(c, id); /* waiting ones; those that are in flight are forgotten and free the read in the end */
+  if (read->parts == 0) read_free(read);
+  return status;
+}
+
+static iu_status give_nothing(iu_read *read, iu_rows **out) {
+  *out = &read->out->rows;
+  read->out = NULL;
+  read_free(read);
+  return IU_OK;
 }
 
 iu_status iu__client_select(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_client *c = iu__client_of(conn);
-  iu_buf sql = {0};
+  iu_narrow narrow;
   iu_status status = iu__client_check_open(c, err);
   *pending = 0;
   *out = NULL;
@@ -249,10 +319,15 @@ iu_status iu__client_select(iu_connection *conn, uint32_t table, const iu_select
   iu_read *read = read_new(c, &conn->schema->tables[table], err);
   if (read == NULL) return IU_E_NOMEM;
   status = iu__selection_new(read->def, spec, &read->selection, err);
-  if (status == IU_OK) status = whole_sql(read->def, &sql, err);
-  if (status == IU_OK) status = ask_one(c, read, sql.data, sql.len, pending, err);
-  else read_free(read);
-  iu__buf_free(&sql);
+  if (status == IU_OK) status = iu__narrow(read->def, spec, &narrow, err);
+  if (status != IU_OK) {
+    read_free(read);
+    return status;
+  }
+  read->merge = narrow.count > 1;
+  if (narrow.nothing) status = give_nothing(read, out);
+  else status = ask_parts(c, read, &narrow, pending, err);
+  iu__narrow_free(&narrow);
   return status;
 }
 
@@ -281,16 +356,16 @@ iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, s
   iu_read *read = read_new(c, &conn->schema->tables[table], err);
   if (read == NULL) return IU_E_NOMEM;
   const iu_field *column = &read->def->row->u.fields[read->def->primary_key];
-  status = whole_sql(read->def, &sql, err);
-  if (status == IU_OK) status = keep_key(read, key, len, err);
+  iu__narrow_whole(read->def, &sql);
+  status = keep_key(read, key, len, err);
   if (status == IU_OK && iu__sql_put_value(&literal, iu__type_deref(column->type), (iu_slice){key, len})) {
     iu__buf_put_str(&sql, " WHERE ");
     iu__sql_put_name(&sql, column->name);
     iu__buf_put_str(&sql, " = ");
     iu__buf_put(&sql, literal.data, literal.len);
     status = iu__buf_status(&literal, err, "a query");
-    if (status == IU_OK) status = iu__buf_status(&sql, err, "a query");
   }
+  if (status == IU_OK) status = iu__buf_status(&sql, err, "a query");
   if (status == IU_OK) status = ask_one(c, read, sql.data, sql.len, pending, err);
   else read_free(read);
   iu__buf_free(&literal);
@@ -298,21 +373,45 @@ iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, s
   return status;
 }
 
-iu_status iu__client_explain(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
-  iu_client *c = iu__client_of(conn);
+static iu_status explain_local(iu_client *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
+  const iu_table_def *def = &c->base.schema->tables[table];
   iu_selection *sel;
   iu_range range;
   uint32_t index;
+  iu_status status = iu__selection_new(def, spec, &sel, err);
+  if (status != IU_OK) return status;
+  iu__selection_plan(sel, iu__store_table(c->base.store, table), &index, &range);
+  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "replica: scan of %s", def->name);
+  else iu__buf_printf(out, "replica: index %s of %s", def->indexes[index].accessor, def->name);
+  iu__selection_free(sel);
+  return IU_OK;
+}
+
+#define EXPLAINED_SQL_MAX 1000
+
+iu_status iu__client_explain(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
+  iu_client *c = iu__client_of(conn);
+  iu_narrow narrow;
   iu_status status = iu__client_check_open(c, err);
   if (status == IU_OK) status = iu__client_check_table(c, table, err);
   if (status != IU_OK) return status;
-  const iu_table_def *def = &conn->schema->tables[table];
-  status = iu__selection_new(def, spec, &sel, err);
+  if (is_whole(c, table)) {
+    status = explain_local(c, table, spec, out, err);
+    return status != IU_OK ? status : iu__buf_status(out, err, "explanation");
+  }
+  status = iu__narrow(&conn->schema->tables[table], spec, &narrow, err);
   if (status != IU_OK) return status;
-  iu__selection_plan(sel, iu__store_table(conn->store, table), &index, &range);
-  if (!is_whole(c, table)) iu__buf_printf(out, "one-off query: SELECT * FROM \"%s\"; filtered here", def->name);
-  else if (index == IU_INDEX_MAIN) iu__buf_printf(out, "replica: scan of %s", def->name);
-  else iu__buf_printf(out, "replica: index %s of %s", def->indexes[index].accessor, def->name);
-  iu__selection_free(sel);
+  if (narrow.nothing) {
+    iu__buf_put_str(out, "no row can match: nothing is asked");
+  } else {
+    if (narrow.count == 1) iu__buf_put_str(out, "one-off query: ");
+    else iu__buf_printf(out, "%u one-off queries, the first: ", narrow.count);
+    size_t len = narrow.queries[0].len;
+    while (len > EXPLAINED_SQL_MAX && (len > EXPLAINED_SQL_MAX + 3 || (narrow.queries[0].p[len] & 0xc0) == 0x80)) len--;
+    iu__buf_put(out, narrow.queries[0].p, len);
+    if (len < narrow.queries[0].len) iu__buf_put_str(out, "...");
+    if (spec->filter_count > 0 || spec->order_by != NULL || spec->has_limit) iu__buf_put_str(out, "; filtered here");
+  }
+  iu__narrow_free(&narrow);
   return iu__buf_status(out, err, "explanation");
 }

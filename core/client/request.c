@@ -197,6 +197,20 @@ void iu__request_answer(iu_client *c, iu_request *r, iu_status status, const iu_
   iu__request_free(c, r);
 }
 
+/* Some of the parts of a read could not be queued: the others are not wanted. Those in flight still have to be answered. */
+void iu__request_drop_pending(iu_client *c, uint64_t pending) {
+  for (iu_request *r = c->waiting.first, *next; r != NULL; r = next) {
+    next = r->next;
+    if (r->pending != pending) continue;
+    iu__request_take(c, &c->waiting, r);
+    iu__read_part_dropped(r);
+    iu__request_free(c, r);
+  }
+  for (iu_request *r = c->flying.first; r != NULL; r = r->next) {
+    if (r->pending == pending) r->forgotten = true;
+  }
+}
+
 /* ---- ends without the server ---- */
 
 void iu__request_end(iu_client *c, iu_request *r, iu_status status, const char *text) {

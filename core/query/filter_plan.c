@@ -65,20 +65,29 @@ static iu_status hex_key(const terms *t, size_t size, const iu_fv *v, iu_slice *
   return keep(t, stored, size, key);
 }
 
+bool iu__filter_has_key(const iu_type *type) {
+  uint8_t cls = iu__scalar_of(type).cls;
+  if (type->special != IU_S_NONE) return type->special == IU_S_IDENTITY || type->special == IU_S_CONNECTION_ID || type->special == IU_S_TIMESTAMP;
+  return type->tag == IU_T_STRING || type->tag == IU_T_BOOL || (cls >= IU_SC_UNSIGNED && cls <= IU_SC_WIDE_SIGNED);
+}
+
 static iu_status make_key(const terms *t, const iu_type *type, const iu_fv *v, iu_slice *key, bool *exact) {
-  iu_scalar scalar = iu__scalar_of(type);
   uint8_t truth = v->kind == IU_FV_BOOL && v->u.b;
   *exact = false;
+  if (!iu__filter_has_key(type)) return IU_OK;
   if (type->special == IU_S_IDENTITY) return hex_key(t, 32, v, key, exact);
   if (type->special == IU_S_CONNECTION_ID) return hex_key(t, 16, v, key, exact);
-  if (type->special != IU_S_NONE && type->special != IU_S_TIMESTAMP) return IU_OK;
   if (type->tag == IU_T_STRING || type->tag == IU_T_BOOL) {
     *exact = v->kind == (type->tag == IU_T_STRING ? IU_FV_STRING : IU_FV_BOOL);
     if (!*exact) return IU_OK;
     return type->tag == IU_T_STRING ? string_key(t, v, key) : keep(t, &truth, 1, key);
   }
-  if (scalar.cls < IU_SC_UNSIGNED || scalar.cls > IU_SC_WIDE_SIGNED || !iu__fv_is_number(v)) return IU_OK;
-  return integer_key(t, scalar, v, key, exact);
+  return iu__fv_is_number(v) ? integer_key(t, iu__scalar_of(type), v, key, exact) : IU_OK;
+}
+
+iu_status iu__filter_key(iu_arena *arena, const iu_type *type, const iu_fv *v, iu_slice *key, bool *exact, iu_error *err) {
+  terms t = {arena, NULL, NULL, 0, err};
+  return make_key(&t, type, v, key, exact);
 }
 
 static iu_status add(terms *t, const iu_filter *f, uint8_t op, const iu_fv *v, bool *exact) {
