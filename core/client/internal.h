@@ -225,6 +225,7 @@ iu_status iu__request_queue(iu_client *c, iu_request *r, iu_error *err);
 void iu__request_push_first(iu_client *c, iu_request *r);
 void iu__request_send(iu_client *c);              /* as much as may be sent */
 iu_request *iu__request_match(iu_client *c, uint32_t id);   /* taken out of flight; NULL */
+void iu__request_fly_again(iu_client *c, iu_request *r);    /* a match that was none */
 iu_request *iu__request_match_failure(iu_client *c, const iu_message *m); /* v1: a failure that does not say whose */
 void iu__request_take(iu_client *c, iu_requests *list, iu_request *r);
 void iu__request_end(iu_client *c, iu_request *r, iu_status status, const char *text);  /* to be told by the pump */
@@ -270,6 +271,7 @@ iu_status iu__client_get(iu_connection *c, uint32_t table, const void *key, size
 iu_status iu__client_explain(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err);
 void iu__read_answered(iu_client *c, iu_request *r, const iu_message *m);
 void iu__read_failed(iu_client *c, iu_request *r, iu_status status, const iu_error *err); /* frees r */
+bool iu__read_oversized(iu_client *c, const uint8_t *bytes, size_t len);   /* true: it was the answer to a one-off query, which ends */
 void iu__read_part_dropped(iu_request *r);
 
 /* narrow.c: one-off queries whose rows are a superset of what the selection wants, in a narrow's arena. */

@@ -141,6 +141,14 @@ static void on_message(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len, bo
   lost(c, false, 0, &err);
 }
 
+/* Too large: the answer to a one-off query is skipped, all else ends the connection (what is held could not be told any more). */
+static bool on_oversize(void *ud, iu_ws *ws, const uint8_t *head, size_t len, bool text) {
+  iu_client *c = ud;
+  (void)ws;
+  (void)text;
+  return iu__read_oversized(c, head, len);
+}
+
 static void on_closed(void *ud, iu_ws *ws, const iu_error *why, int http_status, uint16_t code) {
   iu_client *c = ud;
   iu_error err = *why;
@@ -165,7 +173,7 @@ static iu_status open_socket(iu_client *c, iu_error *err) {
   iu_ws_config ws = {.protocols = offered, .headers = &header, .tls = c->config.tls, .connect_timeout_ms = left_ms(c),
                      .ping_interval_ms = c->config.ping_interval_ms, .idle_timeout_ms = c->config.idle_timeout_ms,
                      .max_message = c->config.message_bytes_max, .max_queued = c->config.outgoing_bytes_max, .ud = c,
-                     .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
+                     .on_open = on_open, .on_message = on_message, .on_oversize = on_oversize, .on_closed = on_closed};
   iu_status status = socket_url(c, &url, err);
   if (status == IU_OK) status = bearer(c, &token, &header, &ws.header_count, err);
   if (c->config.has_protocol) {

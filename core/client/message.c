@@ -11,7 +11,7 @@ static iu_status match(iu_client *c, iu_request_kind kind, const char *what, iu_
     c->work.request = r;
     return IU_OK;
   }
-  iu__request_free(c, r);
+  if (r != NULL) iu__request_fly_again(c, r); /* ends with the connection */
   return iu__fail(err, IU_E_CONNECTION, "the server sent %s that answers nothing (request %u)", what, c->work.m.request);
 }
 
@@ -78,7 +78,7 @@ static iu_status begin_transaction(iu_client *c, iu_error *err) {
     if (c->work.event.own && m->has_request && m->request != 0) {
       iu_request *r = iu__request_match(c, m->request);
       if (r != NULL && r->kind != IU_R_CALL) {
-        iu__request_free(c, r);
+        iu__request_fly_again(c, r);
         return unexpected("a transaction as the answer to something else", err);
       }
       c->work.request = r;
@@ -134,7 +134,7 @@ static iu_status begin_subscription_error(iu_client *c, iu_error *err) {
   if (!m->has_request) return begin_dropped(c, err);
   iu_request *r = iu__request_match(c, m->request);
   if (r == NULL || (r->kind != IU_R_SUBSCRIBE && r->kind != IU_R_UNSUBSCRIBE)) {
-    iu__request_free(c, r);
+    if (r != NULL) iu__request_fly_again(c, r);
     return unexpected("a subscription's error that answers nothing", err);
   }
   c->work.request = r;

@@ -149,8 +149,13 @@ static void open_message(iu_client *c, iu_in *item) {
   iu_work *w = &c->work;
   iu_error err;
   *w = (iu_work){.item = item};
-  if (iu__payload_open(&w->payload, c->protocol, item->bytes, item->len, c->config.message_bytes_max, &err) != IU_OK) {
+  iu_status status = iu__payload_open(&w->payload, c->protocol, item->bytes, item->len, c->config.message_bytes_max, &err);
+  if (status != IU_OK) {
     iu__payload_close(&w->payload);
+    if (status == IU_E_OVERLOADED && iu__read_oversized(c, item->bytes, item->len)) {
+      iu__pump_drop_work(c);
+      return;
+    }
     iu__error_prefix(&err, "message");
     iu__link_cut(c, &err);
     return;

@@ -1,6 +1,8 @@
 /* read.c: one-off reads. From the replica at once, where a subscription holds the whole table and the connection stands; else by a one-off query, whose
  * rows are copied, checked and, for a selection, filtered here.
  */
+#include <stdio.h>
+
 #include "../base/alloc.h"
 #include "../base/hash.h"
 #include "../query/sql_text.h"
@@ -252,6 +254,21 @@ void iu__read_failed(iu_client *c, iu_request *r, iu_status status, const iu_err
     read->why.status = status;
   }
   part_done(c, r);
+}
+
+bool iu__read_oversized(iu_client *c, const uint8_t *bytes, size_t len) {
+  char words[80];
+  uint32_t id;
+  if (!c->online || !iu__payload_is_one_off(c->protocol, bytes, len, &id)) return false;
+  iu_request *r = iu__request_match(c, id);
+  if (r == NULL) return false;
+  snprintf(words, sizeof words, "the answer is larger than %zu bytes", c->config.message_bytes_max);
+  if (r->kind != IU_R_ONE_OFF) {
+    iu__request_fly_again(c, r); /* the peer is confused: the connection ends */
+    return false;
+  }
+  iu__request_end(c, r, IU_E_OVERLOADED, words);
+  return true;
 }
 
 void iu__read_part_dropped(iu_request *r) {

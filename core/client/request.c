@@ -120,11 +120,15 @@ static uint32_t next_id(iu_client *c) {
   }
 }
 
-static void fly(iu_client *c, iu_request *r) {
+void iu__request_fly_again(iu_client *c, iu_request *r) {
   iu_request **head = bucket(c, r->id);
   append(&c->flying, r);
   r->chain = *head;
   *head = r;
+}
+
+static void fly(iu_client *c, iu_request *r) {
+  iu__request_fly_again(c, r);
   if (r->kind == IU_R_CALL || r->kind == IU_R_PROCEDURE) c->counts.calls++;
   if (r->kind == IU_R_SUBSCRIBE) r->sub->state = IU_SUB_SENT;
 }

@@ -121,3 +121,33 @@ iu_status iu__inflate(iu_compression how, const uint8_t *bytes, size_t len, size
   iu_status status = how == IU_COMPRESSION_GZIP ? gunzip(bytes, len, limit, out, err) : unbrotli(bytes, len, limit, out, err);
   return status == IU_OK && out->len > max ? too_much(err, max) : status;
 }
+
+/* ---- only how it starts ---- */
+
+static size_t gzip_start(const uint8_t *bytes, size_t len, uint8_t *out, size_t room) {
+  z_stream z = {0};
+  z.zalloc = gzip_alloc;
+  z.zfree = gzip_free;
+  z.next_in = (z_const Bytef *)bytes;
+  z.avail_in = (uInt)len;
+  z.next_out = out;
+  z.avail_out = (uInt)room;
+  if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) return 0;
+  inflate(&z, Z_NO_FLUSH);
+  inflateEnd(&z);
+  return room - z.avail_out;
+}
+
+static size_t brotli_start(const uint8_t *bytes, size_t len, uint8_t *out, size_t room) {
+  BrotliDecoderState *state = BrotliDecoderCreateInstance(brotli_alloc, brotli_free, NULL);
+  size_t left = room;
+  if (state == NULL) return 0;
+  BrotliDecoderDecompressStream(state, &len, &bytes, &left, &out, NULL);
+  BrotliDecoderDestroyInstance(state);
+  return room - left;
+}
+
+size_t iu__inflate_start(iu_compression how, const uint8_t *bytes, size_t len, uint8_t *out, size_t room) {
+  if (len > UINT32_MAX || room > UINT32_MAX) return 0;
+  return how == IU_COMPRESSION_GZIP ? gzip_start(bytes, len, out, room) : brotli_start(bytes, len, out, room);
+}

@@ -109,6 +109,10 @@ iu_status iu__payload_open(iu_payload *p, iu_protocol protocol, const void *byte
 iu_status iu__payload_next(iu_payload *p, iu_message *out, bool *more, iu_error *err);
 void iu__payload_close(iu_payload *p);
 
+/* Of a payload's first bytes: it is the answer to a one-off query, and to which. For payloads that are too large to be taken; of a v3 payload only the
+ * first message is looked at (a large one travels alone). */
+bool iu__payload_is_one_off(iu_protocol p, const void *head, size_t len, uint32_t *request);
+
 /* ---- schema over HTTP: RawModuleDefV9 as SATS-JSON (sheet 7.3, 3.1) to an iu_schema, given to the caller ----
  * Row level security is the server's business: its rules are left out. */
 #define IU_SCHEMA_JSON_MAX (16u << 20) /* bytes of the text */
