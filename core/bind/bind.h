@@ -10,6 +10,7 @@
 #include <lua.h>
 
 #include "../base/clock.h"
+#include "../client/client.h"
 #include "../engine/engine.h"
 #include "../sats/json.h"
 
@@ -89,6 +90,9 @@ void iu__primitives_open(lua_State *L);
 void iu__report_open_functions(lua_State *L);
 void iu__timers_close(iu_lua *x);
 
+/* What a connection's listener in Lua has functions for. */
+enum { IU_LISTEN_ROW, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
+
 /* connection.c */
 typedef struct iu_lua_view_iter iu_lua_view_iter;
 typedef struct iu_lua_connection {
@@ -96,11 +100,15 @@ typedef struct iu_lua_connection {
   iu_connection *dead;          /* closed by a finaliser while a method may still be using it: released with the userdata */
   iu_lua *x;
   struct iu_lua_connection *prev, *next;
-  int listener[4];              /* row, subscription, answer, closed */
+  int listener[IU_LISTEN_COUNT];
   uint64_t event_transaction;   /* of the event table made last */
   struct iu_lua_view_iter *iters;
 } iu_lua_connection;
 iu_lua_connection *iu__check_connection(lua_State *L, int index);   /* raises when closed */
+/* An empty userdata first, on the stack; then the connection (taken) in it: whatever raises in between, the collector finds it. */
+iu_lua_connection *iu__connection_userdata(lua_State *L, iu_lua *x);
+void iu__connection_adopt(iu_lua_connection *lc, iu_connection *c);
+uint64_t iu__opt_u64(lua_State *L, int table, const char *name);    /* 0 when absent */
 uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok);
 /* final: by the collector itself, so no method is running on it; nobody is told. */
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status);
@@ -113,7 +121,24 @@ int iu__table_count_method(lua_State *L);
 int iu__table_iter_method(lua_State *L);
 void iu__view_iters_cut(iu_lua_connection *lc);      /* they raise from now on; the rows they hold stay */
 void iu__view_iters_close(iu_lua_connection *lc);
+/* listen.c */
+void iu__connection_listen(iu_lua_connection *lc);
+int iu__listen_method(lua_State *L);
+void iu__push_hex(lua_State *L, const uint8_t *little, size_t size);   /* little-endian bytes as people write them */
+void iu__push_rows(lua_State *L, const iu_rows *rows);
+void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *row);
+/* read.c */
+int iu__query_method(lua_State *L);
+int iu__get_method(lua_State *L);
+int iu__select_method(lua_State *L);
+int iu__explain_method(lua_State *L);
+/* value; nil, err; or false, id. rows are taken; body makes Lua's value of them. */
+int iu__give(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, uint64_t pending, iu_rows *rows, lua_CFunction body);
+/* client.c */
+void iu__client_open_functions(lua_State *L);
+void iu__push_client_status(lua_State *L, iu_connection *c);
 /* describe.c */
+void iu__push_buffer(lua_State *L, iu_buf *b);     /* as a string; frees it, also when it raises */
 int iu__describe_schema(lua_State *L);
 int iu__describe_status(lua_State *L);
 

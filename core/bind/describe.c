@@ -9,7 +9,7 @@ static int type_body(lua_State *L) {
   return 1;
 }
 
-static void push_text(lua_State *L, iu_buf *b) {
+void iu__push_buffer(lua_State *L, iu_buf *b) {
   int rc;
   lua_pushcfunction(L, type_body);
   lua_pushlightuserdata(L, b);
@@ -26,7 +26,7 @@ static void push_fields(lua_State *L, const iu_schema *s, const iu_type *product
     lua_pushstring(L, product->u.fields[i].name);
     lua_rawseti(L, -2, 1);
     iu__type_describe_named(product->u.fields[i].type, s->type_names, &type);
-    push_text(L, &type);
+    iu__push_buffer(L, &type);
     lua_rawseti(L, -2, 2);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
@@ -73,15 +73,28 @@ static void push_reducer(lua_State *L, const iu_schema *s, const iu_reducer_def 
   push_fields(L, s, def->params);
   lua_setfield(L, -2, "params");
   iu__reducer_signature(s, def, &signature);
-  push_text(L, &signature);
+  iu__push_buffer(L, &signature);
   lua_setfield(L, -2, "signature");
   lua_pushstring(L, lifecycles[def->lifecycle]);
   lua_setfield(L, -2, "lifecycle");
 }
 
+static void push_procedure(lua_State *L, const iu_schema *s, const iu_procedure_def *def) {
+  iu_buf signature = {0}, returns = {0};
+  lua_createtable(L, 0, 3);
+  push_fields(L, s, def->params);
+  lua_setfield(L, -2, "params");
+  iu__type_describe_named(def->returns, s->type_names, &returns);
+  iu__push_buffer(L, &returns);
+  lua_setfield(L, -2, "returns");
+  iu__procedure_signature(s, def, &signature);
+  iu__push_buffer(L, &signature);
+  lua_setfield(L, -2, "signature");
+}
+
 int iu__describe_schema(lua_State *L) {
   const iu_schema *s = iu__check_connection(L, 1)->c->schema;
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   lua_createtable(L, 0, (int)s->table_count);
   for (uint32_t i = 0; i < s->table_count; i++) {
     push_table(L, s, &s->tables[i]);
@@ -94,6 +107,12 @@ int iu__describe_schema(lua_State *L) {
     lua_setfield(L, -2, s->reducers[i].name);
   }
   lua_setfield(L, -2, "reducers");
+  lua_createtable(L, 0, (int)s->procedure_count);
+  for (uint32_t i = 0; i < s->procedure_count; i++) {
+    push_procedure(L, s, &s->procedures[i]);
+    lua_setfield(L, -2, s->procedures[i].name);
+  }
+  lua_setfield(L, -2, "procedures");
   return 1;
 }
 
@@ -119,7 +138,12 @@ static void set_identity(lua_State *L, const char *name, const uint8_t little[32
 int iu__describe_status(lua_State *L) {
   static const char *const levels[] = {"full", "normal", "off"};
   iu_engine_status s;
-  iu__engine_get_status(iu__check_connection(L, 1)->c, &s);
+  iu_connection *c = iu__check_connection(L, 1)->c;
+  if (iu__is_client(c)) {
+    iu__push_client_status(L, c);
+    return 1;
+  }
+  iu__engine_get_status(c, &s);
   lua_createtable(L, 0, 24);
   lua_pushstring(L, s.path);
   lua_setfield(L, -2, "path");

@@ -16,6 +16,7 @@
 #ifndef IU_CLIENT_CLIENT_H
 #define IU_CLIENT_CLIENT_H
 
+#include "../base/log.h"
 #include "../connection.h"
 #include "../net/http.h"
 #include "../net/websocket.h"

@@ -27,6 +27,12 @@ static iu_status check_reducers(iu_schema *s, iu_raw_schema *raw, iu_error *err)
     if (status != IU_OK) return status;
     names[i] = s->reducers[i].name;
   }
+  for (uint32_t i = 0; i < s->procedure_count; i++) {
+    const iu_procedure_def *d = &s->procedures[i];
+    for (uint32_t f = 0; f < d->params->count; f++) {
+      if (d->params->u.fields[f].name == NULL) return iu__fail(err, IU_E_VALIDATION, "procedure `%s`: a parameter has no name", d->name);
+    }
+  }
   memcpy(names + s->reducer_count, raw->functions, raw->function_count * sizeof *names);
   const char *twice = iu__find_duplicate(names, count, false);
   if (twice != NULL) return iu__fail(err, IU_E_VALIDATION, "two reducers, procedures or views are named `%s`", twice);
@@ -34,17 +40,25 @@ static iu_status check_reducers(iu_schema *s, iu_raw_schema *raw, iu_error *err)
   return s->reducer_order != NULL ? IU_OK : iu__fail_nomem(err);
 }
 
-void iu__reducer_signature(const iu_schema *s, const iu_reducer_def *r, iu_buf *out) {
-  iu__buf_put_str(out, r->name);
+static void put_signature(const iu_schema *s, const char *name, const iu_type *params, iu_buf *out) {
+  iu__buf_put_str(out, name);
   iu__buf_put_u8(out, '(');
-  for (uint32_t i = 0; i < r->params->count; i++) {
-    const iu_field *f = &r->params->u.fields[i];
+  for (uint32_t i = 0; i < params->count; i++) {
+    const iu_field *f = &params->u.fields[i];
     if (i != 0) iu__buf_put_str(out, ", ");
     iu__buf_put_str(out, f->name);
     iu__buf_put_str(out, ": ");
     iu__type_describe_named(f->type, s->type_names, out);
   }
   iu__buf_put_u8(out, ')');
+}
+
+void iu__reducer_signature(const iu_schema *s, const iu_reducer_def *r, iu_buf *out) { put_signature(s, r->name, r->params, out); }
+
+void iu__procedure_signature(const iu_schema *s, const iu_procedure_def *p, iu_buf *out) {
+  put_signature(s, p->name, p->params, out);
+  iu__buf_put_str(out, " -> ");
+  iu__type_describe_named(p->returns, s->type_names, out);
 }
 
 /* ---- the whole ---- */

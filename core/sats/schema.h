@@ -1,11 +1,11 @@
-/* schema.h: what a module declares: types, tables, indexes, reducers; read from and written as RawModuleDef V9 (protocol sheet 8.4).
+/* schema.h: what a module declares: types, tables, indexes, reducers, procedures; read from and written as RawModuleDef V9 (protocol sheet 8.4).
  *
  * A schema is immutable after iu__schema_decode. Everything lives in its arena. Names are checked to be identifiers of ASCII letters,
  * digits and `_`; generated index, constraint and sequence names are filled in. Refused: what the sheet's validation rules list;
  * names of tables, and of one table's columns, that differ only in case; tables named `st_...`, `_iu_...`, `sqlite_...`,
  * columns named `_row` or `_iu_...` (the SQLite file has its own use for those); sequences whose increment the host would panic
  * on; system tables, and row level security, since ignoring it would show rows it hides. Definitions of other versions (V8, V10)
- * are refused by name. Procedures and views are read over; defaults of columns are checked, not kept.
+ * are refused by name. Views are read over; defaults of columns are checked, not kept.
  *
  * Cost: decoding walks the bytes a few times and sorts names; the limits keep hostile definitions from costing more than a second
  * or so. Look-ups of tables and reducers are O(log n), of columns and indexes linear.
@@ -64,13 +64,17 @@ iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_e
 void iu__schema_free(iu_schema *s);
 int iu__schema_table(const iu_schema *s, const char *name, size_t len);    /* index, or -1 */
 int iu__schema_reducer(const iu_schema *s, const char *name, size_t len);
+int iu__schema_procedure(const iu_schema *s, const char *name, size_t len);
 int iu__table_def_column(const iu_table_def *t, const char *name, size_t len);
 int iu__table_def_index(const iu_table_def *t, const char *accessor_or_name, size_t len);
 /* ", did you mean `x`?" or "" for an unknown name, in out. */
 void iu__schema_suggest_table(const iu_schema *s, const char *name, size_t len, char out[96]);
 void iu__schema_suggest_column(const iu_table_def *t, const char *name, size_t len, char out[96]);
 void iu__schema_suggest_reducer(const iu_schema *s, const char *name, size_t len, char out[96]);
+void iu__schema_suggest_procedure(const iu_schema *s, const char *name, size_t len, char out[96]);
 /* "create_entity(entity_type: String, metadata: EntityMetadata, id: Option<String>)" */
 void iu__reducer_signature(const iu_schema *s, const iu_reducer_def *r, iu_buf *out);
+/* "roll(sides: U8) -> U8" */
+void iu__procedure_signature(const iu_schema *s, const iu_procedure_def *p, iu_buf *out);
 
 #endif

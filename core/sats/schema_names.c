@@ -84,6 +84,13 @@ int iu__schema_reducer(const iu_schema *s, const char *name, size_t len) {
   return find(&list, s->reducer_order, s->reducer_count, name, len);
 }
 
+int iu__schema_procedure(const iu_schema *s, const char *name, size_t len) {
+  for (uint32_t i = 0; i < s->procedure_count; i++) {
+    if (is_name(s->procedures[i].name, name, len)) return (int)i;
+  }
+  return -1;
+}
+
 int iu__table_def_column(const iu_table_def *t, const char *name, size_t len) { return iu__product_find(t->row, name, len); }
 
 int iu__table_def_index(const iu_table_def *t, const char *name, size_t len) {
@@ -136,5 +143,11 @@ void iu__schema_suggest_column(const iu_table_def *t, const char *name, size_t l
 void iu__schema_suggest_reducer(const iu_schema *s, const char *name, size_t len, char out[96]) {
   guess g = guess_start(name, len);
   for (uint32_t i = 0; i < s->reducer_count; i++) guess_offer(&g, s->reducers[i].name);
+  guess_end(&g, out);
+}
+
+void iu__schema_suggest_procedure(const iu_schema *s, const char *name, size_t len, char out[96]) {
+  guess g = guess_start(name, len);
+  for (uint32_t i = 0; i < s->procedure_count; i++) guess_offer(&g, s->procedures[i].name);
   guess_end(&g, out);
 }

@@ -273,13 +273,15 @@ static bool read_default(input *in) {
 }
 
 static bool read_procedure_or_view(input *in, bool view) {
-  const iu_type *params;
+  iu_procedure_def d = {0};
   uint32_t index;
   bool flag;
-  if (!read_name(in, &in->raw->functions[in->raw->function_count])) return false;
-  in->raw->function_count++;
+  if (!read_name(in, &d.name)) return false;
+  in->raw->functions[in->raw->function_count++] = d.name;
   if (view && (!read_u32(in, &index) || !read_bool(in, &flag) || !read_bool(in, &flag))) return false;
-  return read_params(in, &params) && iu__type_decode(&in->s->types, &in->r, in->err) != NULL;
+  if (!read_params(in, &d.params) || (d.returns = iu__type_decode(&in->s->types, &in->r, in->err)) == NULL) return false;
+  if (!view) in->s->procedures[in->s->procedure_count++] = d;
+  return true;
 }
 
 static bool read_misc_exports(input *in) {
@@ -288,7 +290,8 @@ static bool read_misc_exports(input *in) {
   raw->defaults = read_list(in, &raw->arena, UINT32_MAX, 10, sizeof *raw->defaults, &count);
   if (raw->defaults == NULL) return false;
   raw->functions = iu__arena_zero(&raw->arena, count != 0 ? count : 1, sizeof *raw->functions);
-  if (raw->functions == NULL) return no_memory(in);
+  in->s->procedures = iu__arena_zero(&in->s->arena, count != 0 ? count : 1, sizeof *in->s->procedures);
+  if (raw->functions == NULL || in->s->procedures == NULL) return no_memory(in);
   for (uint32_t i = 0; i < count; i++) {
     uint8_t kind;
     if (!read_tag(in, 3, &kind, "expected a miscellaneous export")) return false;

@@ -198,6 +198,12 @@ static bool check_all_uses(uses *u, const iu_raw_schema *raw) {
       return false;
     }
   }
+  for (uint32_t i = 0; i < u->s->procedure_count; i++) {
+    if (!check_fields(u, u->s->procedures[i].params)) {
+      iu__error_prefix(u->err, "procedure `%s`", u->s->procedures[i].name);
+      return false;
+    }
+  }
   return check_waiting(u);
 }
 

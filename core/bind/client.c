@@ -1,0 +1,153 @@
+/* client.c: `core.connect`: a connection to a SpacetimeDB server, from a table of settings. It connects by itself, in the loop's turns; the listener's
+ * `state` tells how that goes. Its methods are those of every connection (connection.c).
+ */
+#include "bind.h"
+
+#include <math.h>
+
+/* The string at a key; NULL when absent. Borrowed from the table. */
+static const char *text_at(lua_State *L, const char *key) {
+  const char *text = NULL;
+  size_t len;
+  if (lua_getfield(L, 1, key) != LUA_TNIL) {
+    text = luaL_checklstring(L, -1, &len);
+    if (strlen(text) != len) luaL_error(L, "%s: a zero byte at %d", key, (int)strlen(text));
+  }
+  lua_pop(L, 1);
+  return text;
+}
+
+static bool flag_at(lua_State *L, const char *key) {
+  lua_getfield(L, 1, key);
+  bool flag = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
+}
+
+/* Seconds as milliseconds, at least one; 0 when absent. */
+static uint64_t ms_at(lua_State *L, const char *key) {
+  lua_Number seconds;
+  lua_getfield(L, 1, key);
+  seconds = luaL_optnumber(L, -1, 0);
+  lua_pop(L, 1);
+  if (!(seconds > 0)) return 0;
+  return seconds >= 1e9 ? UINT64_C(1000000000000) : (uint64_t)ceil(seconds * 1000);
+}
+
+static int option_at(lua_State *L, const char *key, const char *const *list) {
+  lua_getfield(L, 1, key);
+  int chosen = luaL_checkoption(L, -1, list[0], list);
+  lua_pop(L, 1);
+  return chosen;
+}
+
+static uint32_t u32_at(lua_State *L, const char *key) {
+  uint64_t v = iu__opt_u64(L, 1, key);
+  return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
+static void read_protocol(lua_State *L, iu_client_config *config) {
+  const char *name = text_at(L, "protocol");
+  if (name == NULL) return;
+  config->has_protocol = true;
+  if (!iu__protocol_from_name(name, &config->protocol)) luaL_error(L, "protocol: no such protocol: %s", name);
+}
+
+static void read_settings(lua_State *L, iu_client_config *config) {
+  static const char *const compressions[] = {"none", "gzip", "brotli", NULL}, *const aways[] = {"refuse", "queue", NULL},
+                    *const confirms[] = {"default", "yes", "no", NULL};
+  static const int confirmed[] = {0, 1, -1};
+  config->url = text_at(L, "url");
+  config->database = text_at(L, "database");
+  luaL_argcheck(L, config->url != NULL && config->database != NULL, 1, "url and database expected");
+  config->token = text_at(L, "token");
+  config->token_file = text_at(L, "token_file");
+  read_protocol(L, config);
+  config->compression = (iu_client_compression)option_at(L, "compression", compressions);
+  config->light = flag_at(L, "light");
+  config->confirmed = confirmed[option_at(L, "confirmed", confirms)];
+  config->connect_timeout_ms = ms_at(L, "connect_timeout");
+  config->ping_interval_ms = ms_at(L, "ping_interval");
+  config->idle_timeout_ms = ms_at(L, "idle_timeout");
+  config->no_reconnect = flag_at(L, "no_reconnect");
+  config->retry_first = flag_at(L, "retry_first");
+  config->attempts_max = u32_at(L, "max_attempts");
+  config->delay_min_ms = ms_at(L, "min_delay");
+  config->delay_max_ms = ms_at(L, "max_delay");
+  config->away = (iu_client_away)option_at(L, "away", aways);
+  config->away_calls_max = u32_at(L, "away_calls_max");
+  config->away_bytes_max = (size_t)iu__opt_u64(L, 1, "away_bytes_max");
+  config->in_flight_max = u32_at(L, "in_flight_max");
+  config->outgoing_bytes_max = (size_t)iu__opt_u64(L, 1, "outgoing_bytes_max");
+  config->incoming_bytes_max = (size_t)iu__opt_u64(L, 1, "incoming_bytes_max");
+  config->message_bytes_max = (size_t)iu__opt_u64(L, 1, "message_bytes_max");
+  config->answer_bytes_max = (size_t)iu__opt_u64(L, 1, "answer_bytes_max");
+  config->is_owner = flag_at(L, "is_owner");
+  config->tls.ca_file = text_at(L, "ca_file");
+  config->tls.insecure = flag_at(L, "insecure");
+}
+
+static int f_connect(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  iu_client_config config = {0};
+  iu_lua_connection *lc;
+  iu_connection *c = NULL;
+  iu_error err;
+  iu_status status;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  read_settings(L, &config);
+  config.log = (iu_log){iu__lua_log, x, IU_LOG_TRACE};
+  lc = iu__connection_userdata(L, x);
+  status = iu__lua_loop(x, &config.loop, &err);
+  IU_ENTER(x, L);
+  if (status == IU_OK) status = iu__client_open(&config, &c, &err);
+  IU_LEAVE(x);
+  if (status != IU_OK) return iu__push_failure(L, x, &err);
+  iu__connection_adopt(lc, c);
+  return 1;
+}
+
+static void set_number(lua_State *L, const char *name, uint64_t v) {
+  lua_pushinteger(L, (lua_Integer)v);
+  lua_setfield(L, -2, name);
+}
+
+static void set_string(lua_State *L, const char *name, const char *v) {
+  lua_pushstring(L, v);
+  lua_setfield(L, -2, name);
+}
+
+void iu__push_client_status(lua_State *L, iu_connection *c) {
+  static const char *const phases[] = {"connecting", "connected", "disconnected"};
+  iu_client_status s;
+  iu__client_get_status(c, &s);
+  lua_createtable(L, 0, 24);
+  set_string(L, "url", s.url);
+  set_string(L, "database", s.database);
+  set_string(L, "protocol", s.protocol);
+  set_string(L, "token", s.token);
+  set_string(L, "phase", phases[s.phase]);
+  set_string(L, "durability", s.confirmed ? "confirmed" : "unconfirmed");
+  set_number(L, "attempt", s.attempt);
+  set_number(L, "connects", s.connects);
+  set_number(L, "resyncs", s.resyncs);
+  set_number(L, "calls", s.calls);
+  set_number(L, "unknown", s.unknown);
+  set_number(L, "messages", s.messages);
+  set_number(L, "bytes_received", s.bytes_received);
+  set_number(L, "bytes_sent", s.bytes_sent);
+  set_number(L, "in_flight", s.in_flight);
+  set_number(L, "waiting", s.waiting);
+  set_number(L, "waiting_bytes", s.waiting_bytes);
+  set_number(L, "incoming_bytes", s.incoming_bytes);
+  set_number(L, "rows", s.store.rows);
+  set_number(L, "row_bytes", s.store.row_bytes);
+  set_number(L, "overhead_bytes", s.store.overhead_bytes);
+  set_number(L, "dead_rows", s.store.dead_rows);
+}
+
+void iu__client_open_functions(lua_State *L) {
+  lua_pushcfunction(L, f_connect);
+  lua_setfield(L, -2, "connect");
+}
