@@ -58,7 +58,7 @@ function iu.config(source, options)
 end
 
 ---A bare connection: no plugins, no manager.
----@param where string|table "memory:", a path, "file:path", or a configuration
+---@param where string|table "memory:", a path, "file:path", "ws://host:port/database", or a configuration
 ---@param options? inner_universe.ConnectOptions
 ---@return inner_universe.Connection?, inner_universe.Error?
 function iu.connect(where, options)
@@ -72,8 +72,12 @@ local function configuration_for(where, options)
   if type(where) ~= "string" then return config.new(where) end
   local parsed, err = target.parse(where)
   if not parsed then return nil, err end
-  if parsed.kind == "server" then return nil, target.no_client(parsed) end
   if config.is(options) then options = options:to_table() end
+  if parsed.kind == "server" then
+    return config.new(options, {
+      overrides = { backend = "spacetimedb", address = parsed.address, port = parsed.port, database = parsed.database, tls = parsed.tls },
+    })
+  end
   return config.new(options, { overrides = { backend = "embedded", db_path = parsed.path or where } })
 end
 

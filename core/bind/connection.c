@@ -253,12 +253,6 @@ static int m_procedure(lua_State *L) {
   return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
-static int m_forget(lua_State *L) {
-  iu_lua_connection *lc = iu__check_connection(L, 1);
-  lc->c->vtable->forget(lc->c, (uint64_t)luaL_checkinteger(L, 2));
-  return 0;
-}
-
 static int m_refresh_schema(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   uint64_t pending = 0;
@@ -395,7 +389,7 @@ uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_err
 void iu__connection_open(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"call", m_call}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method}, {"select", iu__select_method},
-      {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema}, {"forget", m_forget},
+      {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"flush", m_flush}, {"fold", m_fold}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
       {"schema", iu__describe_schema}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},

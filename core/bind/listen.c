@@ -141,7 +141,9 @@ static int answer_body(lua_State *L) {
   } else {
     lua_pushboolean(L, c->err == NULL);
   }
-  lua_call(L, 3, 0);
+  if (c->rows != NULL && c->rows->matched != IU_MATCHED_UNKNOWN) lua_pushinteger(L, (lua_Integer)c->rows->matched);
+  else lua_pushnil(L);
+  lua_call(L, 4, 0);
   return 0;
 }
 

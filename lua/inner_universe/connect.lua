@@ -7,33 +7,50 @@ local suggest = require("inner_universe.suggest")
 local config = require("inner_universe.config")
 local target = require("inner_universe.target")
 local connection = require("inner_universe.connection")
+local remote = require("inner_universe.remote")
 
 local connect = {}
 
-local OPTIONS = {
+local EMBEDDED = {
   durability = "string", flush_interval_ms = "integer", fold_bytes = "integer", pending_bytes_max = "integer", client_info = "string",
-  subscribe = "any", timeout = "number",
 }
+local REMOTE = remote.OPTIONS
+local COMMON = { subscribe = "any", timeout = "number" }
 local DURABILITY = { full = true, normal = true, off = true }
 
 local function invalid(message, ...)
   return nil, errors.new("ValidationError", message:format(...))
 end
 
-local function check_options(options)
+local function check_value(key, value, expected)
+  local actual = expected == "integer" and math.type(value) or type(value)
+  if expected ~= "any" and actual ~= expected then return invalid("connect: %s: %s expected, got %s", key, expected, type(value)) end
+  if expected == "integer" and value < 1 then return invalid("connect: %s: 1 or more expected, got %d", key, value) end
+  if expected == "number" and not (value > 0) then return invalid("connect: %s: more than 0 seconds expected", key) end
+  return true
+end
+
+-- What the other kind of target would take is said so.
+local function check_options(options, is_server)
+  local own, other = EMBEDDED, REMOTE
+  if is_server then own, other = REMOTE, EMBEDDED end
   for key, value in pairs(options) do
-    local expected = OPTIONS[key]
-    if not expected then return invalid("connect: unknown option '%s'%s", tostring(key), suggest.hint(tostring(key), OPTIONS)) end
-    local actual = expected == "integer" and math.type(value) or type(value)
-    if expected ~= "any" and actual ~= expected then return invalid("connect: %s: %s expected, got %s", key, expected, type(value)) end
-    if expected == "integer" and value < 1 then return invalid("connect: %s: 1 or more expected, got %d", key, value) end
+    local expected = own[key] or COMMON[key]
+    if not expected then
+      if other[key] then return invalid("connect: %s: for %s only", key, is_server and "embedded universes" or "servers") end
+      local known = {}
+      for _, list in ipairs({ own, COMMON }) do
+        for name in pairs(list) do known[name] = true end
+      end
+      return invalid("connect: unknown option '%s'%s", tostring(key), suggest.hint(tostring(key), known))
+    end
+    local ok, err = check_value(key, value, expected)
+    if not ok then return nil, err end
   end
   local durability = options.durability
   if durability and not DURABILITY[durability] then
     return invalid("connect: durability: one of full, normal, off expected, got '%s'%s", durability, suggest.hint(durability, DURABILITY))
   end
-  local timeout = options.timeout
-  if timeout and (timeout ~= timeout or timeout <= 0) then return invalid("connect: timeout: more than 0 seconds expected") end
   return true
 end
 
@@ -61,12 +78,7 @@ local function subscribe(conn, what)
   return sub:wait()
 end
 
----Opens what a parsed target names.
----@param parsed table
----@param options table of OPTIONS, checked
----@return inner_universe.Connection?, inner_universe.Error?
-function connect.open(parsed, options)
-  if parsed.kind == "server" then return nil, target.no_client(parsed) end
+local function open_embedded(parsed, options)
   local core_conn, err = runtime.core.open({
     path = parsed.path,
     durability = options.durability or "normal",
@@ -76,7 +88,21 @@ function connect.open(parsed, options)
     client_info = options.client_info,
   })
   if not core_conn then return nil, err end
-  local conn = connection.new(core_conn, { target = parsed.text, timeout = options.timeout })
+  return connection.new(core_conn, { target = parsed.text, timeout = options.timeout })
+end
+
+---Opens what a parsed target names.
+---@param parsed table
+---@param options table of OPTIONS, checked
+---@return inner_universe.Connection?, inner_universe.Error?
+function connect.open(parsed, options)
+  local conn, err
+  if parsed.kind == "server" then
+    conn, err = remote.open(parsed, options)
+  else
+    conn, err = open_embedded(parsed, options)
+  end
+  if not conn then return nil, err end
   if options.subscribe ~= nil then
     local ok, why = subscribe(conn, options.subscribe)
     if not ok then
@@ -92,8 +118,22 @@ local function from_config(source)
   if not cfg then return nil, nil, err end
   local parsed
   parsed, err = target.of_config(cfg)
-  return parsed, { durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms }, err
+  return parsed, connect.options_of(cfg), err
 end
+
+---What a configuration says about the connection.
+---@param cfg inner_universe.Config
+---@return table options
+function connect.options_of(cfg)
+  if cfg.backend == "spacetimedb" then return remote.options_of(cfg) end
+  return { durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms }
+end
+
+---@class inner_universe.ReconnectOptions
+---@field min_delay? number seconds before the first new attempt; doubled with each, half of it random [0.5]
+---@field max_delay? number [30]
+---@field max_attempts? integer attempts in a row [without end]
+---@field first? boolean whether the very first connect is tried again, too [false]
 
 ---@class inner_universe.ConnectOptions
 ---@field durability? "full"|"normal"|"off" [normal]
@@ -101,6 +141,28 @@ end
 ---@field fold_bytes? integer journal bytes that start a fold
 ---@field pending_bytes_max? integer unwritten bytes past which calls answer OverloadedError
 ---@field client_info? string
+---@field token? string servers: the identity to be; without it, and without a token file, a new anonymous one
+---@field token_file? string servers: where the token is kept; "auto": a file per server and database below the user's state folder
+---@field protocol? "v1"|"v2"|"v3"|"v1.json" servers: the only one offered [the best both know]
+---@field compression? "none"|"gzip"|"brotli" servers: of what comes from there ["none"]
+---@field light? boolean servers, v1: others' changes without their reducer [false]
+---@field confirmed? boolean servers: changes are told when they are durable there [the server's default]
+---@field connect_timeout? number servers: seconds for one attempt [10]
+---@field ping_interval? number servers: seconds of silence after which a ping is sent [10]
+---@field idle_timeout? number servers: seconds of silence after which the connection counts as lost [35]
+---@field reconnect? false|inner_universe.ReconnectOptions servers
+---@field away? "refuse"|"queue" servers: what becomes of calls while there is no connection ["refuse"]
+---@field away_calls_max? integer servers: calls that may wait [10000]
+---@field away_bytes_max? integer servers: and their bytes [8 MiB]
+---@field in_flight_max? integer servers: requests without an answer [8192]
+---@field outgoing_bytes_max? integer servers: requests that wait to be sent; past it calls answer OverloadedError [64 MiB]
+---@field incoming_bytes_max? integer servers: received and not applied yet; past it nothing more is read [64 MiB]
+---@field message_bytes_max? integer servers: one message; past it the connection starts anew [64 MiB]
+---@field answer_bytes_max? integer servers: one answer to a query; past it the query ends with OverloadedError [32 MiB]
+---@field ca_file? string servers, wss: what is trusted instead of the system's certificates
+---@field insecure? boolean servers, wss: trusts anybody; for tests
+---@field owner? boolean servers: ask for private tables, too [false]
+---@field on_state? fun(state: table) servers: as conn:on_state, from the first attempt on
 ---@field subscribe? "all"|string[] subscribed and applied before connect returns
 ---@field timeout? number seconds a call waits for its answer [30]
 
@@ -108,9 +170,7 @@ end
 ---@param options? inner_universe.ConnectOptions
 ---@return inner_universe.Connection?, inner_universe.Error?
 function connect.connect(where, options)
-  local ok, err = check_options(options or {})
-  if not ok then return nil, err end
-  local parsed, effective
+  local parsed, effective, err
   if type(where) == "string" then
     parsed, err = target.parse(where)
     effective = {}
@@ -118,6 +178,9 @@ function connect.connect(where, options)
     parsed, effective, err = from_config(where)
   end
   if not parsed then return nil, err end
+  local ok
+  ok, err = check_options(options or {}, parsed.kind == "server")
+  if not ok then return nil, err end
   for key, value in pairs(options or {}) do
     effective[key] = value
   end

@@ -13,11 +13,13 @@ local suggest = require("inner_universe.suggest")
 local tables = require("inner_universe.tables")
 local selection = require("inner_universe.selection")
 local subscription = require("inner_universe.subscription")
+local handlers = require("inner_universe.handlers")
 
 local connection = {}
 local tasks = runtime.tasks
 
 local DEFAULT_TIMEOUT = 30 -- seconds a call waits for its answer
+local CLOSE_TIMEOUT = 5 -- seconds a close waits for a server to answer what was sent
 local INNER = {} -- key of the private part
 
 ---@class inner_universe.Connection
@@ -47,7 +49,7 @@ local function deliver_row(state, name, kind, new, old, event)
   end
 end
 
-local function deliver_answer(state, id, err, value)
+local function deliver_answer(state, id, err, value, matched)
   local waiter = state.pending[id]
   state.pending[id] = nil
   if waiter then
@@ -56,12 +58,21 @@ local function deliver_answer(state, id, err, value)
       waiter.answered(err)
     elseif err then
       waiter:resolve(nil, err)
+    elseif waiter.boxed then
+      waiter:resolve({ value = value })
     else
-      waiter:resolve(value == nil and true or value)
+      waiter:resolve(value == nil and true or value, matched)
     end
   else
-    state.early[id] = { err = err, value = value }
+    state.early[id] = { err = err, value = value, matched = matched }
   end
+end
+
+-- What a remote connection says of itself; the first good word ends the wait of `connect`.
+local function deliver_state(state, what)
+  state.now = what
+  if what.phase == "connected" then state.opened:resolve(true) end
+  if state.states then state.states:emit(what) end
 end
 
 local function fail_pending(state)
@@ -81,6 +92,7 @@ local function retire(inner, err)
   inner.core = nil
   inner.ending = tasks.waiter()
   subscription.end_all(inner.state, err)
+  inner.state.opened:resolve(nil, err or closed_error())
   for _, by_kind in pairs(inner.state.lists) do
     for _, list in pairs(by_kind) do
       list:clear()
@@ -110,24 +122,31 @@ local function listen(core_conn, state)
     subscription = weakly(subscription.deliver),
     answer = weakly(deliver_answer),
     closed = weakly(deliver_closed),
+    state = weakly(deliver_state),
   })
 end
 
 -- waiting for answers ------------------------------------------------------------------------------------------------
 
--- The answer of a pending request; raises (level as in error) where nothing may wait: the request itself has been made.
-local function await(inner, id, what, timeout, level)
+-- The answer of a pending request; raises (level as in error) where nothing may wait: the request itself has been made. `boxed`: the value in a
+-- table, for answers that may be nil. An answer that comes after the timeout is dropped.
+local function await(inner, id, what, timeout, level, boxed)
   local state = inner.state
   local early = state.early[id]
   if early then
     state.early[id] = nil
     if early.err then return nil, early.err end
-    return early.value == nil and true or early.value
+    if boxed then return { value = early.value } end
+    return early.value == nil and true or early.value, early.matched
   end
   local waiter = tasks.waiter()
+  waiter.boxed = boxed
   state.pending[id] = waiter
   tasks.hold(1)
   local value, err = tasks.wait(waiter, timeout, level + 1, what)
+  if value == nil and not waiter:is_resolved() and inner.remote and errors.is(err, "TimeoutError") then
+    return nil, errors.new("TimeoutError", err.message .. "; it was sent, and whether it was applied is unknown", { cause = err })
+  end
   return value, err
 end
 
@@ -141,6 +160,16 @@ end
 
 -- methods ------------------------------------------------------------------------------------------------------------
 
+-- A server's module may have been published anew with more in it: a name that is not known here is looked for once more in its schema.
+local function learns(inner, list, name, err)
+  if not inner.remote or not errors.is(err, "ValidationError") or not tasks.can_wait() then return false end
+  local core = inner.core
+  if core:schema()[list][name] then return false end
+  local ok, id = core:refresh_schema()
+  if ok == false then ok = await(inner, id, "refresh_schema", inner.timeout, 2) end
+  return ok and inner.core ~= nil and core:schema()[list][name] ~= nil
+end
+
 ---Calls a reducer and waits for its end when the backend must.
 ---@param reducer string
 ---@return true?, inner_universe.Error?
@@ -151,7 +180,11 @@ function Connection:call(reducer, ...)
   if type(reducer) ~= "string" then check.type(reducer, "string", 1, "call", "reducer") end
   local ok, err = core:call(reducer, ...)
   if ok then return true end
-  if ok == nil then return nil, err end
+  if ok == nil then
+    if not learns(inner, "reducers", reducer, err) then return nil, err end
+    ok, err = core:call(reducer, ...)
+    if ok ~= false then return ok, err end
+  end
   ok, err = await(inner, err, reducer, inner.timeout, 2)
   if ok == nil then return nil, err end
   return true
@@ -182,6 +215,51 @@ function Connection:send(reducer, ...)
     end,
   }
   return true
+end
+
+---Calls a reducer without waiting; `callback(ok, err)` hears its end exactly once: `true`, or `nil` and why. A refusal known at once is returned
+---instead, and the callback is not called.
+---@param callback fun(ok: true?, err: inner_universe.Error?)
+---@param reducer string
+---@return true?, inner_universe.Error?
+function Connection:call_async(callback, reducer, ...)
+  local inner = self[INNER]
+  local core = inner.core
+  if not core then closed() end
+  check.type(callback, "callable", 1, "call_async", "callback")
+  check.type(reducer, "string", 2, "call_async", "reducer")
+  local ok, id = core:call(reducer, ...)
+  if ok == nil then return nil, id end
+  local state = inner.state
+  local early = not ok and state.early[id]
+  if ok or early then
+    if early then state.early[id] = nil end
+    tasks.spawn_background(callback, early and early.err == nil or ok or nil, early and early.err)
+    return true
+  end
+  tasks.hold(1)
+  state.pending[id] = {
+    answered = function(err)
+      tasks.call(callback, err == nil or nil, err)
+    end,
+  }
+  return true
+end
+
+---Calls a procedure of a server's module and waits for its value.
+---@param name string
+---@return any value, inner_universe.Error? err
+function Connection:procedure(name, ...)
+  local inner = self[INNER]
+  local core = inner.core
+  if not core then closed() end
+  check.type(name, "string", 1, "procedure", "name")
+  local ok, id = core:procedure(name, ...)
+  if ok == nil and learns(inner, "procedures", name, id) then ok, id = core:procedure(name, ...) end
+  if ok == nil then return nil, id end
+  local box, err = await(inner, id, name, inner.timeout, 2, true)
+  if not box then return nil, err end
+  return box.value
 end
 
 local SUBSCRIBE_OPTIONS = { on_applied = true, on_error = true }
@@ -239,7 +317,26 @@ function Connection:select(name, spec)
   check.optional(spec, "table", 2, "select", "spec")
   local prepared, err = selection.prepare(spec or {}, runtime.core.json_encode)
   if not prepared then return nil, err end
-  return core:select(name, prepared)
+  local inner = self[INNER]
+  local rows, matched = core:select(name, prepared)
+  if rows == nil and learns(inner, "tables", name, matched) then rows, matched = core:select(name, prepared) end
+  if rows ~= false then return rows, matched end
+  rows, matched = await(inner, matched, "select", inner.timeout, 2)
+  return rows, matched
+end
+
+---How `select` would find these rows, in words: from what index of the embedded universe, from the subscribed rows, or with what query to the server.
+---@param name string
+---@param spec? table
+---@return string?, inner_universe.Error?
+function Connection:explain(name, spec)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "explain", "table")
+  check.optional(spec, "table", 2, "explain", "spec")
+  local prepared, err = selection.prepare(spec or {}, runtime.core.json_encode)
+  if not prepared then return nil, err end
+  return core:explain(name, prepared)
 end
 
 ---The row with that primary key in the latest committed state; nil (and no err) when there is none.
@@ -283,6 +380,36 @@ function Connection:fold(timeout)
   return core:fold(timeout)
 end
 
+---Reads the schema of a server's module anew; on an embedded universe there is nothing to do.
+---@return true?, inner_universe.Error?
+function Connection:refresh_schema()
+  local inner = self[INNER]
+  local core = inner.core
+  if not core then closed() end
+  local ok, err = core:refresh_schema()
+  return fold_answer(inner, ok, err, "refresh_schema", inner.timeout)
+end
+
+---Hears how a connection to a server stands: `fn(state)` with { phase = "connecting"|"connected"|"disconnected", attempt, delay = seconds until
+---the next attempt (nil: none will be made), reason = err, close_code, protocol, schema_changed, identity_changed }. Embedded: never called.
+---@param fn fun(state: table)
+---@return inner_universe.Handle
+function Connection:on_state(fn)
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  check.type(fn, "callable", 1, "on_state", "fn")
+  local state = inner.state
+  state.states = state.states or handlers.new(tasks.call)
+  return state.states:add(fn)
+end
+
+---The state told last; an embedded universe is always connected.
+---@return table
+function Connection:state()
+  if not self[INNER].core then closed() end
+  return self[INNER].state.now or { phase = "connected", attempt = 1 }
+end
+
 ---Runs callbacks that are queued; true when some are left. No-op inside a callback.
 ---@return boolean more
 function Connection:deliver()
@@ -291,8 +418,9 @@ function Connection:deliver()
   return core:deliver()
 end
 
----Another connection of the same universe, with its own identity, subscriptions and view.
----@param options? { identity?: string } identity: 64 hex digits
+---Another connection of the same universe, with its own identity, subscriptions and view. On a server: one more connection, anonymous (a new
+---identity), or the identity of a token.
+---@param options? { identity?: string, token?: string } identity: 64 hex digits, embedded only; token: servers only
 ---@return inner_universe.Connection?, inner_universe.Error?
 function Connection:session(options)
   local inner = self[INNER]
@@ -300,13 +428,16 @@ function Connection:session(options)
   if not core then closed() end
   check.optional(options, "table", 1, "session", "options")
   options = options or {}
+  local known = inner.again and "token" or "identity"
   for key in pairs(options) do
-    if key ~= "identity" then
-      return nil, errors.new("ValidationError", ("session: unknown option '%s'%s"):format(tostring(key),
-        suggest.hint(tostring(key), { "identity" })))
+    if key ~= known then
+      local why = (key == "identity" or key == "token") and (": %s only"):format(inner.again and "an embedded universe" or "a server")
+        or suggest.hint(tostring(key), { known })
+      return nil, errors.new("ValidationError", ("session: unknown option '%s'%s"):format(tostring(key), why))
     end
   end
-  check.optional(options.identity, "string", 1, "session", "options.identity")
+  check.optional(options[known], "string", 1, "session", "options." .. known)
+  if inner.again then return inner.again(options.token) end
   local other, err = core:session(options.identity)
   if not other then return nil, err end
   return connection.new(other, { target = inner.target, timeout = inner.timeout, parent = self })
@@ -339,9 +470,10 @@ local function close_core(inner, core, in_gc)
       inner.ending:resolve(ok, err)
     end,
   })
-  if finish and not in_gc and tasks.mode() == "task" then
+  local mode = not in_gc and tasks.mode()
+  if finish and (mode == "task" or mode == "loop" and inner.remote) then
     local done, id = core:flush()
-    if done == false then await(inner, id, "close", nil, 1) end
+    if done == false then await(inner, id, "close", inner.remote and CLOSE_TIMEOUT or nil, 1) end
   end
 end
 
@@ -385,15 +517,17 @@ local metatable = {
 }
 
 ---@param core_conn table taken
----@param options { target: string, timeout?: number, parent?: inner_universe.Connection }
+---@param options { target: string, timeout?: number, parent?: inner_universe.Connection, remote?: boolean, again?: fun(token: string?) }
 ---@return inner_universe.Connection
 function connection.new(core_conn, options)
-  local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {} }
+  local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {}, opened = tasks.waiter() }
   local inner = {
     core = core_conn,
     state = state,
     target = options.target,
     timeout = options.timeout or DEFAULT_TIMEOUT,
+    remote = options.remote, -- over a network
+    again = options.again, -- makes one more connection to the same server
     parent = options.parent, -- closing it closes its sessions: it lives while one of them does
     call_handler = tasks.call,
   }
@@ -401,6 +535,17 @@ function connection.new(core_conn, options)
   listen(core_conn, state)
   inner.owner = setmetatable({ [INNER] = inner, tables = tables.new(inner) }, metatable)
   return inner.owner
+end
+
+---Waits until a connection to a server is there for the first time.
+---@param conn inner_universe.Connection
+---@return true?, inner_universe.Error?
+function connection.await_opened(conn)
+  local inner = conn[INNER]
+  tasks.hold(1)
+  local release <close> = setmetatable({}, { __close = function() tasks.hold(-1) end })
+  local ok, err = tasks.wait(inner.state.opened, nil, 3, "connect")
+  return release and ok, err
 end
 
 ---Closes as __gc does: blocks on the journal, yields never.

@@ -47,20 +47,13 @@ end
 ---@param cfg inner_universe.Config
 function target.of_config(cfg)
   if cfg.backend == "spacetimedb" then
-    return target.parse(("ws://%s:%d/%s"):format(cfg.address, cfg.port, cfg.database))
+    return target.parse(("%s://%s:%d/%s"):format(cfg.tls and "wss" or "ws", cfg.address, cfg.port, cfg.database))
   end
   local parsed, err = target.parse(cfg.db_path)
   if parsed and parsed.kind == "server" then
     return invalid(cfg.db_path, "db_path is a path or memory:; servers are named by backend, address, port and database")
   end
   return parsed, err
-end
-
----The err for a target of kind "server".
-function target.no_client(parsed)
-  return errors.new("ConnectionError",
-    ("%s: this version has no client for SpacetimeDB servers; it opens memory: and files"):format(parsed.text),
-    { code = "NO_CLIENT", retryable = false })
 end
 
 return target

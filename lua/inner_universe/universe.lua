@@ -137,7 +137,7 @@ function Universe:initialize(options, on_opened)
   self.state = "opening"
   runtime.set_core_level(self.config.log_level)
   local conn
-  conn, err = connect.open(self.target, { durability = self.config.durability, flush_interval_ms = self.config.flush_interval_ms })
+  conn, err = connect.open(self.target, connect.options_of(self.config))
   if not conn then
     self.state = "new"
     return nil, err
