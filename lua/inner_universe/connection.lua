@@ -471,7 +471,7 @@ local function close_core(inner, core, in_gc)
     end,
   })
   local mode = not in_gc and tasks.mode()
-  if finish and (mode == "task" or mode == "loop" and inner.remote) then
+  if finish and not core:is_closed() and (mode == "task" or mode == "loop" and inner.remote) then
     local done, id = core:flush()
     if done == false then await(inner, id, "close", inner.remote and CLOSE_TIMEOUT or nil, 1) end
   end

@@ -15,13 +15,19 @@ local function controller(ctx)
   }, "controller")
 end
 
--- The module's own switches follow the configuration of whoever opens the file as its owner.
+-- The module's own switches follow the configuration of whoever opens the file as its owner; a server keeps its own, and they are told apart.
 local function apply_features(ctx, conn)
-  if not conn:is_owner() then return true end
+  local on_server = ctx.settings.backend == "spacetimedb"
+  if not conn:is_owner() and not on_server then return true end
   local wanted = ctx.settings.features.enable_audit_log and "true" or "false"
   local row, err = conn:get("config", "enable_audit_log")
   if err then return nil, err end
-  if (row and row.value or "true") == wanted then return true end
+  local there = row and row.value or "true"
+  if there == wanted then return true end
+  if on_server then
+    ctx.log.warn("features.enable_audit_log: the server's config says %s, which holds here too", there)
+    return true
+  end
   return conn:call("update_config", "enable_audit_log", wanted, "Whether writes are logged as events.")
 end
 

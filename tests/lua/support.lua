@@ -113,6 +113,46 @@ function support.connect(options, target)
   return conn
 end
 
+--- Another connection to the same universe, as somebody else: with that identity where the universe is embedded (none: a random one); a server
+--- makes the identities itself.
+function support.session(conn, identity)
+  local session, err
+  if support.on_server then
+    session, err = conn:session()
+  else
+    session, err = conn:session({ identity = identity })
+  end
+  if not session then error(tostring(err), 2) end
+  return session
+end
+
+--- The keys of a configuration that name a target.
+function support.config(target, more)
+  local config = { db_path = target }
+  if support.on_server then
+    local host, port, database = target:match("^ws://([^:]+):(%d+)/(.+)$")
+    config = { backend = "spacetimedb", address = host, port = math.tointeger(port), database = database, token = tokens[target] }
+  end
+  for key, value in pairs(more or {}) do config[key] = value end
+  return config
+end
+
+--- The subscription once its rows are here, or nil and why it could not be made: a server says so only then.
+function support.try_subscribe(conn, queries)
+  local sub, err = conn:subscribe(queries, { on_error = function() end })
+  if not sub then return nil, err end
+  local ok
+  ok, err = sub:wait()
+  if not ok then return nil, err end
+  return sub
+end
+
+--- Everything that was asked for has happened and was told.
+function support.settle(conn)
+  assert(conn:flush())
+  conn:deliver()
+end
+
 --- To be closed by clean, after what was made before it.
 function support.owned(object)
   opened[object] = opened[object] or "owned"

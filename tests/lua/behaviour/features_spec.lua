@@ -12,7 +12,19 @@ describe("features", function()
     return table.concat(list, " ")
   end
 
+  it("a server keeps its own audit log switch, and says so in the log", function()
+    if not support.on_server then return end
+    local lines = {}
+    local previous = iu.log.set_sink(function(_, message) lines[#lines + 1] = message end)
+    local m = support.open { features = { enable_audit_log = false } }
+    iu.log.set_sink(previous)
+    assert.is_truthy(table.concat(lines, "\n"):find("enable_audit_log", 1, true))
+    assert(m:create_entity("T"))
+    assert.is_truthy(types(m):find("ENTITY_CREATED"))
+  end)
+
   it("without the audit log, writes log nothing and published events are there all the same", function()
+    if support.on_server then return end
     local m = support.open { features = { enable_audit_log = false } }
     assert.is_false(m:status().features.enable_audit_log)
     local before = types(m)
@@ -32,6 +44,7 @@ describe("features", function()
   end)
 
   it("the audit log follows the configuration of the owner at each opening", function()
+    if support.on_server then return end
     local m = support.open { features = { enable_audit_log = false } }
     assert(m:create_entity("T", nil, "silent"))
     if not support.on_file then return assert.is_nil(types(m):find("ENTITY_CREATED")) end
@@ -75,7 +88,11 @@ describe("features", function()
   it("durability is what was asked for, and each level keeps what was flushed", function()
     for _, level in ipairs { "full", "normal", "off" } do
       local m = support.open { durability = level }
-      assert.equal(level, m:status().durability)
+      if support.on_server then
+        assert.is_true(({ confirmed = true, unconfirmed = true })[m:status().durability]) -- what the server does, whatever is asked for
+      else
+        assert.equal(level, m:status().durability)
+      end
       local id = assert(m:create_entity("T"))
       assert.is_true(m:flush())
       if support.on_file and level ~= "off" then
@@ -90,7 +107,7 @@ describe("features", function()
     assert.same({ 4000, "127.0.0.1", true, true }, { config.port, config.address, config.features.enable_metrics, config.features.enable_audit_log })
     assert.equal(4000, config:to_table().port)
     support.raises_here(function() config.port = 5 end, "port")
-    local m = support.owned(assert(iu.manager(assert(iu.config { db_path = support.target() }))))
+    local m = support.owned(assert(iu.manager(assert(iu.config(support.config(support.target()))))))
     assert.is_true(m:initialize())
   end)
 end)

@@ -119,7 +119,7 @@ describe("transact", function()
     local epoch, began = conn:status().epoch, os.clock()
     assert(conn:call("transact", operations, "big"))
     assert.is_true(os.clock() - began < 20, "the arguments are decoded for each row") -- a fraction of a second; a minute when they are
-    assert.equal(epoch + 1, conn:status().epoch)
+    if not support.on_server then assert.equal(epoch + 1, conn:status().epoch) end
     assert.equal(10000, told)
     operations[#operations + 1] = create("e1")
     support.refused("ConflictError", nil, select(2, conn:call("transact", operations, nil)))
