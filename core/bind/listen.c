@@ -29,12 +29,14 @@ static void push_event(lua_State *L, const iu_event *e) {
     iu__push_value(L, e->reducer->params, &p, e->args.p + e->args.len);
     lua_setfield(L, -2, "args");
   }
-  iu__push_hex(L, e->caller, 32);
-  lua_setfield(L, -2, "caller");
-  iu__push_hex(L, e->connection_id, 16);
-  lua_setfield(L, -2, "connection_id");
-  lua_pushinteger(L, e->timestamp);
-  lua_setfield(L, -2, "timestamp");
+  if (e->reducer != NULL || e->timestamp != 0) { /* v2 says nothing of others' transactions */
+    iu__push_hex(L, e->caller, 32);
+    lua_setfield(L, -2, "caller");
+    iu__push_hex(L, e->connection_id, 16);
+    lua_setfield(L, -2, "connection_id");
+    lua_pushinteger(L, e->timestamp);
+    lua_setfield(L, -2, "timestamp");
+  }
   lua_pushboolean(L, e->own);
   lua_setfield(L, -2, "own");
 }

@@ -122,6 +122,7 @@ struct iu_client {
   uint32_t attempt;
   uint64_t attempt_started;
   iu_http *http;
+  bool owner_known; uint8_t owner[32]; /* of the database */
   bool http_refresh;              /* the request at hand only looks whether the schema changed */
   iu_ws *ws;
   bool open;
@@ -283,6 +284,9 @@ typedef struct iu_narrow {
 iu_status iu__narrow(const iu_table_def *def, const iu_selection_spec *spec, iu_narrow *out, iu_error *err);
 void iu__narrow_free(iu_narrow *n);
 void iu__narrow_whole(const iu_table_def *def, iu_buf *sql);  /* SELECT * FROM "table" */
+
+/* owner.c: false: the text does not say. */
+bool iu__owner_from_http(const void *body, size_t len, uint8_t out[32]);
 
 /* token.c */
 iu_status iu__token_read(const char *path, char **out, iu_error *err);   /* *out NULL: there is no such file */

@@ -31,8 +31,8 @@ static const char *compression(const iu_client *c) {
   return c->config.compression == IU_COMPRESS_GZIP ? "Gzip" : c->config.compression == IU_COMPRESS_BROTLI ? "Brotli" : "None";
 }
 
-static iu_status schema_url(const iu_client *c, iu_buf *url, iu_error *err) {
-  iu__buf_printf(url, "http%s/v1/database/%s/schema?version=9", c->config.url + 2, c->config.database); /* ws -> http, wss -> https */
+static iu_status http_url(const iu_client *c, const char *path, iu_buf *url, iu_error *err) {
+  iu__buf_printf(url, "http%s/v1/database/%s%s", c->config.url + 2, c->config.database, path); /* ws -> http, wss -> https */
   iu__buf_put_u8(url, 0);
   return iu__buf_status(url, err, "URL");
 }
@@ -80,6 +80,10 @@ static iu_status refused(const iu_client *c, const iu_http_answer *a, iu_error *
   return iu__fail(err, IU_E_CONNECTION, "%s answered %d for the schema of `%s`: %s", c->config.url, a->status, c->config.database, words);
 }
 
+typedef void (*http_done)(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
+static void on_owner(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
+static iu_status ask(iu_client *c, const char *path, http_done done, iu_error *err);
+
 static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a) {
   iu_client *c = ud;
   iu__http_release(h);
@@ -95,16 +99,27 @@ static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_a
     c->schema_status = refused(c, a, &c->schema_why);
   } else {
     take_answer(c, a);
+    iu_error err;
+    if (c->token != NULL && !c->http_refresh && ask(c, "", on_owner, &err) == IU_OK) return;
   }
   iu__inbox_note(c, IU_NOTE_SCHEMA);
 }
 
-static iu_status ask_schema(iu_client *c, iu_error *err) {
+/* Without an answer nobody is the owner: nothing but private tables depends on it. */
+static void on_owner(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a) {
+  iu_client *c = ud;
+  iu__http_release(h);
+  c->http = NULL;
+  c->owner_known = why == NULL && a->status == 200 && iu__owner_from_http(a->body, a->body_len, c->owner);
+  iu__inbox_note(c, IU_NOTE_SCHEMA);
+}
+
+static iu_status ask(iu_client *c, const char *path, http_done done, iu_error *err) {
   iu_buf url = {0}, token = {0};
   iu_header header;
   iu_http_config http = {.method = "GET", .headers = &header, .tls = c->config.tls, .timeout_ms = c->config.connect_timeout_ms,
-                         .max_body = IU_SCHEMA_JSON_MAX, .ud = c, .on_done = on_schema};
-  iu_status status = schema_url(c, &url, err);
+                         .max_body = IU_SCHEMA_JSON_MAX, .ud = c, .on_done = done};
+  iu_status status = http_url(c, path, &url, err);
   if (status == IU_OK) status = bearer(c, &token, &header, &http.header_count, err);
   http.url = (const char *)url.data;
   if (status == IU_OK) status = iu__http_start(c->config.loop, &http, &c->http, err);
@@ -112,6 +127,8 @@ static iu_status ask_schema(iu_client *c, iu_error *err) {
   iu__buf_free(&token);
   return status;
 }
+
+static iu_status ask_schema(iu_client *c, iu_error *err) { return ask(c, "/schema?version=9", on_schema, err); }
 
 /* ---- the socket ---- */
 
@@ -274,6 +291,7 @@ void iu__link_on_connected(iu_client *c, const iu_message *m) {
   iu_conn_state state = {.phase = IU_PHASE_CONNECTED, .attempt = c->attempt, .delay_ms = -1, .protocol = iu__protocol_name(c->protocol)};
   state.identity_changed = again && memcmp(c->base.identity, m->identity, sizeof c->base.identity) != 0;
   memcpy(c->base.identity, m->identity, sizeof c->base.identity);
+  c->base.is_owner = c->config.is_owner || (c->owner_known && memcmp(c->owner, m->identity, sizeof c->owner) == 0);
   memcpy(c->base.connection_id, m->connection_id, sizeof c->base.connection_id);
   keep_token(c, m->token);
   if (again) {

@@ -288,15 +288,7 @@ void iu__request_answer_all(iu_client *c, const iu_error *why) {
 }
 
 uint64_t iu__request_oldest(const iu_client *c) {
-  uint64_t oldest = UINT64_MAX;
-  for (const iu_request *r = c->flying.first; r != NULL; r = r->next) {
-    if (r->pending != 0) {
-      oldest = r->sequence;
-      break;
-    }
-  }
-  for (const iu_request *r = c->waiting.first; r != NULL; r = r->next) {
-    if (r->pending != 0) return r->sequence < oldest ? r->sequence : oldest;
-  }
+  uint64_t oldest = c->flying.first != NULL ? c->flying.first->sequence : UINT64_MAX;
+  if (c->waiting.first != NULL && c->waiting.first->sequence < oldest) oldest = c->waiting.first->sequence;
   return oldest;
 }

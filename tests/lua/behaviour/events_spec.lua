@@ -182,7 +182,7 @@ describe("events", function()
         local kind, n = each:match("^(%a+)(%d)$")
         if kind then order[kind] = (order[kind] or "") .. n end
       end
-      return assert.same({ "123", "123" }, { order.A, order.second })
+      return assert.same({ "123", "123" }, { order.A, order.secondA })
     end
     assert.same({ "A1", "/A1", "secondA1", "A2", "/A2", "secondA2", "B1", "A3", "/A3", "secondA3", "B2", "B3" }, heard)
   end)

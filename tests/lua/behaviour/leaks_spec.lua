@@ -72,6 +72,7 @@ describe("nothing is left over", function()
       assert.is_true(heard >= 20)
       for _, handle in ipairs(handles) do handle:cancel() end
       for _, sub in ipairs(subs) do assert(sub:unsubscribe()) end
+      support.settle(conn)
       settle()
       assert.equal(0, conn.tables.entity:count())
     end)
