@@ -13,7 +13,7 @@
 -- Run from the top folder, after `make all build-tests` (or `make build-asan`).
 
 local TIME_LIMIT = tonumber(os.getenv("INNER_UNIVERSE_TEST_TIMEOUT")) or 300 -- seconds, per program
-local BACKENDS = { "memory", "file" } -- of every run; --backend takes one of KNOWN_BACKENDS
+local BACKENDS = { "memory", "file", "spacetimedb" } -- of every run; --backend takes one of KNOWN_BACKENDS
 local KNOWN_BACKENDS = { memory = true, file = true, spacetimedb = true }
 local WASM = "build/inner_universe.wasm"
 local SERVER_WAIT = 30 -- seconds until it must answer

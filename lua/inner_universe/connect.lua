@@ -26,7 +26,7 @@ local function check_value(key, value, expected)
   local actual = expected == "integer" and math.type(value) or type(value)
   if expected ~= "any" and actual ~= expected then return invalid("connect: %s: %s expected, got %s", key, expected, type(value)) end
   if expected == "integer" and value < 1 then return invalid("connect: %s: 1 or more expected, got %d", key, value) end
-  if expected == "number" and not (value > 0) then return invalid("connect: %s: more than 0 seconds expected", key) end
+  if expected == "number" and (value ~= value or value <= 0) then return invalid("connect: %s: more than 0 seconds expected", key) end
   return true
 end
 

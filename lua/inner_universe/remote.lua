@@ -48,7 +48,7 @@ local function check_reconnect(reconnect)
     end
     local actual = expected == "integer" and math.type(value) or type(value)
     if actual ~= expected then return invalid("connect: reconnect.%s: %s expected, got %s", key, expected, type(value)) end
-    if expected ~= "boolean" and not (value > 0) then return invalid("connect: reconnect.%s: more than 0 expected", key) end
+    if expected ~= "boolean" and (value ~= value or value <= 0) then return invalid("connect: reconnect.%s: more than 0 expected", key) end
   end
   return true
 end

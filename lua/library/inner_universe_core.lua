@@ -185,10 +185,60 @@ function Connection:deliver() end
 ---@return inner_universe.core.Connection? conn, inner_universe.Error? err
 function Connection:session(identity_hex) end
 
+---How `select` would find its rows, in words.
+---@param name string
+---@param spec table
+---@return string?, inner_universe.Error?
+function Connection:explain(name, spec) end
+
+---Calls a procedure: false, id; its value is the answer.
+---@param name string
+---@return boolean?, any
+function Connection:procedure(name, ...) end
+
+---Reads the schema of a server anew: true; nil, err; false, id.
+---@return boolean?, any
+function Connection:refresh_schema() end
+
+---@class inner_universe.core.ConnectOptions
+---@field url string ws://host:port or wss://host:port
+---@field database string name or identity
+---@field token? string
+---@field token_file? string
+---@field protocol? string "v2.bsatn.spacetimedb", ...; nil: the best
+---@field compression? "none"|"gzip"|"brotli"
+---@field light? boolean
+---@field confirmed? "default"|"yes"|"no"
+---@field connect_timeout? number seconds, as all times here
+---@field ping_interval? number
+---@field idle_timeout? number
+---@field no_reconnect? boolean
+---@field retry_first? boolean
+---@field max_attempts? integer
+---@field min_delay? number
+---@field max_delay? number
+---@field away? "refuse"|"queue"
+---@field away_calls_max? integer
+---@field away_bytes_max? integer
+---@field in_flight_max? integer
+---@field outgoing_bytes_max? integer
+---@field incoming_bytes_max? integer
+---@field message_bytes_max? integer
+---@field answer_bytes_max? integer
+---@field is_owner? boolean
+---@field ca_file? string
+---@field insecure? boolean
+
+---A connection to a SpacetimeDB server; it connects in the loop's turns and says so to the listener's `state`.
+---@param options inner_universe.core.ConnectOptions
+---@return inner_universe.core.Connection?, inner_universe.Error?
+function core.connect(options) end
+
 ---@class inner_universe.core.Listener
+---@field state? fun(state: table)
 ---@field row? fun(table: string, what: "insert"|"update"|"delete", new: table?, old: table?, event: table)
 ---@field subscription? fun(id: integer, what: "applied"|"ended"|"failed", err: inner_universe.Error?)
----@field answer? fun(id: integer, err: inner_universe.Error?, value: any)
+---@field answer? fun(id: integer, err: inner_universe.Error?, value: any, matched: integer?)
 ---@field closed? fun(err: inner_universe.Error?)
 
 ---@param listener inner_universe.core.Listener
