@@ -20,6 +20,7 @@
 #define ADDRESS_TEXT 64
 
 struct iu__link {
+  iu_loop *loop; /* held while a name is looked up: `net` may be gone by then */
   iu__net *net;
   struct lws_vhost *vhost;
   iu__link_owner owner;
@@ -143,7 +144,7 @@ static iu_status link_arm(iu__link *l, iu_error *err) {
   if (l->timeout_ms == 0) return IU_OK;
   left_ms = l->deadline_ns > now ? (l->deadline_ns - now + 999999) / 1000000 : 0;
   link_stop_timer(l);
-  return iu__timer_start(iu__net_loop(l->net), left_ms / shares, 0, on_timer, l, &l->timer, err);
+  return iu__timer_start(l->loop, left_ms / shares, 0, on_timer, l, &l->timer, err);
 }
 
 static void tell_no_address(iu__link *l, const char *why) {
@@ -205,7 +206,7 @@ static bool address_text(const struct sockaddr *sa, char out[ADDRESS_TEXT]) {
 
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *list) {
   iu__link *l = req->data;
-  iu_loop *loop = iu__net_loop(l->net);
+  iu_loop *loop = l->loop;
   char text[160];
   l->resolving = false;
   for (const struct addrinfo *a = list; a != NULL && l->address_count < IU_LINK_ADDRESSES_MAX; a = a->ai_next) {
@@ -254,10 +255,10 @@ static iu_status link_resolve(iu__link *l, iu_error *err) {
   hints.ai_flags = AI_ADDRCONFIG;
   if (l->url.ipv6) hints.ai_flags = AI_NUMERICHOST;
   l->resolve.data = l;
-  rc = uv_getaddrinfo(iu__loop_uv(iu__net_loop(l->net)), &l->resolve, on_resolved, l->url.host, NULL, &hints);
+  rc = uv_getaddrinfo(iu__loop_uv(l->loop), &l->resolve, on_resolved, l->url.host, NULL, &hints);
   if (rc != 0) return iu__fail(err, IU_E_CONNECTION, "%s: name lookup: %s", l->url.authority, uv_strerror(rc));
   l->resolving = true;
-  iu__loop_hold(iu__net_loop(l->net));
+  iu__loop_hold(l->loop);
   return IU_OK;
 }
 
@@ -275,6 +276,7 @@ iu_status iu__link_open(iu_loop *loop, const iu__link_config *config, iu__link *
   l = iu__alloc_zero(1, sizeof *l);
   if (l == NULL) return iu__fail_nomem(err);
   l->closed = true; /* for the unwinding below */
+  l->loop = loop;
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
     if (strcmp(config->method, methods[i]) == 0) l->method = methods[i];
   }

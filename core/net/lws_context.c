@@ -210,8 +210,6 @@ iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out,
 
 struct lws_context *iu__net_lws(iu__net *net) { return net->lws; }
 
-iu_loop *iu__net_loop(iu__net *net) { return net->loop; }
-
 bool iu__net_enter(iu__net *net) {
   if (net->sockets == IU_NET_SOCKETS_MAX) return false;
   net->sockets++;

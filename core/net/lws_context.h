@@ -29,7 +29,6 @@ iu_status iu__net_get(iu_loop *loop, iu__net **out, iu_error *err);
 /* The place in the context for connections without TLS (tls NULL), or that trust what `tls` says. */
 iu_status iu__net_vhost(iu__net *net, const iu_tls *tls, struct lws_vhost **out, iu_error *err);
 struct lws_context *iu__net_lws(iu__net *net);
-iu_loop *iu__net_loop(iu__net *net);
 /* Counts a socket in, false when there are too many, and out. */
 bool iu__net_enter(iu__net *net);
 void iu__net_leave(iu__net *net);
