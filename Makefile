@@ -44,6 +44,7 @@ LUA_CFLAGS ?= $(call once,LUA_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LUA_PACKAG
 LUA_LIBS ?= $(call once,LUA_LIBS,$(shell $(PKG_CONFIG) --libs $(LUA_PACKAGE)))
 LIB_CFLAGS ?= $(call once,LIB_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
 LIB_LIBS ?= $(call once,LIB_LIBS,$(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm)
+BROTLIENC_LIBS ?= $(call once,BROTLIENC_LIBS,$(shell $(PKG_CONFIG) --libs libbrotlienc))
 CMOCKA_CFLAGS ?= $(call once,CMOCKA_CFLAGS,$(shell $(PKG_CONFIG) --cflags cmocka))
 CMOCKA_LIBS ?= $(call once,CMOCKA_LIBS,$(shell $(PKG_CONFIG) --libs cmocka))
 
@@ -68,6 +69,8 @@ LIB_SOURCES := $(filter-out core/bind/%,$(SOURCES))
 TEST_SOURCES := $(sort $(wildcard tests/c/*_test.c))
 # Programs that specs in tests/lua start.
 PEER_SOURCES := $(sort $(wildcard tests/node/*.c))
+# A server to test clients against: one program of several files.
+DOUBLE_SOURCES := $(sort $(wildcard tests/peer/*.c))
 
 # Each is compiled whole with the sources below the layers that know an operating system.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
@@ -190,7 +193,8 @@ OBJ_$1 := $(BUILD)/obj/$1
 LIB_OBJECTS_$1 := $$(LIB_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 BIND_OBJECTS_$1 := $$(BIND_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
-PEERS_$1 := $$(PEER_SOURCES:tests/node/%.c=$$(OUT_$1)/tests/node/%)
+PEERS_$1 := $$(PEER_SOURCES:tests/node/%.c=$$(OUT_$1)/tests/node/%) $$(OUT_$1)/tests/peer/peer
+DOUBLE_OBJECTS_$1 := $$(DOUBLE_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 
 $(BUILD)/obj/$1/flags: FORCE
 	$$(call need,$$(PACKAGES))
@@ -217,6 +221,11 @@ $(BUILD)/obj/$1/tests/c/%.o: tests/c/%.c $(BUILD)/obj/$1/flags Makefile
 	@echo "  CC    $$@"
 	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) $$(CMOCKA_CFLAGS) -MMD -MP -c -o $$@ $$<
 $(BUILD)/obj/$1/tests/node/%.o: tests/node/%.c $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) -MMD -MP -c -o $$@ $$<
+
+$(BUILD)/obj/$1/tests/peer/%.o: tests/peer/%.c $(BUILD)/obj/$1/flags Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
 	$$(Q)$$(CC) $$(BASE_FLAGS) $$(FLAGS_$1) -MMD -MP -c -o $$@ $$<
@@ -248,8 +257,13 @@ $$(OUT_$1)/tests/node/%: $(BUILD)/obj/$1/tests/node/%.o $$(OUT_$1)/libinner_univ
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS)
+$$(OUT_$1)/tests/peer/peer: $$(DOUBLE_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(BROTLIENC_LIBS)
 
--include $$(LIB_OBJECTS_$1:.o=.d) $$(BIND_OBJECTS_$1:.o=.d) $$(TEST_SOURCES:%.c=$(BUILD)/obj/$1/%.d) $$(PEER_SOURCES:%.c=$(BUILD)/obj/$1/%.d)
+-include $$(LIB_OBJECTS_$1:.o=.d) $$(BIND_OBJECTS_$1:.o=.d) $$(TEST_SOURCES:%.c=$(BUILD)/obj/$1/%.d) $$(PEER_SOURCES:%.c=$(BUILD)/obj/$1/%.d) \
+  $$(DOUBLE_OBJECTS_$1:.o=.d)
 endef
 $(foreach v,release test asan,$(eval $(call variant,$v)))
 .SECONDARY:

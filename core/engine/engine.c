@@ -253,7 +253,8 @@ static iu_status open_journal(iu_engine *e, iu_error *err) {
   return iu__journal_open(&jc, &e->journal, err);
 }
 
-static iu_status identity_of(iu_engine *e, iu_meta which, uint8_t out[32], iu_error *err) {
+/* Of a new file: the given one, or a random one. */
+static iu_status identity_of(iu_engine *e, iu_meta which, const uint8_t *given, uint8_t out[32], iu_error *err) {
   size_t len = 0;
   const uint8_t *stored = iu__journal_meta(e->journal, which, &len);
   iu_status status;
@@ -262,7 +263,8 @@ static iu_status identity_of(iu_engine *e, iu_meta which, uint8_t out[32], iu_er
     return IU_OK;
   }
   if (stored != NULL) return iu__fail(err, IU_E_STORAGE, "the file's identity has %zu bytes, expected 32", len);
-  status = iu__random(out, 32, err);
+  status = given == NULL ? iu__random(out, 32, err) : IU_OK;
+  if (given != NULL) memcpy(out, given, 32);
   return status == IU_OK ? iu__journal_set_meta(e->journal, which, out, 32, err) : status;
 }
 
@@ -335,8 +337,8 @@ static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
   if (status == IU_OK) status = iu__store_new(e->schema, &e->store, err);
   if (status == IU_OK) status = open_journal(e, err);
   if (status == IU_OK) status = load_rows(e, err);
-  if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->owner, err);
-  if (status == IU_OK) status = identity_of(e, IU_META_DATABASE_IDENTITY, e->database_identity, err);
+  if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->config.owner, e->owner, err);
+  if (status == IU_OK) status = identity_of(e, IU_META_DATABASE_IDENTITY, NULL, e->database_identity, err);
   return status == IU_OK ? first_session(e, out, err) : status;
 }
 
@@ -354,6 +356,7 @@ iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, i
   e->scheduled_job.ud = e;
   if (config->path != NULL && (e->path = iu__strndup(config->path, strlen(config->path))) == NULL) status = iu__fail_nomem(err);
   if (status == IU_OK) status = engine_start(e, &s, err);
+  e->config.owner = NULL;
   if (status != IU_OK && s != NULL) s->base.vtable->release(&s->base);
   iu__engine_unref(e); /* its sessions keep it */
   if (status == IU_OK) *out = &s->base;

@@ -22,6 +22,7 @@
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
   const iu_module *module;           /* held; NULL: iu__nerv_module() */
+  const uint8_t *owner;              /* 32 bytes, borrowed for the open: whose a new universe is; NULL: a fresh random identity */
   iu_durability durability;
   uint32_t flush_interval_ms;
   uint64_t fold_bytes, pending_bytes_max;   /* 0: defaults */

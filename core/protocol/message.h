@@ -117,5 +117,7 @@ bool iu__payload_is_one_off(iu_protocol p, const void *head, size_t len, uint32_
  * Row level security is the server's business: its rules are left out. */
 #define IU_SCHEMA_JSON_MAX (16u << 20) /* bytes of the text */
 iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu_error *err);
+/* The other way: what a server answers for this schema; appended, part of it when it fails. */
+iu_status iu__schema_to_http(const iu_schema *schema, iu_buf *out, iu_error *err);
 
 #endif

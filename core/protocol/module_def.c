@@ -131,3 +131,16 @@ iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu
   if (status != IU_OK) iu__error_prefix(err, "schema answer");
   return status;
 }
+
+iu_status iu__schema_to_http(const iu_schema *schema, iu_buf *out, iu_error *err) {
+  iu_typespace ts = {0};
+  iu_reader r = iu__reader(schema->definition, schema->definition_len);
+  const iu_type *module = module_type(&ts, err);
+  iu_status status = IU_E_NOMEM;
+  if (module != NULL) {
+    iu__read_u8(&r); /* the version, which a schema has only one of */
+    status = iu__sats_to_json(module, &r, IU_SJ_TYPED, out, err);
+  }
+  iu__typespace_free(&ts);
+  return status == IU_OK ? iu__buf_status(out, err, "schema answer") : status;
+}
