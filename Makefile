@@ -249,6 +249,12 @@ $$(OUT_$1)/tests/c/bind_%_test: $(BUILD)/obj/$1/tests/c/bind_%_test.o $$(BIND_OB
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -pthread -rdynamic $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(LUA_LIBS) $$(CMOCKA_LIBS)
+# A test of the peer's bytes links its codec.
+$$(OUT_$1)/tests/c/peer_%_test: $(BUILD)/obj/$1/tests/c/peer_%_test.o $(BUILD)/obj/$1/tests/peer/encode.o $(BUILD)/obj/$1/tests/peer/decode.o \
+  $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS) $$(CMOCKA_LIBS)
 $$(OUT_$1)/tests/c/%_test: $(BUILD)/obj/$1/tests/c/%_test.o $$(OUT_$1)/libinner_universe.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"

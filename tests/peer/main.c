@@ -1,6 +1,6 @@
 /* main.c: a program that behaves on the wire like a SpacetimeDB server, for tests of clients (README.md).
  *
- *   peer [--as 1.2.0|2.8.3] [--port N] [--seed N] [--ping-ms N] [--idle-ms N]
+ *   peer [--as 1.2.0|2.8.3] [--newest v1|v2|v3] [--port N] [--seed N] [--ping-ms N] [--idle-ms N]
  *
  * Prints `port N` when it listens; ends when its standard input ends, or on SIGTERM or SIGINT.
  */
@@ -22,14 +22,19 @@ static void read_arguments(peer_server *s, int argc, char **argv) {
     if (value == NULL) stop("an argument has no value");
     if (strcmp(name, "--as") == 0 && strcmp(value, "1.2.0") == 0) s->as = PEER_1_2_0;
     else if (strcmp(name, "--as") == 0 && strcmp(value, "2.8.3") == 0) s->as = PEER_2_8_3;
-    else if (strcmp(name, "--port") == 0) s->port = atoi(value);
+    else if (strcmp(name, "--newest") == 0 && value[0] == 'v' && value[1] >= '1' && value[1] <= '3' && value[2] == '\0') {
+      s->newest = value[1] == '1' ? IU_P_V1 : value[1] == '2' ? IU_P_V2 : IU_P_V3;
+    } else if (strcmp(name, "--port") == 0) s->port = atoi(value);
     else if (strcmp(name, "--seed") == 0) s->random = strtoull(value, NULL, 10) * 2 + 1;
     else if (strcmp(name, "--ping-ms") == 0) s->ping_ms = (uint32_t)atoi(value);
     else if (strcmp(name, "--idle-ms") == 0) s->idle_ms = (uint32_t)atoi(value);
     else stop("unknown argument, or no such value of it");
   }
   if (s->ping_ms == 0) s->ping_ms = s->as == PEER_1_2_0 ? 60000 : 15000;
-  if (s->as == PEER_1_2_0) s->fault.fragment = 0;
+  if (s->as == PEER_1_2_0) {
+    s->fault.fragment = 0;
+    s->newest = IU_P_V1;
+  }
 }
 
 /* ---- the end ---- */
@@ -80,6 +85,7 @@ int main(int argc, char **argv) {
   static ending e;
   iu_error err;
   server.as = PEER_2_8_3;
+  server.newest = IU_P_V3;
   server.idle_ms = 30000;
   server.random = 1;
   peer__fault_init(&server.fault);

@@ -69,6 +69,7 @@ struct peer_server {
   uv_timer_t again;                 /* after a restart */
   int port;
   peer_as as;
+  iu_protocol newest;               /* that it speaks */
   uint32_t ping_ms, idle_ms;
   uint64_t random;
   peer_fault fault;

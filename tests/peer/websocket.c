@@ -231,9 +231,9 @@ static bool offered(iu_slice list, const char *name) {
 
 static bool choose(const peer_link *l, iu_slice list, iu_protocol *out) {
   static const iu_protocol newest[] = {IU_P_V3, IU_P_V2, IU_P_V1};
-  for (size_t i = l->server->as == PEER_1_2_0 ? 2 : 0; i < 3; i++) {
+  for (size_t i = 0; i < 3; i++) {
     *out = newest[i];
-    if (offered(list, iu__protocol_name(newest[i]))) return true;
+    if (*out <= l->server->newest && offered(list, iu__protocol_name(newest[i]))) return true;
   }
   return false;
 }
