@@ -36,12 +36,9 @@ typedef struct act { peer_link *link; int64_t number; const iu_json *value; } ac
 
 static void do_stall(const act *a) { peer__link_stall(a->link, a->number); }
 static void do_fail_set(const act *a) { peer__fail_set(a->link, (uint32_t)a->number); }
-static void do_cut(const act *a) { (void)a->number, peer__link_cut(a->link); }
+static void do_cut(const act *a) { peer__link_cut(a->link); }
 
-static void do_close(const act *a) {
-  char reason[64] = "closed by a fault";
-  peer__websocket_close(a->link, (uint16_t)a->number, reason);
-}
+static void do_close(const act *a) { peer__websocket_close(a->link, (uint16_t)a->number, "closed by a fault"); }
 
 /* So many random bytes as one message, or as they are into the stream. */
 static void do_random(const act *a, bool framed) {

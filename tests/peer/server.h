@@ -134,7 +134,8 @@ struct peer_link {
   uv_tcp_t tcp;
   peer_server *server;
   peer_link *next;
-  bool closing, reading, admin, stalled;
+  bool closing, stalled;
+  bool admin;                       /* no fault touches it */
   bool finish;                      /* closed when all is written */
   iu_buf in;                        /* what has not been understood yet */
   iu_buf out;                       /* what has not been handed to the kernel */
