@@ -85,10 +85,9 @@ static void test_compression(void **state) {
   create_entity(plain, 1, "Person", "ada", 6000);
   expect_next(plain, IU_M_CALL_RESULT);
   for (int how = 1; how <= 2; how++) {
-    char url[200], bearer[260];
+    char url[200];
     client *c = client_start(&server, IU_P_V2, "");
     iu__ws_release(c->ws);
-    snprintf(bearer, sizeof bearer, "Bearer %s", server.token);
     snprintf(url, sizeof url, "ws://127.0.0.1:%d/v1/database/nerv/subscribe?compression=%s", server.port, how == 1 ? "Brotli" : "Gzip");
     const char *offered = iu__protocol_name(IU_P_V2);
     iu_error err;

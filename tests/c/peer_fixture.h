@@ -16,7 +16,7 @@
 
 #define PATIENCE_MS 20000 /* a loaded machine under the sanitizers is slow */
 
-typedef struct served { pid_t pid; int input; int port; iu_loop *loop; char token[200]; } served;
+typedef struct served { pid_t pid; int input; int port; iu_loop *loop; char token[2000]; } served;
 
 static inline void peer_program(char *out, size_t cap) {
   ssize_t n = readlink("/proc/self/exe", out, cap - 40);
@@ -79,7 +79,7 @@ static inline void turn_until(iu_loop *loop, const bool *done, const char *what)
 
 /* ---- HTTP ---- */
 
-typedef struct fetched { bool done; int status; char body[100000]; char token[200]; } fetched;
+typedef struct fetched { bool done; int status; char body[100000]; char token[2000]; } fetched;
 
 static inline void fetched_done(void *ud, iu_http *h, const iu_error *err, const iu_http_answer *answer) {
   fetched *f = ud;
@@ -92,7 +92,7 @@ static inline void fetched_done(void *ud, iu_http *h, const iu_error *err, const
 }
 
 static inline int http(served *s, const char *method, const char *path, const char *body, fetched *f) {
-  char url[400], bearer[260];
+  char url[400], bearer[2100];
   iu_header headers[] = {{"Content-Type", "application/json"}, {"Authorization", bearer}};
   iu_http *h;
   iu_error err;
@@ -164,7 +164,7 @@ static inline void client_closed(void *ud, iu_ws *ws, const iu_error *why, int h
 /* Starts to connect; protocols: the only one offered. parameters: "" or "&light=true" and so on. */
 static inline client *client_start(served *s, iu_protocol protocol, const char *parameters) {
   client *c = calloc(1, sizeof *c);
-  char url[400], bearer[260];
+  char url[400], bearer[2100];
   const char *offered = iu__protocol_name(protocol);
   iu_header header = {"Authorization", bearer};
   iu_error err;

@@ -264,6 +264,40 @@ static void test_v1_quiet(void **state) {
   client_end(a);
 }
 
+/* v1: what will not run is rejected before what came earlier is answered; v2 keeps the order (checked above). */
+static void test_v1_overtaking(void **state) {
+  (void)state;
+  client *a = connect_client(&server, IU_P_V1, "");
+  fault(&server, "{\"hold\":true}");
+  create_entity(a, 1, "Person", "ada", 0);
+  one_off(a, 2, ALL);
+  call_bytes(a, 3, "no_such", slice(""), false);
+  create_entity(a, 4, "Person", "bob", 0);
+  expect_full(a, 0, IU_OUT_FAILED, "no_such");
+  fault(&server, "{\"hold\":false}");
+  expect_full(a, 1, IU_OUT_COMMITTED, "create_entity");
+  expect_next(a, IU_M_ONE_OFF);
+  expect_full(a, 4, IU_OUT_COMMITTED, "create_entity");
+  client_end(a);
+}
+
+/* The words clients look at. */
+static void check_words(iu_protocol p, const char *words) {
+  client *a = connect_client(&server, p, "");
+  one_off(a, 1, "SELECT * FROM nope");
+  expect_next(a, IU_M_ONE_OFF);
+  assert_slice_text(a->m.text, words);
+  client_end(a);
+}
+static void test_words_new(void **state) {
+  (void)state;
+  check_words(IU_P_V2, "no such table: `nope`. If the table exists, it may be marked private.");
+}
+static void test_words_old(void **state) {
+  (void)state;
+  check_words(IU_P_V1, "`nope` is not a valid table");
+}
+
 /* Single and whole-set subscriptions of v1. */
 static void test_v1_kinds(void **state) {
   (void)state;
@@ -280,9 +314,21 @@ static void test_v1_kinds(void **state) {
   say(a, &b);
   expect_next(a, IU_M_INITIAL);
   assert_int_equal(count_rows(a, true), 1); /* every row, even if it is held already */
-  iu__put_v1_unsubscribe_single(&b, false, 4, 5); /* held by the other set too */
+  create_entity(a, 9, "Person", "eve", 0);
+  expect_full(a, 9, IU_OUT_COMMITTED, "create_entity");
+  assert_int_equal(a->m.update_count, 2); /* the whole set holds for itself */
+  subscribe(a, 10, 6, ALL, NULL);
+  expect_next(a, IU_M_SUBSCRIBED);
+  assert_int_equal(a->m.update_count, 0);
+  iu__put_v1_unsubscribe_single(&b, false, 4, 5); /* held by another one too: an error, but gone */
   say(a, &b);
   expect_next(a, IU_M_SUBSCRIPTION_ERROR);
+  iu__put_v1_unsubscribe_single(&b, false, 4, 5);
+  say(a, &b);
+  expect_next(a, IU_M_SUBSCRIPTION_ERROR);
+  unsubscribe(a, 11, 6, false);
+  expect_next(a, IU_M_UNSUBSCRIBED);
+  assert_int_equal(count_rows(a, false), 2);
   iu__put_v1_subscribe(&b, false, 5, NULL, 0);
   say(a, &b);
   expect_next(a, IU_M_INITIAL);
@@ -298,6 +344,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(test_calls, start_new), TEST(test_calls_v3, start_new), TEST(test_sets, start_new), TEST(test_bad_input, start_new), TEST(test_packing, start_new),
     TEST(test_v1_new, start_new), TEST(test_v1_old, start_old), TEST(test_v1_quiet, start_new), TEST(test_v1_kinds, start_new),
+    TEST(test_v1_overtaking, start_new), TEST(test_words_new, start_new), TEST(test_words_old, start_old),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,30 +151,36 @@ static void explain(peer_database *db, const iu_error *err, peer_result *result)
   else iu__buf_put_str(&result->text, err->message);
 }
 
-void peer__database_call(peer_database *db, iu_connection *session, iu_slice name, iu_slice args, peer_result *result) {
+bool peer__database_check(peer_database *db, iu_slice name, iu_slice args, peer_result *result) {
+  static const char *const lifecycles[] = {"", "Init", "OnConnect", "OnDisconnect"};
   const iu_schema *schema = db->engine->schema;
   int id = iu__schema_reducer(schema, (const char *)name.p, name.len);
   iu_reader r = iu__reader(args.p, args.len);
   iu_error err;
-  uint64_t pending;
-  *result = (peer_result){.reducer_id = UINT32_MAX};
-  forget_commit(&db->commit);
-  result->timestamp = iu__session_of(db->engine)->engine->last_timestamp;
+  *result = (peer_result){.ran = PEER_RAN_BAD_ARGS, .reducer_id = UINT32_MAX, .timestamp = iu__session_of(db->engine)->engine->last_timestamp};
   if (id < 0) {
     result->ran = PEER_RAN_UNKNOWN;
     iu__buf_put_str(&result->text, "no such reducer");
-    return;
+  } else if (schema->reducers[id].lifecycle != IU_LC_NONE) {
+    iu__buf_printf(&result->text, "can't directly call special %s lifecycle reducer", lifecycles[schema->reducers[id].lifecycle]);
+  } else if (iu__bsatn_check(schema->reducers[id].params, &r, &err) != IU_OK) {
+    iu__buf_printf(&result->text, "invalid arguments for reducer %s: %s", schema->reducers[id].name, err.message);
+  } else {
+    result->ran = PEER_RAN_COMMITTED;
+    result->reducer_id = (uint32_t)id;
+    result->args_len = iu__reader_offset(&r);
   }
-  if (schema->reducers[id].lifecycle != IU_LC_NONE || iu__bsatn_check(schema->reducers[id].params, &r, &err) != IU_OK) {
-    result->ran = PEER_RAN_BAD_ARGS;
-    iu__buf_printf(&result->text, "invalid arguments for reducer %s: %s", schema->reducers[id].name,
-                   schema->reducers[id].lifecycle != IU_LC_NONE ? "it is called by the host only" : err.message);
-    return;
-  }
-  result->reducer_id = (uint32_t)id;
+  return result->ran == PEER_RAN_COMMITTED;
+}
+
+void peer__database_call(peer_database *db, iu_connection *session, iu_slice name, iu_slice args, peer_result *result) {
+  iu_error err;
+  uint64_t pending;
+  forget_commit(&db->commit);
+  if (!peer__database_check(db, name, args, result)) return;
   /* Trailing bytes are not the host's business there; the engine here would refuse them. */
-  iu_status status = session->vtable->call(session, (uint32_t)id, args.p, iu__reader_offset(&r), &pending, &err);
-  take_commit(db, session, schema->reducers[id].name, (uint32_t)id, args);
+  iu_status status = session->vtable->call(session, result->reducer_id, args.p, result->args_len, &pending, &err);
+  take_commit(db, session, db->engine->schema->reducers[result->reducer_id].name, result->reducer_id, args);
   result->timestamp = db->commit.timestamp;
   if (status == IU_OK) db->server->calls++;
   else explain(db, &err, result);

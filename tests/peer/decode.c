@@ -3,10 +3,18 @@
 
 #include <stdlib.h>
 
+#include "../../core/base/text.h"
+
 static iu_slice read_slice(iu_reader *r) {
   uint32_t len;
   const uint8_t *p = iu__read_bytes(r, &len);
   return (iu_slice){p, len};
+}
+
+static iu_slice read_text(iu_reader *r) {
+  iu_slice s = read_slice(r);
+  if (!r->failed && iu__utf8_check((const char *)s.p, s.len) != s.len) r->failed = true;
+  return s;
 }
 
 static void read_queries(iu_reader *r, peer_request *out) {
@@ -17,7 +25,7 @@ static void read_queries(iu_reader *r, peer_request *out) {
   }
   out->queries = calloc(count + 1, sizeof *out->queries);
   if (out->queries == NULL) abort();
-  for (out->count = 0; out->count < count && !r->failed; out->count++) out->queries[out->count] = read_slice(r);
+  for (out->count = 0; out->count < count && !r->failed; out->count++) out->queries[out->count] = read_text(r);
 }
 
 static iu_status unknown_tag(iu_error *err, uint8_t tag) {
@@ -30,7 +38,7 @@ static iu_status read_v1(iu_reader *r, peer_request *out, iu_error *err) {
     case 0:
     case 7:
       out->kind = tag == 0 ? PEER_CALL : PEER_PROCEDURE;
-      out->name = read_slice(r);
+      out->name = read_text(r);
       out->args = read_slice(r);
       out->request = iu__read_u32(r);
       flags = iu__read_u8(r);
@@ -45,14 +53,14 @@ static iu_status read_v1(iu_reader *r, peer_request *out, iu_error *err) {
     case 2:
       out->kind = PEER_ONE_OFF;
       out->id = read_slice(r);
-      out->text = read_slice(r);
+      out->text = read_text(r);
       break;
     case 3:
       out->kind = PEER_SUBSCRIBE;
       out->single = true;
       out->queries = calloc(1, sizeof *out->queries);
       if (out->queries == NULL) abort();
-      out->queries[0] = read_slice(r);
+      out->queries[0] = read_text(r);
       out->count = 1;
       out->request = iu__read_u32(r);
       out->set = iu__read_u32(r);
@@ -95,13 +103,13 @@ static iu_status read_v2(iu_reader *r, peer_request *out, iu_error *err) {
       break;
     case 2:
       out->kind = PEER_ONE_OFF;
-      out->text = read_slice(r);
+      out->text = read_text(r);
       break;
     default:
       out->kind = tag == 3 ? PEER_CALL : PEER_PROCEDURE;
       flags = iu__read_u8(r);
       if (flags != 0) return iu__fail(err, IU_E_VALIDATION, "invalid call reducer flag: %u", flags);
-      out->name = read_slice(r);
+      out->name = read_text(r);
       out->args = read_slice(r);
   }
   return IU_OK;

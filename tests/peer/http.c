@@ -157,6 +157,13 @@ static void get_ping(peer_link *l, const peer_http *h) {
   if (peer__http_identity(l, h, identity, token, &given)) peer__http_answer(l, 200, NULL, "", "", 0);
 }
 
+static void get_health(peer_link *l) {
+  char body[120];
+  snprintf(body, sizeof body, "{\"package_name\":\"spacetimedb-client-api\",\"version\":\"%s\",\"nodes\":[0],\"schedulable\":true}",
+           l->server->as == PEER_1_2_0 ? "1.2.0" : "2.8.3");
+  peer__http_answer(l, 200, JSON, "", body, strlen(body));
+}
+
 static void post_identity(peer_link *l) {
   uint8_t identity[32];
   char token[160], who[65], body[320];
@@ -387,7 +394,12 @@ static void post_sql(peer_link *l, const peer_http *h, peer_database *db) {
   }
   iu__buf_put_str(&body, "],\"total_duration_micros\":100,\"stats\":{\"rows_inserted\":0,\"rows_deleted\":0,\"rows_updated\":0}}]");
   if (status == IU_OK) peer__http_answer(l, 200, JSON, "", body.data, body.len);
-  else answer_text(l, 400, err.message);
+  else {
+    iu_buf why = {0};
+    peer__put_query_error(l->server, &err, &why);
+    peer__http_answer(l, 400, TEXT, "", why.data, why.len);
+    iu__buf_free(&why);
+  }
   iu__rows_release(rows);
   iu__buf_free(&body);
   peer__database_leave(db, session);
@@ -446,6 +458,7 @@ static void route(peer_link *l, const peer_http *h) {
     l->admin = true;
     get_status(l);
   } else if (is(first, "v1") && is(second, "ping")) get_ping(l, h);
+  else if (is(first, "v1") && is(second, "health")) get_health(l);
   else if (is(first, "v1") && is(second, "identity") && name.p == NULL && post) post_identity(l);
   else if (is(first, "v1") && is(second, "identity") && is(name, "websocket-token") && post) post_websocket_token(l, h);
   else if (is(first, "v1") && is(second, "database") && name.p != NULL) route_database(l, h, name, what, rest);

@@ -101,7 +101,7 @@ struct peer_database {
 };
 
 typedef enum peer_ran { PEER_RAN_COMMITTED, PEER_RAN_FAILED /* the reducer said no */, PEER_RAN_TRAPPED, PEER_RAN_UNKNOWN, PEER_RAN_BAD_ARGS } peer_ran;
-typedef struct peer_result { peer_ran ran; uint32_t reducer_id; int64_t timestamp; iu_buf text; } peer_result;
+typedef struct peer_result { peer_ran ran; uint32_t reducer_id; int64_t timestamp; size_t args_len; iu_buf text; } peer_result;
 
 iu_status peer__database_open(peer_server *s, const char *name, const uint8_t owner[32], peer_database **out, iu_error *err);
 peer_database *peer__database_find(peer_server *s, const char *name, size_t len); /* by name or identity; NULL */
@@ -109,13 +109,15 @@ void peer__database_close(peer_database *db);
 /* A session greets the module; what that changed is sent to the others. */
 iu_status peer__database_join(peer_database *db, const uint8_t identity[32], iu_connection **out, iu_error *err);
 void peer__database_leave(peer_database *db, iu_connection *session);
+/* Whether the call would run at all; if not, result says why. result->text is to be freed. */
+bool peer__database_check(peer_database *db, iu_slice name, iu_slice args, peer_result *result);
 /* Runs a reducer; db->commit has what it changed. result->text is to be freed. */
 void peer__database_call(peer_database *db, iu_connection *session, iu_slice name, iu_slice args, peer_result *result);
 /* The link of the caller gets nothing here. request: the caller's. */
 void peer__broadcast(peer_database *db, const peer_link *caller, uint32_t request);
 
 /* ---- subscription.c ---- */
-typedef struct peer_query { struct peer_query *next; uint32_t set, refs; char *text; iu_query *query; } peer_query;
+typedef struct peer_query { struct peer_query *next; uint32_t set, refs; bool legacy; char *text; iu_query *query; } peer_query;
 typedef struct peer_set { struct peer_set *next; uint32_t id; bool legacy; peer_query **queries; uint32_t count; } peer_set;
 typedef struct peer_parts { peer_part *parts; uint32_t count, cap; } peer_parts;
 
@@ -125,6 +127,8 @@ void peer__one_off(peer_link *l, const peer_request *request);
 /* What db->commit changed for the link's queries. Free with peer__parts_free. */
 void peer__parts_of_commit(peer_link *l, peer_parts *out);
 void peer__parts_free(peer_parts *parts);
+/* The engine's refusal of a query, with the server's words where clients look at them. */
+void peer__put_query_error(const peer_server *s, const iu_error *err, iu_buf *out);
 /* A running set fails: the link is told; v1 loses all. */
 void peer__fail_set(peer_link *l, uint32_t set);
 void peer__drop_sets(peer_link *l);
@@ -207,6 +211,8 @@ void peer__websocket_close(peer_link *l, uint16_t code, const char *reason);
 void peer__websocket_flush(peer_link *l);  /* v3: what is packed */
 
 /* ---- session.c ---- */
+/* v1: a call that will not run is rejected at once, before what came earlier is answered. true: that was done. */
+bool peer__session_overtake(peer_link *l, const uint8_t *bytes, size_t len);
 /* One whole payload from the client. */
 void peer__session_message(peer_link *l, const uint8_t *bytes, size_t len, bool text);
 

@@ -1,9 +1,7 @@
 /* session.c: what a client says, answered in order (server.h; protocol sheet 5.5, 5.7, 6.4). */
 #include "server.h"
 
-#include "../../core/base/text.h"
-
-/* A rejection before the run: on v1 without request id and arguments, and at once; nothing waits here, so "at once" is now. */
+/* A rejection before the run: on v1 without request id and arguments. */
 static void answer_call_v1(peer_link *l, const peer_request *request, const peer_result *result, const peer_parts *parts) {
   bool ran = result->ran <= PEER_RAN_TRAPPED, committed = result->ran == PEER_RAN_COMMITTED;
   if (ran && request->quiet) {
@@ -62,6 +60,18 @@ static void answer(peer_link *l, const peer_request *request) {
     case PEER_ONE_OFF: peer__one_off(l, request); break;
     default: peer__subscribe(l, request);
   }
+}
+
+bool peer__session_overtake(peer_link *l, const uint8_t *bytes, size_t len) {
+  iu_reader r = iu__reader(bytes, len);
+  peer_request request;
+  peer_result result;
+  if (l->protocol != IU_P_V1 || peer__read_request(IU_P_V1, &r, &request, NULL) != IU_OK) return false;
+  bool rejected = request.kind == PEER_CALL && !peer__database_check(l->db, request.name, request.args, &result);
+  if (rejected) answer_call_v1(l, &request, &result, &(peer_parts){0});
+  if (request.kind == PEER_CALL) iu__buf_free(&result.text);
+  peer__request_free(&request);
+  return rejected;
 }
 
 /* Garbage behind valid messages closes without an answer to these: all are read before the first is answered. */

@@ -1,5 +1,5 @@
-/* subscription.c: the query sets of a link (server.h). v1 knows queries by their text, once a connection, and counts who holds them; v2 evaluates each set
- * for itself, a text that comes twice in one set once (protocol sheet 5.5, 6.4).
+/* subscription.c: the query sets of a link (server.h). v1 knows queries by their text, once a connection and once more in the legacy set, and
+ * counts who holds them; v2 evaluates each set for itself, a text that comes twice in one set once (protocol sheet 5.5, 6.4).
  */
 #include <stdlib.h>
 
@@ -67,9 +67,9 @@ void peer__parts_of_commit(peer_link *l, peer_parts *out) {
 
 static bool same_text(const peer_query *q, iu_slice text) { return strlen(q->text) == text.len && memcmp(q->text, text.p, text.len) == 0; }
 
-static peer_query *find_query(const peer_link *l, uint32_t set, iu_slice text) {
+static peer_query *find_query(const peer_link *l, uint32_t set, bool legacy, iu_slice text) {
   for (peer_query *q = l->queries; q != NULL; q = q->next) {
-    if (q->set == set && same_text(q, text)) return q;
+    if (q->set == set && q->legacy == legacy && same_text(q, text)) return q;
   }
   return NULL;
 }
@@ -80,8 +80,8 @@ static bool before(const peer_link *l, const peer_query *a, const peer_query *b)
 }
 
 /* The query of that text in the set (v1: of the connection), made when it is not there; *fresh says so. */
-static iu_status hold_query(peer_link *l, uint32_t set, iu_slice text, peer_query **out, bool *fresh, iu_error *err) {
-  peer_query *q = find_query(l, set, text), **at = &l->queries;
+static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice text, peer_query **out, bool *fresh, iu_error *err) {
+  peer_query *q = find_query(l, set, legacy, text), **at = &l->queries;
   iu_query *parsed;
   *fresh = q == NULL;
   *out = q;
@@ -95,6 +95,7 @@ static iu_status hold_query(peer_link *l, uint32_t set, iu_slice text, peer_quer
   q = calloc(1, sizeof *q);
   if (q == NULL || (q->text = strndup((const char *)text.p, text.len)) == NULL) abort();
   q->set = set;
+  q->legacy = legacy;
   q->refs = 1;
   q->query = parsed;
   while (*at != NULL && before(l, *at, q)) at = &(*at)->next;
@@ -112,6 +113,15 @@ static void drop_query(peer_link *l, peer_query *q) {
   iu__query_free(q->query);
   free(q->text);
   free(q);
+}
+
+void peer__put_query_error(const peer_server *s, const iu_error *err, iu_buf *out) {
+  static const char unknown[] = "no such table: `";
+  size_t n = sizeof unknown - 1;
+  const char *end = strncmp(err->message, unknown, n) == 0 ? strchr(err->message + n, '`') : NULL;
+  if (end == NULL) iu__buf_put_str(out, err->message);
+  else if (s->as == PEER_1_2_0) iu__buf_printf(out, "`%.*s` is not a valid table", (int)(end - err->message - (long)n), err->message + n);
+  else iu__buf_printf(out, "%.*s. If the table exists, it may be marked private.", (int)(end + 1 - err->message), err->message);
 }
 
 /* ---- sets ---- */
@@ -153,8 +163,8 @@ static iu_status add_to_set(peer_link *l, peer_set *set, iu_slice text, peer_par
   peer_query *q;
   bool fresh;
   uint32_t key = is_v1(l) ? 0 : set->id;
-  if (!is_v1(l) && find_query(l, key, text) != NULL) return IU_OK; /* collapsed */
-  iu_status status = hold_query(l, key, text, &q, &fresh, err);
+  if (!is_v1(l) && find_query(l, key, false, text) != NULL) return IU_OK; /* collapsed */
+  iu_status status = hold_query(l, key, set->legacy, text, &q, &fresh, err);
   if (status != IU_OK) return status;
   set->queries = realloc(set->queries, (set->count + 1) * sizeof *set->queries);
   if (set->queries == NULL) abort();
@@ -183,7 +193,8 @@ static bool fill_set(peer_link *l, peer_set *set, const peer_request *request, p
     iu_slice text = request->queries[i];
     iu_status status = is_everything(text) && !request->single ? add_everything(l, set, parts, &err) : add_to_set(l, set, text, parts, &err);
     if (status == IU_OK) continue;
-    iu__buf_printf(why, "%s, executing: `", err.message);
+    peer__put_query_error(l->server, &err, why);
+    iu__buf_put_str(why, ", executing: `");
     iu__buf_put(why, text.p, text.len);
     iu__buf_put_str(why, "`");
     return false;
@@ -284,7 +295,7 @@ void peer__unsubscribe(peer_link *l, const peer_request *request) {
     held = held || set->queries[i]->refs > 1;
     if (rows && last && set->queries[i]->refs == 1) add_query(l, &parts, set->queries[i], true);
   }
-  if (request->single && held) {
+  if (request->single && (held || set->count != 1)) { /* the id is gone all the same */
     say_error(l, request, (iu_slice){(const uint8_t *)"Internal error", 14});
   } else {
     peer_message m = {.kind = IU_M_UNSUBSCRIBED, .single = request->single, .request = request->request, .set = request->set, .has_rows = rows,
@@ -334,7 +345,10 @@ void peer__one_off(peer_link *l, const peer_request *request) {
     return;
   }
   if (iu__query_parse(c->schema, (const char *)request->text.p, request->text.len, c->identity, c->is_owner, &q.query, &err) != IU_OK) {
-    answer_one_off(l, request, &parts, (iu_slice){(const uint8_t *)err.message, strlen(err.message)});
+    iu_buf why = {0};
+    peer__put_query_error(l->server, &err, &why);
+    answer_one_off(l, request, &parts, (iu_slice){why.data, why.len});
+    iu__buf_free(&why);
     return;
   }
   add_query(l, &parts, &q, false);

@@ -7,6 +7,7 @@
 #include "server.h"
 
 #define CLOSE_WAIT_MS 250
+#define ANSWERED 0xff /* in place of an opcode */
 
 /* ---- frames out ---- */
 
@@ -192,14 +193,23 @@ void peer__websocket_read(peer_link *l) {
   else peer__websocket_work(l);
 }
 
+/* What the others in the queue have to let pass. */
+static void overtake(peer_link *l) {
+  for (size_t at = 0; at < l->queued.len && l->session != NULL; at += 5 + (size_t)iu__load_u32(l->queued.data + at)) {
+    uint8_t *opcode = l->queued.data + at + 4;
+    if (*opcode == IU_WS_BINARY && peer__session_overtake(l, opcode + 1, iu__load_u32(l->queued.data + at))) *opcode = ANSWERED;
+  }
+}
+
 void peer__websocket_work(peer_link *l) {
   size_t at = 0;
+  if (l->protocol == IU_P_V1) overtake(l);
   if (l->server->fault.hold && !l->close_sent) return;
   while (at < l->queued.len && !l->closing && !l->close_sent) {
     uint32_t len = iu__load_u32(l->queued.data + at);
     uint8_t opcode = l->queued.data[at + 4];
     at += 5;
-    if (l->session != NULL) peer__session_message(l, l->queued.data + at, len, opcode == IU_WS_TEXT);
+    if (l->session != NULL && opcode != ANSWERED) peer__session_message(l, l->queued.data + at, len, opcode == IU_WS_TEXT);
     at += len;
   }
   iu__buf_reset(&l->queued);
