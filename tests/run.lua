@@ -5,7 +5,8 @@
 -- C programs (tests/c/*_test.c, built by make) and busted specs both speak TAP. A program that crashes, runs out of time, exits with
 -- failure although nothing failed, or reports fewer tests than it planned counts as one failed test; so does one without any test.
 -- Specs in tests/lua/ run once, those in tests/lua/behaviour/ once per backend (--backend: on that one only), told by
--- INNER_UNIVERSE_TEST_BACKEND=memory|file|spacetimedb.
+-- INNER_UNIVERSE_TEST_BACKEND=memory|file|spacetimedb; on `peer` (tests/peer, which speaks the newer protocols) it says spacetimedb, too, and
+-- INNER_UNIVERSE_TEST_PEER is 1.
 -- One SpacetimeDB server runs beside them where there is one: the program that SPACETIMEDB_SERVER names, or the one of `make spacetimedb`. Tests find
 -- INNER_UNIVERSE_TEST_SERVER (ws://127.0.0.1:port), ..._TEST_SERVER_PROGRAM, and ..._TEST_WASM (the module, where it was built).
 -- A spec with a line `-- sanitizers: skip (reason)` among its first ten is left out under --asan.
@@ -13,8 +14,7 @@
 -- Run from the top folder, after `make all build-tests` (or `make build-asan`).
 
 local TIME_LIMIT = tonumber(os.getenv("INNER_UNIVERSE_TEST_TIMEOUT")) or 300 -- seconds, per program
-local BACKENDS = { "memory", "file", "spacetimedb" } -- of every run; --backend takes one of KNOWN_BACKENDS
-local KNOWN_BACKENDS = { memory = true, file = true, spacetimedb = true }
+local BACKENDS = { "memory", "file", "spacetimedb", "peer" } -- --backend takes one of them
 local WASM = "build/inner_universe.wasm"
 local SERVER_WAIT = 30 -- seconds until it must answer
 local UNSET = {
@@ -44,7 +44,9 @@ local function parse_arguments(args)
   if options.soak then
     options.soak = tonumber(options.soak) or fail_usage("--soak wants a number of minutes")
   end
-  if options.backend and not KNOWN_BACKENDS[options.backend] then fail_usage("unknown backend " .. options.backend) end
+  if options.backend and not table.concat(BACKENDS, " "):find("%f[%w]" .. options.backend .. "%f[%W]") then
+    fail_usage("unknown backend " .. options.backend)
+  end
   if not (options.c or options.lua) then
     options.c, options.lua = true, true
   end
@@ -160,7 +162,8 @@ local function environment(job, scratch, server)
     local built = ROOT .. (job.asan and "/build/asan" or "/build")
     set("LUA_PATH", ("%s/lua/?.lua;%s/lua/?/init.lua;%s/tests/lua/?.lua;;"):format(ROOT, ROOT, ROOT))
     set("LUA_CPATH", built .. "/lua/?.so;;")
-    if job.backend then set("INNER_UNIVERSE_TEST_BACKEND", job.backend) end
+    if job.backend then set("INNER_UNIVERSE_TEST_BACKEND", job.backend == "peer" and "spacetimedb" or job.backend) end
+    if job.backend == "peer" then set("INNER_UNIVERSE_TEST_PEER", "1") end
     if job.asan then set("LD_PRELOAD", lines_of("gcc -print-file-name=libasan.so")[1]) end
   end
   return table.concat(parts, " ")
@@ -185,8 +188,10 @@ local function skipped()
   return { passed = 0, failed = 0, skipped = 1, seconds = 0, output = "" }
 end
 
-local function run(job, server)
-  if job.backend == "spacetimedb" and not server then return skipped() end
+local function run(job, servers)
+  local server = servers.real
+  if job.backend == "peer" then server = servers.peer end
+  if (job.backend == "spacetimedb" or job.backend == "peer") and not server then return skipped() end
   local scratch = temporary_folder()
   local started = tonumber(lines_of("date +%s.%N")[1])
   local output, ok, how, code = capture(command_of(job, scratch, server))
@@ -241,9 +246,9 @@ local function report(job, result)
   io.stdout:flush()
 end
 
-local function run_all(jobs, total, server, until_failure)
+local function run_all(jobs, total, servers, until_failure)
   for _, job in ipairs(jobs) do
-    local result = run(job, server)
+    local result = run(job, servers)
     report(job, result)
     for _, key in ipairs({ "passed", "failed", "skipped" }) do
       total[key] = total[key] + result[key]
@@ -290,6 +295,21 @@ local function start_server(program)
   return setmetatable({ program = program, address = "ws://127.0.0.1:" .. port, pipe = pipe }, Server)
 end
 
+-- The double of tests/peer, where it is built: like the newest server it knows. It ends with its standard input.
+local function start_peer(program)
+  if not is_file(program) then return nil end
+  local folder = temporary_folder()
+  local pipe = assert(io.popen(("exec %s >%s/port"):format(quote(program), quote(folder)), "w"))
+  local port = capture(("for i in $(seq 100); do grep -m 1 -o '[0-9]*' %s/port && break; sleep 0.05; done"):format(quote(folder))):match("%d+")
+  os.execute("rm -rf " .. quote(folder))
+  if not port then
+    pipe:close()
+    io.stderr:write(("run.lua: %s does not start\n"):format(program))
+    os.exit(1)
+  end
+  return setmetatable({ program = program, address = "ws://127.0.0.1:" .. port, pipe = pipe }, Server)
+end
+
 --- Ends it; false when it had ended by itself.
 function Server:stop()
   local pipe = self.pipe
@@ -305,14 +325,17 @@ local function main()
   local total = { passed = 0, failed = 0, skipped = 0, bad = {} }
   local program, why = server_program()
   local server <close> = program and #jobs > 0 and start_server(program) or nil
+  local peer_program = ROOT .. (options.asan and "/build/asan" or "/build/test") .. "/tests/peer/peer"
+  local peer <close> = #jobs > 0 and start_peer(peer_program) or nil
+  local servers = { real = server, peer = peer }
   print(program and "SpacetimeDB server: " .. program or why .. ": tests that need it are skipped")
   if options.soak then
     local finish = os.time() + options.soak * 60
     repeat
-      run_all(jobs, total, server, true)
+      run_all(jobs, total, servers, true)
     until #jobs == 0 or total.failed > 0 or os.time() >= finish
   else
-    run_all(jobs, total, server, false)
+    run_all(jobs, total, servers, false)
   end
   if server and not server:stop() then
     total.failed = total.failed + 1

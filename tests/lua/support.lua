@@ -20,6 +20,7 @@ support.backend = os.getenv("INNER_UNIVERSE_TEST_BACKEND") or "memory"
 support.on_file = support.backend == "file"
 support.on_server = support.backend == "spacetimedb"
 support.keeps = support.on_file or support.on_server
+support.host_sessions = os.getenv("INNER_UNIVERSE_TEST_PEER") == "1" and 1 or 0 -- rows of client_connection that the host itself has
 assert(support.keeps or support.backend == "memory", "INNER_UNIVERSE_TEST_BACKEND is none of memory, file, spacetimedb")
 local spacetimedb = support.on_server and require("spacetimedb")
 

@@ -90,7 +90,7 @@ describe("nothing is left over", function()
     balanced(function() assert(conn:session()) end)
     settle()
     if not support.on_server then assert.equal(1, conn:status().sessions) end
-    support.wait_until(function() return #conn:query("SELECT * FROM client_connection WHERE status = 'connected'") == 1 end)
+    support.wait_until(function() return #conn:query("SELECT * FROM client_connection WHERE status = 'connected'") == 1 + support.host_sessions end)
   end)
 
   it("by managers with handlers, versions and plugins", function()
