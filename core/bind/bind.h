@@ -134,6 +134,12 @@ int iu__select_method(lua_State *L);
 int iu__explain_method(lua_State *L);
 /* value; nil, err; or false, id. rows are taken; body makes Lua's value of them. */
 int iu__give(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, uint64_t pending, iu_rows *rows, lua_CFunction body);
+/* The selection in the table at 3; leaves what it borrows on the stack. false: err says why. */
+bool iu__read_selection(lua_State *L, iu_selection_spec *spec, iu_error *err);
+int iu__rows_body(lua_State *L);                   /* light userdata of an iu_rows to an array */
+/* loose.c */
+int iu__row_bytes_method(lua_State *L);
+int iu__select_from_method(lua_State *L);
 /* client.c */
 void iu__client_open_functions(lua_State *L);
 void iu__push_client_status(lua_State *L, iu_connection *c);

@@ -6,7 +6,7 @@
 
 /* ---- results ---- */
 
-static int rows_body(lua_State *L) {
+int iu__rows_body(lua_State *L) {
   iu__push_rows(L, lua_touserdata(L, 1));
   return 1;
 }
@@ -53,7 +53,7 @@ int iu__query_method(lua_State *L) {
   iu_rows *rows = NULL;
   iu_error err;
   iu_status status = c->vtable->query(c, sql, len, &rows, &pending, &err);
-  return iu__give(L, lc->x, status, &err, pending, rows, rows_body);
+  return iu__give(L, lc->x, status, &err, pending, rows, iu__rows_body);
 }
 
 int iu__get_method(lua_State *L) {
@@ -103,7 +103,7 @@ static void read_filters(lua_State *L, int list, iu_filter_spec *filters, lua_In
 }
 
 /* The selection in the table at 3; leaves what it borrows on the stack. false: err says why. */
-static bool read_selection(lua_State *L, iu_selection_spec *spec, iu_error *err) {
+bool iu__read_selection(lua_State *L, iu_selection_spec *spec, iu_error *err) {
   iu_filter_spec *filters;
   lua_Integer n = 0;
   spec->limit = iu__opt_u64(L, 3, "limit");
@@ -137,10 +137,10 @@ int iu__select_method(lua_State *L) {
   uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  if (!ok || !read_selection(L, &spec, &err)) return iu__push_failure(L, lc->x, &err);
+  if (!ok || !iu__read_selection(L, &spec, &err)) return iu__push_failure(L, lc->x, &err);
   if (lc->c == NULL) return luaL_error(L, "the connection is closed"); /* by a metamethod of the spec */
   iu_status status = c->vtable->select(c, table, &spec, &rows, &pending, &err);
-  return iu__give(L, lc->x, status, &err, pending, rows, rows_body);
+  return iu__give(L, lc->x, status, &err, pending, rows, iu__rows_body);
 }
 
 int iu__explain_method(lua_State *L) {
@@ -153,7 +153,7 @@ int iu__explain_method(lua_State *L) {
   uint32_t table = iu__check_table(L, c, 2, &err, &ok);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  if (!ok || !read_selection(L, &spec, &err)) return iu__push_failure(L, lc->x, &err);
+  if (!ok || !iu__read_selection(L, &spec, &err)) return iu__push_failure(L, lc->x, &err);
   if (lc->c == NULL) return luaL_error(L, "the connection is closed");
   iu_status status = c->vtable->explain(c, table, &spec, &text, &err);
   if (status == IU_OK) status = iu__buf_status(&text, &err, "explanation");

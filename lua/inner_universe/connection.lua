@@ -325,6 +325,34 @@ function Connection:select(name, spec)
   return rows, matched
 end
 
+---A row of a table as bytes (BSATN), as `Expect` of the reducer `transact` compares it.
+---@param name string
+---@param row table
+---@return string?, inner_universe.Error?
+function Connection:row_bytes(name, row)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "row_bytes", "table")
+  check.type(row, "table", 2, "row_bytes", "row")
+  return core:row_bytes(name, row)
+end
+
+---As `select`, of rows that the caller holds instead of those of the table.
+---@param name string
+---@param rows table[]
+---@param spec? table
+---@return table[]?, any matched the number, or an err
+function Connection:select_from(name, rows, spec)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "select_from", "table")
+  check.type(rows, "table", 2, "select_from", "rows")
+  check.optional(spec, "table", 3, "select_from", "spec")
+  local prepared, err = selection.prepare(spec or {}, runtime.core.json_encode)
+  if not prepared then return nil, err end
+  return core:select_from(name, rows, prepared)
+end
+
 ---How `select` would find these rows, in words: from what index of the embedded universe, from the subscribed rows, or with what query to the server.
 ---@param name string
 ---@param spec? table

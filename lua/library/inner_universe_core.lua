@@ -191,6 +191,19 @@ function Connection:session(identity_hex) end
 ---@return string?, inner_universe.Error?
 function Connection:explain(name, spec) end
 
+---A row's BSATN.
+---@param name string
+---@param row table
+---@return string?, inner_universe.Error?
+function Connection:row_bytes(name, row) end
+
+---As select, of rows that are given.
+---@param name string
+---@param rows table[]
+---@param spec table
+---@return table[]?, any
+function Connection:select_from(name, rows, spec) end
+
 ---Calls a procedure: false, id; its value is the answer.
 ---@param name string
 ---@return boolean?, any

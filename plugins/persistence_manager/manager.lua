@@ -8,6 +8,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local make_transaction = plugin.load "transaction"
 
 local ENTITY_COLUMNS = { entity_type = true, id = true }
 local RELATION_COLUMNS = { from_entity = true, to_entity = true, relation_type = true, id = true }
@@ -257,6 +258,49 @@ return function(ctx)
     if not conn then check.raise(CLOSED) end
     check.optional(spec, "table", 1, "query_relations", "spec")
     return run_query(conn, "relation", spec or {}, RELATION_COLUMNS, codec.relation)
+  end
+
+  local function explain(table_name, columns)
+    return function(spec)
+      local selection, err = query.selection(spec, columns)
+      if not selection then return nil, err end
+      return ctx.conn:explain(table_name, selection)
+    end
+  end
+  local explain_entities, explain_relations = explain("entity", ENTITY_COLUMNS), explain("relation", RELATION_COLUMNS)
+
+  --- How query_entities would find its rows, in words: an index or a scan, the subscribed rows, or the query a server would be asked.
+  ---@param spec? inner_universe.QuerySpec
+  ---@return string? words
+  ---@return inner_universe.Error? err
+  function methods:explain_entities(spec)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.optional(spec, "table", 1, "explain_entities", "spec")
+    return explain_entities(spec or {})
+  end
+
+  ---@param spec? inner_universe.QuerySpec
+  ---@return string? words
+  ---@return inner_universe.Error? err
+  function methods:explain_relations(spec)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.optional(spec, "table", 1, "explain_relations", "spec")
+    return explain_relations(spec or {})
+  end
+
+  -- ---- transactions ----
+
+  local run_transaction = make_transaction(ctx)
+
+  --- Runs fn(tx); its writes through `tx` are applied together when it returns, or not at all: when it raises, when it returns nil and an error, or
+  --- when one is refused. tx has create_, get_, update_, delete_ and query_ of entities and relations, and publish_event. What was read by id is proven
+  --- to be unchanged; where it is not, fn runs again, and after ten times it is a ConflictError. The function's results.
+  ---@param fn fun(tx: inner_universe.Transaction): ...
+  ---@return any ...
+  function methods:transaction(fn)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(fn, "callable", 1, "transaction", "fn")
+    return run_transaction(fn)
   end
 
   -- ---- versions and events, through their plugins ----

@@ -1,0 +1,309 @@
+-- transaction.lua: manager:transaction(fn): all of a function's writes or none, the same way on every backend.
+--
+-- The transaction's writes are kept here as operations; what it read by id is remembered as bytes. When the function returns, one call of
+-- the reducer `transact` proves with `Expect` operations that what was read is still as it was, and applies the writes; what changed meanwhile makes
+-- it start again. Reads see the writes: by id from what is kept, queries by laying it over the rows that the universe answers (those rows
+-- are not proven). A call whose outcome a lost connection leaves unknown is made again with the same request key, which the module applies once.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local codec = plugin.load "codec"
+local query = plugin.load "query"
+
+local ATTEMPTS = 10 -- of the function, while others change what it read
+local RESENDS = 20 -- of one call whose outcome is unknown
+local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
+local COLUMNS = {
+  entity = { entity_type = true, id = true },
+  relation = { from_entity = true, to_entity = true, relation_type = true, id = true },
+}
+local NOT_FOUND = { entity = "EntityNotFoundError", relation = "RelationNotFoundError" }
+local DECODE = { entity = codec.entity, relation = codec.relation }
+local DELETED = {}
+
+return function(ctx)
+  local check = ctx.check
+
+  ---@class inner_universe.Transaction
+  local Tx = {}
+  local metatable = {
+    __name = "inner_universe.Transaction",
+    __index = Tx,
+    __tostring = function() return "transaction" end,
+  }
+
+  local function not_found(kind, id)
+    return nil, iu.errors.new(NOT_FOUND[kind], ("%s not found: %s"):format(kind, codec.shown(id)))
+  end
+
+  local function open(tx, method)
+    if tx.over then error(("the transaction is over ('%s' called after its function returned)"):format(method), 3) end
+  end
+
+  local function note(tx, tag, value)
+    tx.operations[#tx.operations + 1] = { tag = tag, value = value }
+  end
+
+  -- The row as it is for this transaction; nil where there is none. What comes from the universe will have to be proven.
+  local function row_of(tx, kind, id)
+    local mine = tx.overlay[kind][id]
+    if mine == DELETED then return nil end
+    if mine then return mine end
+    local seen = tx.seen[kind][id]
+    if seen then return seen.row end
+    local row, err = ctx.conn:get(kind, id)
+    if err then return nil, err end
+    local bytes
+    if row then
+      bytes, err = ctx.conn:row_bytes(kind, row)
+      if not bytes then return nil, err end
+    end
+    tx.seen[kind][id] = { row = row, bytes = bytes }
+    tx.expects[#tx.expects + 1] = { tag = "Expect", value = { table = kind, key = id, row = bytes } }
+    return row
+  end
+
+  local function get(tx, kind, id)
+    local row, err = row_of(tx, kind, id)
+    if err then return nil, err end
+    if not row then return not_found(kind, id) end
+    return DECODE[kind](row)
+  end
+
+  local function touched(tx, kind)
+    return next(tx.overlay[kind]) ~= nil
+  end
+
+  -- The rows that match, with this transaction's own among them.
+  local function select(tx, kind, spec)
+    local selection, err = query.selection(spec or {}, COLUMNS[kind])
+    if not selection then return nil, err end
+    local rows, matched
+    if not touched(tx, kind) then
+      rows, matched = ctx.conn:select(kind, selection)
+      if not rows then return nil, matched end
+      return rows, matched
+    end
+    rows, err = ctx.conn:select(kind, { filters = selection.filters })
+    if not rows then return nil, err end
+    local all = {}
+    for _, row in ipairs(rows) do
+      if tx.overlay[kind][row.id] == nil then all[#all + 1] = row end
+    end
+    for _, row in pairs(tx.overlay[kind]) do
+      if row ~= DELETED then all[#all + 1] = row end
+    end
+    return ctx.conn:select_from(kind, all, selection)
+  end
+
+  local function query_rows(tx, kind, spec)
+    local rows, matched = select(tx, kind, spec)
+    if not rows then return nil, matched end
+    for i = 1, #rows do
+      local decoded, err = DECODE[kind](rows[i])
+      if not decoded then return nil, err end
+      rows[i] = decoded
+    end
+    return rows, matched
+  end
+
+  ---@return string? id
+  ---@return inner_universe.Error? err
+  function Tx:create_entity(entity_type, metadata, id)
+    open(self, "create_entity")
+    check.type(entity_type, "string", 1, "create_entity", "entity_type")
+    check.optional(metadata, "table", 2, "create_entity", "metadata")
+    check.optional(id, "string", 3, "create_entity", "id")
+    local encoded, err = codec.entity_metadata(metadata)
+    if not encoded then return nil, err end
+    id = id or iu.uuid()
+    note(self, "CreateEntity", { entity_type = entity_type, metadata = encoded, id = id })
+    local now = iu.now()
+    self.overlay.entity[id] = { id = id, entity_type = entity_type, created_at = now, updated_at = now, metadata = encoded }
+    return id
+  end
+
+  function Tx:get_entity(id)
+    open(self, "get_entity")
+    check.type(id, "string", 1, "get_entity", "id")
+    return get(self, "entity", id)
+  end
+
+  -- A changed copy takes the row's place.
+  local function update(tx, kind, tag, id, encoded)
+    local row, err = row_of(tx, kind, id)
+    if err then return nil, err end
+    if not row then return not_found(kind, id) end
+    local changed = {}
+    for key, value in pairs(row) do changed[key] = value end
+    changed.metadata = encoded
+    if changed.updated_at then changed.updated_at = iu.now() end
+    note(tx, tag, { id = id, metadata = encoded })
+    tx.overlay[kind][id] = changed
+    return true
+  end
+
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:update_entity(id, metadata)
+    open(self, "update_entity")
+    check.type(id, "string", 1, "update_entity", "id")
+    check.type(metadata, "table", 2, "update_entity", "metadata")
+    local encoded, err = codec.entity_metadata(metadata)
+    if not encoded then return nil, err end
+    return update(self, "entity", "UpdateEntity", id, encoded)
+  end
+
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:delete_entity(id, options)
+    open(self, "delete_entity")
+    check.type(id, "string", 1, "delete_entity", "id")
+    check.optional(options, "table", 2, "delete_entity", "options")
+    local cascade = options ~= nil and options.cascade or false
+    if type(cascade) ~= "boolean" then
+      return nil, iu.errors.new("ValidationError", ("options.cascade: expected true or false, got %s"):format(tostring(cascade)))
+    end
+    local row, err = row_of(self, "entity", id)
+    if err then return nil, err end
+    if not row then return not_found("entity", id) end
+    for _, column in ipairs { "from_entity", "to_entity" } do
+      local relations
+      relations, err = select(self, "relation", { [column] = id })
+      if not relations then return nil, err end
+      if #relations > 0 and not cascade then
+        return nil, iu.errors.new("ConflictError", ("entity %s still has relations (cascade deletes them, too)"):format(codec.shown(id)))
+      end
+      for _, relation in ipairs(relations) do self.overlay.relation[relation.id] = DELETED end
+    end
+    note(self, "DeleteEntity", { id = id, cascade = cascade })
+    self.overlay.entity[id] = DELETED
+    return true
+  end
+
+  function Tx:query_entities(spec)
+    open(self, "query_entities")
+    check.optional(spec, "table", 1, "query_entities", "spec")
+    return query_rows(self, "entity", spec)
+  end
+
+  ---@return string? id
+  ---@return inner_universe.Error? err
+  function Tx:create_relation(from_entity, to_entity, relation_type, metadata, id)
+    open(self, "create_relation")
+    check.type(from_entity, "string", 1, "create_relation", "from_entity")
+    check.type(to_entity, "string", 2, "create_relation", "to_entity")
+    check.type(relation_type, "string", 3, "create_relation", "relation_type")
+    check.optional(metadata, "table", 4, "create_relation", "metadata")
+    check.optional(id, "string", 5, "create_relation", "id")
+    local encoded, err = codec.relation_metadata(metadata)
+    if not encoded then return nil, err end
+    id = id or iu.uuid()
+    note(self, "CreateRelation",
+      { from_entity = from_entity, to_entity = to_entity, relation_type = relation_type, metadata = encoded, id = id })
+    self.overlay.relation[id] = {
+      id = id, from_entity = from_entity, to_entity = to_entity, relation_type = relation_type, created_at = iu.now(), metadata = encoded,
+    }
+    return id
+  end
+
+  function Tx:get_relation(id)
+    open(self, "get_relation")
+    check.type(id, "string", 1, "get_relation", "id")
+    return get(self, "relation", id)
+  end
+
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:update_relation(id, metadata)
+    open(self, "update_relation")
+    check.type(id, "string", 1, "update_relation", "id")
+    check.type(metadata, "table", 2, "update_relation", "metadata")
+    local encoded, err = codec.relation_metadata(metadata)
+    if not encoded then return nil, err end
+    return update(self, "relation", "UpdateRelation", id, encoded)
+  end
+
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:delete_relation(id)
+    open(self, "delete_relation")
+    check.type(id, "string", 1, "delete_relation", "id")
+    local row, err = row_of(self, "relation", id)
+    if err then return nil, err end
+    if not row then return not_found("relation", id) end
+    note(self, "DeleteRelation", { id = id })
+    self.overlay.relation[id] = DELETED
+    return true
+  end
+
+  function Tx:query_relations(spec)
+    open(self, "query_relations")
+    check.optional(spec, "table", 1, "query_relations", "spec")
+    return query_rows(self, "relation", spec)
+  end
+
+  ---@return string? id
+  ---@return inner_universe.Error? err
+  function Tx:publish_event(event_type, data, source)
+    open(self, "publish_event")
+    check.type(event_type, "string", 1, "publish_event", "event_type")
+    check.optional(source, "string", 3, "publish_event", "source")
+    local text, err = codec.data(data)
+    if not text then return nil, err end
+    local id = iu.uuid()
+    note(self, "PublishEvent", { event_type = event_type, source = source or "", data = text, id = id })
+    return id
+  end
+
+  -- ---- running one ----
+
+  local function begin()
+    return setmetatable({
+      operations = {}, expects = {}, overlay = { entity = {}, relation = {} }, seen = { entity = {}, relation = {} }, over = false,
+    }, metatable)
+  end
+
+  -- One `transact`; again with the same key while nobody knows whether it was applied.
+  local function commit(tx, conn)
+    local operations = tx.expects
+    table.move(tx.operations, 1, #tx.operations, #operations + 1, operations)
+    if #operations == 0 then return true end
+    local key = iu.uuid()
+    for resend = 0, RESENDS do
+      local ok, err = conn:call("transact", operations, key)
+      if ok then return true end
+      local away = resend > 0 and err.kind == "ConnectionError" and err.code == "CONNECTION"
+      if err.code ~= "UNKNOWN_OUTCOME" and not away or conn:is_closed() or resend == RESENDS then return nil, err end
+      iu.sleep(RESEND_PAUSE)
+    end
+  end
+
+  local function attempt(fn)
+    local tx = begin()
+    local results = table.pack(pcall(fn, tx))
+    tx.over = true
+    if not results[1] then return nil, iu.errors.from(results[2]) end
+    if results[2] == nil and iu.errors.is(results[3]) then return nil, results[3] end
+    local ok, err = commit(tx, ctx.conn)
+    if not ok then return nil, err, true end
+    return results
+  end
+
+  --- Runs fn(tx) and applies all its writes, or none: when it raises, when it returns nil and an error, or when a write is refused. What it read
+  --- by id is as it was at the moment the writes apply; where others changed it meanwhile, fn runs again. Its results.
+  ---@param fn fun(tx: inner_universe.Transaction): ...
+  return function(fn)
+    local results, err, retry
+    for _ = 1, ATTEMPTS do
+      results, err, retry = attempt(fn)
+      if results then
+        if results.n == 1 then return true end
+        return table.unpack(results, 2, results.n)
+      end
+      if not (retry and err.kind == "ConflictError") then return nil, err end
+    end
+    return nil, err
+  end
+end
