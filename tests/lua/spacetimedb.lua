@@ -102,7 +102,7 @@ local Server = {}
 Server.__index = Server
 
 local function first_line(command)
-  local pipe = assert(io.popen(command))
+  local pipe = assert(io.popen("unset LD_PRELOAD; " .. command))
   local line = pipe:read("l")
   pipe:close()
   return line
@@ -110,7 +110,7 @@ end
 
 local function launch(self)
   os.execute(("rm -f '%s/ready' '%s/failed'"):format(self.folder, self.folder))
-  self.pipe = assert(io.popen(("exec tests/spacetimedb '%s' '%s' %d 2>/dev/null"):format(self.program, self.folder, self.port or 0), "w"))
+  self.pipe = assert(io.popen(("unset LD_PRELOAD; exec tests/spacetimedb '%s' '%s' %d 2>/dev/null"):format(self.program, self.folder, self.port or 0), "w"))
   local line = first_line(("for i in $(seq %d); do [ -e '%s/ready' ] && exec cat '%s/ready'; [ -e '%s/failed' ] && exec cat '%s/failed'; sleep 0.1; done")
     :format(START_TENTHS, self.folder, self.folder, self.folder, self.folder))
   local port, pid = (line or ""):match("^(%d+) (%d+)$")
