@@ -48,6 +48,15 @@ static bool write_all(int fd, const char *text, size_t len) {
   return true;
 }
 
+/* The folders above it, for the user alone. */
+static void make_folders(char *path) {
+  for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    *slash = '\0';
+    (void)mkdir(path, 0700); /* there already, or writing the file says what is wrong */
+    *slash = '/';
+  }
+}
+
 iu_status iu__token_write(const char *path, const char *token, iu_error *err) {
   iu_buf name = {0};
   iu_status status;
@@ -59,6 +68,7 @@ iu_status iu__token_write(const char *path, const char *token, iu_error *err) {
     iu__buf_free(&name);
     return status;
   }
+  make_folders((char *)name.data);
   fd = mkostemp((char *)name.data, O_CLOEXEC); /* mode 0600 */
   bool ok = fd >= 0 && write_all(fd, token, strlen(token)) && write_all(fd, "\n", 1) && fsync(fd) == 0;
   if (fd >= 0 && close(fd) != 0) ok = false;

@@ -1,5 +1,7 @@
 -- init.lua: makes the manager: its class through the hook dispatcher, the client beside it, the answers for fields that are other plugins.
 
+local iu = require "inner_universe"
+
 local plugin = ...
 local make_methods = plugin.load "manager"
 local make_client = plugin.load "client"
@@ -31,6 +33,30 @@ local function apply_features(ctx, conn)
   return conn:call("update_config", "enable_audit_log", wanted, "Whether writes are logged as events.")
 end
 
+-- What a database must have to be a universe: told apart from any other module, and from another version of this one.
+local SCHEMA_VERSION = "1"
+
+local function check_module(ctx, conn)
+  if ctx.settings.backend ~= "spacetimedb" then return true end
+  local function wrong(what)
+    return nil, iu.errors.new("MigrationError",
+      ("%s: %s; `make module` builds build/inner_universe.wasm, to be published there: PUT it to /v1/database/%s over HTTP, or spacetime publish --bin-path")
+        :format(ctx.universe.target, what, ctx.settings.database))
+  end
+  local schema = conn:schema()
+  for _, name in ipairs { "entity", "relation", "event_log", "event_head", "config", "state_version" } do
+    if not schema.tables[name] then return wrong(("its module is not NERV's: it has no table `%s`"):format(name)) end
+  end
+  for _, name in ipairs { "create_entity", "create_relation", "publish_event", "commit_state_version", "transact" } do
+    if not schema.reducers[name] then return wrong(("its module is not NERV's: it has no reducer `%s`"):format(name)) end
+  end
+  local row, err = conn:get("config", "schema_version")
+  if err then return nil, err end
+  local version = row and row.value or "unknown"
+  if version ~= SCHEMA_VERSION then return wrong(("its module has schema version %s, this library works with %s"):format(version, SCHEMA_VERSION)) end
+  return true
+end
+
 function M.start(ctx)
   local manager
   local methods = make_methods(ctx)
@@ -45,7 +71,11 @@ function M.start(ctx)
   })
   manager = class.new {
     client = client, controller = controller(ctx), hooks = ctx.hooks,
-    on_opened = function(conn) return apply_features(ctx, conn) end,
+    on_opened = function(conn)
+      local ok, err = check_module(ctx, conn)
+      if not ok then return nil, err end
+      return apply_features(ctx, conn)
+    end,
   }
   return manager
 end

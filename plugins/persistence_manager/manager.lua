@@ -24,7 +24,8 @@ return function(ctx)
 
   -- ---- life ----
 
-  --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy. true, or nil, err.
+  --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy, and where a server's database lacks the module the
+  --- MigrationError says how to publish it. true, or nil, err.
   ---@param options? { deploy?: boolean }
   ---@return true? ok
   ---@return inner_universe.Error? err
