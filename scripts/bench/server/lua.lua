@@ -1,0 +1,59 @@
+-- lua.lua: the same measurements as bare.c and sdk.mjs, made with `iu.connect`. One measurement per process:
+--
+--   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 calls COUNT IN_FLIGHT FIRST    prints calls a second
+--   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 rows                           prints milliseconds until the rows are
+--       applied and their callbacks have run, rows, the growth of the process in MB, and bytes per cached row
+
+local iu = require "inner_universe"
+local core = require "inner_universe.core"
+
+local port, database, protocol, what = arg[1], arg[2], arg[3], arg[4]
+
+local function resident_bytes()
+  local file = assert(io.open("/proc/self/statm"))
+  local _, pages = file:read("n", "n")
+  file:close()
+  return pages * 4096
+end
+
+local conn = assert(iu.connect(("ws://127.0.0.1:%s/%s"):format(port, database),
+  { protocol = protocol .. ".bsatn.spacetimedb", compression = "none" }))
+
+local function calls(count, in_flight, first)
+  local sent = 0
+  local started = core.mono()
+  iu.run(function()
+    for _ = 1, in_flight do
+      iu.spawn(function()
+        while sent < count do
+          sent = sent + 1
+          assert(conn:call("add", first + sent - 1))
+        end
+      end)
+    end
+  end)
+  print(("%.0f"):format(count / (core.mono() - started)))
+end
+
+local function rows()
+  local seen = 0
+  conn.tables.item:on_insert(function() seen = seen + 1 end)
+  collectgarbage()
+  local memory = resident_bytes()
+  local started = core.mono()
+  local sub = assert(conn:subscribe("SELECT * FROM item"))
+  assert(sub:wait())
+  local seconds = core.mono() - started
+  assert(seen == conn.tables.item:count(), "a row was not told")
+  collectgarbage()
+  local status = conn:status()
+  print(("%.1f %d %.0f %.1f"):format(seconds * 1e3, seen, (resident_bytes() - memory) / 1e6,
+    (status.row_bytes + status.overhead_bytes) / math.max(1, status.rows)))
+end
+
+if what == "calls" then
+  calls(math.tointeger(arg[5]), math.tointeger(arg[6]), math.tointeger(arg[7]))
+else
+  rows()
+end
+assert(conn:close())
