@@ -8,6 +8,7 @@ local connect = require("inner_universe.connect")
 local errors = require("inner_universe.errors")
 local freeze = require("inner_universe.freeze")
 local log = require("inner_universe.log")
+local server = require("inner_universe.server")
 local target = require("inner_universe.target")
 local universe = require("inner_universe.universe")
 
@@ -79,6 +80,16 @@ local function configuration_for(where, options)
     })
   end
   return config.new(options, { overrides = { backend = "embedded", db_path = parsed.path or where } })
+end
+
+---The HTTP side of a SpacetimeDB server: identities, publishing, SQL, logs. Nothing is asked before a method is called.
+---@param url string "http://host:port" or https://
+---@param options? inner_universe.ServerOptions
+---@return inner_universe.Server?, inner_universe.Error?
+function iu.server(url, options)
+  check.type(url, "string", 1, "server", "url")
+  check.optional(options, "table", 2, "server", "options")
+  return server.new(url, options)
 end
 
 ---A manager that is not yet initialized; `manager:initialize{}` opens it.

@@ -17,6 +17,7 @@ static int context_gc(lua_State *L) {
     else x->connections = lc->next; /* its close is what called us */
   }
   iu__timers_close(x);
+  iu__requests_close(x);
   /* os.exit in a callback: what called it still has handles open, and the process ends anyway. */
   if (x->loop != NULL && x->gates == 0 && !iu__loop_turning(x->loop)) iu__loop_free(x->loop);
   x->loop = NULL;

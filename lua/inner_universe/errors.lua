@@ -128,6 +128,17 @@ function errors.from(value)
   return (errors.new("PersistenceError", text, { code = "RAISED", cause = value }))
 end
 
+---What a reducer said, "CODE: message", as an err; a text without a known CODE is a PersistenceError.
+---@param text string
+---@return inner_universe.Error
+function errors.from_reducer(text)
+  local code, message = text:match("^([A-Z_]+): (.*)$")
+  for kind, facts in pairs(KINDS) do
+    if facts.code == code then return (errors.new(kind, message)) end
+  end
+  return (errors.new("PersistenceError", text))
+end
+
 ---True when value is an err of that kind; "PersistenceError" (or no kind) is true for every err.
 ---@param value any
 ---@param kind? inner_universe.Kind

@@ -122,6 +122,24 @@ function core.debug_refs() end
 
 -- connections --------------------------------------------------------------------------------------------------------
 
+---@class inner_universe.core.HttpRequest
+---@field url string http:// or https://
+---@field method? string ["GET"]
+---@field headers? string[][] { name, value }
+---@field body? string
+---@field timeout? number seconds for the whole request [30]; with on_data for the head only
+---@field max_body? integer bytes of the answer [64 MiB]
+---@field ca_file? string
+---@field insecure? boolean
+---@field on_data? fun(bytes: string) hands the body out as it comes
+
+---One request; `on_done(err, answer)` once, with { status, body, content_type, identity, token }. The handle's close ends it silently.
+---@param request inner_universe.core.HttpRequest
+---@param on_done fun(err: inner_universe.Error?, answer: table)
+---@return inner_universe.Timer? handle
+---@return inner_universe.Error?
+function core.http(request, on_done) end
+
 ---@class inner_universe.core.OpenOptions
 ---@field path? string nil: memory
 ---@field durability? "full"|"normal"|"off"

@@ -40,7 +40,7 @@ local function check_module(ctx, conn)
   if ctx.settings.backend ~= "spacetimedb" then return true end
   local function wrong(what)
     return nil, iu.errors.new("MigrationError",
-      ("%s: %s; `make module` builds build/inner_universe.wasm, to be published there: PUT it to /v1/database/%s over HTTP, or spacetime publish --bin-path")
+      ("%s: %s; `make module` builds build/inner_universe.wasm: publish it there with iu.server(url, { token = ... }):publish(\"%s\", bytes)")
         :format(ctx.universe.target, what, ctx.settings.database))
   end
   local schema = conn:schema()
