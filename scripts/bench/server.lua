@@ -11,7 +11,7 @@ local spacetimedb = require "spacetimedb"
 
 local RUNS, ITEMS, FILL = 5, 200000, 5000
 local SINGLE, PIPELINED, IN_FLIGHT = 1000, 20000, 1000
-local FOLDER = "build/bench"
+local FOLDER = assert(io.popen("pwd -P")):read("l") .. "/build/bench"
 local SDK_LIMIT = 60 -- seconds for one run of the SDK
 
 local function sh(command)
@@ -117,6 +117,7 @@ end
 local PEERS = { bare = bare, lua = lua, sdk = typescript }
 local function tell_rate(what, protocol, count, in_flight)
   local m, failed = measure(protocol, PEERS, function() return ("calls %d %d %d"):format(count, in_flight, calls_of(count)) end)
+  assert(m.lua and m.bare, failed.lua or failed.bare)
   local text = ("%8.0f a second, bare loop %8.0f (%.0f %%)"):format(m.lua[1], m.bare[1], 100 * m.lua[1] / m.bare[1])
   if m.sdk then text = text .. (", SDK %s %.0f (%.1f times)"):format(PACKAGE[2], m.sdk[1], m.lua[1] / m.sdk[1]) end
   tell(what, text .. (failed.sdk and ", SDK: " .. failed.sdk or ""))
@@ -126,6 +127,7 @@ print(("  %s, medians of %d; SDK %s %s%s"):format(program:match("[^/]+$"), RUNS,
 for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
   -- Rows first: calls add more.
   local m, failed = measure(protocol, PEERS, "rows")
+  assert(m.lua and m.bare, failed.lua or failed.bare)
   local text = ("%6.0f ms (%.0f rows), on the wire %.0f ms (%.1f times)"):format(m.lua[1], m.lua[2], m.bare[1], m.lua[1] / m.bare[1])
   if m.sdk then text = text .. (", SDK %.0f ms (%.1f times)"):format(m.sdk[1], m.sdk[1] / m.lua[1]) end
   tell(protocol .. ": subscribed rows, applied and told", text .. (failed.sdk and ", SDK: " .. failed.sdk or ""))

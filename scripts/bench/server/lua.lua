@@ -17,7 +17,7 @@ local function resident_bytes()
 end
 
 local conn = assert(iu.connect(("ws://127.0.0.1:%s/%s"):format(port, database),
-  { protocol = protocol .. ".bsatn.spacetimedb", compression = "none" }))
+  { protocol = protocol, compression = "none", timeout = 300 }))
 
 local function calls(count, in_flight, first)
   local sent = 0
