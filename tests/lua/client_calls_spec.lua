@@ -1,4 +1,4 @@
--- NERV's module on a real server against the same module in the engine: the schema that the server reports, and the tables after the same random
+-- The client on a real server against the engine, both with NERV's module: the schema that is read, and the tables after the same random
 -- calls on both, valid and not, errors included. What no two runs share is replaced by the order of its first appearance: times, generated ids,
 -- identities. What depends on who connected when is left out: client_connection, the CLIENT_ events, and so the numbers in the head of the log. IU_TEST_SEED
 -- repeats a run.
@@ -167,7 +167,7 @@ local function snapshot(conn, normal)
   return lines
 end
 
-describe("NERV's module on a server", function()
+describe("a client of NERV's module", function()
   if not (spacetimedb.address and spacetimedb.wasm) then
     it("is the engine's", function() pending("no SpacetimeDB server, or the module is not built") end)
     return
@@ -201,7 +201,7 @@ describe("NERV's module on a server", function()
   end)
 
   it("answers the same calls in the same words and leaves the same rows", function()
-    print("# module_server_spec: IU_TEST_SEED=" .. SEED)
+    print("# client_calls_spec: IU_TEST_SEED=" .. SEED)
     math.randomseed(SEED)
     local normal_a, normal_b = normalizer(), normalizer()
     local good, refused = 0, 0
