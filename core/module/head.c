@@ -24,6 +24,7 @@ bool iu__nerv_head(nerv_call *c, nerv_head_id id, nerv_head **head) {
     h->count = iu__nerv_get_u64(&r);
     h->bytes = iu__nerv_get_u64(&r);
   }
+  h->stored = h->sequence;
   h->loaded = true;
   return true;
 }

@@ -37,7 +37,8 @@ typedef struct nerv {
 
 /* Rows of event_head. */
 typedef enum nerv_head_id { NERV_HEAD_EVENTS, NERV_HEAD_IDS, NERV_HEAD_HISTORY, NERV_HEAD_COUNT } nerv_head_id;
-typedef struct nerv_head { bool loaded, exists, dirty; uint64_t sequence, count, bytes; } nerv_head;
+/* `stored` is the sequence before this call: what is later was written by this transaction. */
+typedef struct nerv_head { bool loaded, exists, dirty; uint64_t sequence, count, bytes, stored; } nerv_head;
 
 typedef struct nerv_call {
   nerv *self;
@@ -86,6 +87,8 @@ bool iu__nerv_put_row(nerv_call *c, nerv_table table, nerv_out *row, bool exists
 
 /* Scans, in the order of the index (ties in the host's order). Bounds are BSATN of the column; a missing one is open; both are inclusive.
  * Rows stay in scratch memory until the batch after theirs. End a scan that did not run out. */
+/* Rows come in the order of the index, but rows of equal keys in any order, and those that this transaction wrote apart from the others (before
+ * them or after): that much a server promises. What depends on more sorts (order.c). */
 typedef struct nerv_scan { nerv_table table; uint32_t iter; bool open; nerv_out buffer; nerv_reader rows; } nerv_scan;
 bool iu__nerv_scan(nerv_call *c, nerv_index index, const nerv_slice *low, const nerv_slice *high, nerv_scan *s);
 bool iu__nerv_scan_text(nerv_call *c, nerv_index index, nerv_slice text, nerv_scan *s);
@@ -130,6 +133,16 @@ typedef enum nerv_id_kind { NERV_ID_OBJECT, NERV_ID_EVENT } nerv_id_kind;
 void iu__nerv_uuid(nerv_call *c, nerv_id_kind kind, uint64_t number, char out[NERV_UUID_LEN]);
 /* The id given, checked, or a new one in scratch memory. */
 bool iu__nerv_id(nerv_call *c, const char *argument, nerv_slice given, bool there, nerv_slice *id);
+
+/* ---- order.c ---- */
+typedef struct nerv_item { uint64_t rank; nerv_slice key, row; } nerv_item;
+typedef struct nerv_items { nerv_item *p; size_t n, cap; } nerv_items; /* zero-initialise; in scratch memory */
+/* The slices are held as they are. */
+bool iu__nerv_items_add(nerv_call *c, nerv_items *items, nerv_item item);
+/* By rank, then by the bytes of the key, a prefix first. */
+void iu__nerv_items_sort(nerv_items *items);
+/* A copy in scratch memory. */
+bool iu__nerv_copy(nerv_call *c, nerv_slice from, nerv_slice *copy);
 
 /* ---- config.c ---- */
 bool iu__nerv_features(nerv_call *c);

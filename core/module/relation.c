@@ -174,24 +174,22 @@ bool iu__nerv_delete_relation(nerv_call *c, nerv_reader *r) {
   return iu__nerv_read(c, r) && find_relation(c, id, &s) && delete_stored(c, &s);
 }
 
-/* All relations with this entity at one end. Their rows are copied first: nothing is deleted under a running scan. */
+/* All relations with this entity at one end, by their ids. Their rows are copied first: nothing is deleted under a running scan. */
 bool iu__nerv_delete_relations(nerv_call *c, nerv_index index, nerv_slice entity, uint64_t *count) {
-  nerv_out rows = iu__nerv_out_of(c);
-  nerv_reader r;
+  nerv_items relations = {NULL, 0, 0};
   nerv_scan scan;
   nerv_slice row;
+  stored s;
   if (!iu__nerv_scan_text(c, index, entity, &scan)) return false;
-  while (iu__nerv_next(c, &scan, &row)) iu__nerv_put_text(&rows, row);
+  while (iu__nerv_next(c, &scan, &row)) {
+    if (!iu__nerv_copy(c, row, &row) || !parse(c, row, &s) || !iu__nerv_items_add(c, &relations, (nerv_item){0, s.id, row})) break;
+  }
   iu__nerv_scan_end(c, &scan);
-  if (c->refused || !iu__nerv_wrote(c, &rows)) return false;
-  r = iu__nerv_reader(iu__nerv_written(&rows));
-  while (r.p < r.end) {
-    nerv_mark mark;
-    stored s;
-    row = iu__nerv_get_text(&r);
-    if (!parse(c, row, &s)) return false;
-    mark = iu__nerv_mem_mark(&c->self->mem);
-    if (!delete_stored(c, &s)) return false;
+  if (c->refused) return false;
+  iu__nerv_items_sort(&relations);
+  for (size_t i = 0; i < relations.n; i++) {
+    nerv_mark mark = iu__nerv_mem_mark(&c->self->mem);
+    if (!parse(c, relations.p[i].row, &s) || !delete_stored(c, &s)) return false;
     iu__nerv_mem_release(&c->self->mem, mark);
     ++*count;
   }

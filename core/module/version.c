@@ -131,23 +131,36 @@ bool iu__nerv_commit_state_version(nerv_call *c, nerv_reader *r) {
 
 /* ---- pruning ---- */
 
-/* Refuses a version that a branch or tag points to. Branches are few. */
+/* Refuses a version that a branch or tag points to, with the first of their names. Branches are few. */
 static bool check_not_head(nerv_call *c, nerv_slice versions) {
+  nerv_items heads = {NULL, 0, 0};
   nerv_scan s;
   nerv_slice row;
+  nerv_reader branch;
+  nerv_slice kind;
   if (!iu__nerv_scan(c, NERV_BRANCH_NAME, NULL, NULL, &s)) return false;
-  while (iu__nerv_next(c, &s, &row)) {
-    nerv_reader branch = iu__nerv_reader(row), list = iu__nerv_reader(versions);
-    nerv_slice name = iu__nerv_get_text(&branch), kind = iu__nerv_get_text(&branch), head = iu__nerv_get_text(&branch);
+  while (!c->refused && iu__nerv_next(c, &s, &row)) {
+    nerv_reader list = iu__nerv_reader(versions);
+    nerv_slice name, head;
+    branch = iu__nerv_reader(row);
+    name = iu__nerv_get_text(&branch);
+    iu__nerv_get_text(&branch);
+    head = iu__nerv_get_text(&branch);
     for (uint32_t left = iu__nerv_get_u32(&list); left > 0; left--) {
-      nerv_slice id = iu__nerv_get_text(&list);
-      if (!iu__nerv_same(id, head)) continue;
-      iu__nerv_refuse(c, "CONFLICT", "version_ids: %q is the head of %s %q", &id, iu__nerv_is(kind, "tag") ? "tag" : "branch", &name);
+      if (!iu__nerv_same(iu__nerv_get_text(&list), head)) continue;
+      if (iu__nerv_copy(c, name, &name) && iu__nerv_copy(c, row, &row)) iu__nerv_items_add(c, &heads, (nerv_item){0, name, row});
+      break;
     }
-    if (c->refused) break;
   }
   iu__nerv_scan_end(c, &s);
-  return !c->refused;
+  if (c->refused || heads.n == 0) return !c->refused;
+  iu__nerv_items_sort(&heads);
+  branch = iu__nerv_reader(heads.p[0].row);
+  iu__nerv_get_text(&branch);
+  kind = iu__nerv_get_text(&branch);
+  row = iu__nerv_get_text(&branch);
+  return iu__nerv_refuse(c, "CONFLICT", "version_ids: %q is the head of %s %q", &row, iu__nerv_is(kind, "tag") ? "tag" : "branch",
+                         &heads.p[0].key);
 }
 
 static bool read_ids(nerv_call *c, const char *argument, nerv_reader *r, nerv_slice *raw) {
