@@ -114,8 +114,9 @@ local function decode(schema, t, bytes, at)
     if bytes:byte(at) == 0 then return decode(schema, body, bytes, at + 1) end
     return nil, at + 1
   elseif kind == "array" then
-    local out, count = iu.array {}, nil
-    count, at = ("<I4"):unpack(bytes, at)
+    local out = iu.array {}
+    local count, first = ("<I4"):unpack(bytes, at)
+    at = first
     for i = 1, count do out[i], at = decode(schema, body, bytes, at) end
     return out, at
   elseif kind == "timestamp" then
@@ -329,7 +330,8 @@ local MAKE = {
   update_entity = function() return { "id", id("e") }, { "metadata", entity_metadata() } end,
   delete_entity = function() return { "id", id("e") }, { "cascade", chance(50) } end,
   create_relation = function()
-    return { "from_entity", id("e") }, { "to_entity", id("e") }, { "relation_type", pick(NAMES) }, { "metadata", relation_metadata() }, { "id", new_id("r") }
+    return { "from_entity", id("e") }, { "to_entity", id("e") }, { "relation_type", pick(NAMES) }, { "metadata", relation_metadata() },
+      { "id", new_id("r") }
   end,
   update_relation = function() return { "id", id("r") }, { "metadata", relation_metadata() } end,
   delete_relation = function() return { "id", id("r") } end,
@@ -374,7 +376,9 @@ local MAKE = {
     return { "version", pick(NAMES) }, { "name", pick(TEXTS) }, { "checksum", pick(TEXTS) }, { "status", pick({ "applied", "failed", "" }) },
       { "step", random(0, 9) }, { "checkpoint", pick(TEXTS) }, { "error", pick(TEXTS) }, { "duration_ms", random(0, 1 << 40) }
   end,
-  put_record = function() return { "key", pick(NAMES) }, { "value", pick(TEXTS) }, { "expected_revision", number_option(3) }, { "expires_at", time_option() } end,
+  put_record = function()
+    return { "key", pick(NAMES) }, { "value", pick(TEXTS) }, { "expected_revision", number_option(3) }, { "expires_at", time_option() }
+  end,
   delete_record = function() return { "key", pick(NAMES) }, { "expected_revision", number_option(3) } end,
   expect = function()
     return { "table", pick({ "entity", "relation", "permission", "nothing" }) }, { "key", id("e") }, { "row", pick({ NULL, NULL, "bytes" }) }
@@ -456,6 +460,11 @@ describe("the same calls on the engine and on a server", function()
   end)
 
   with_server("have the same answers and leave the same rows", function()
+    local _, health = spacetimedb.request("GET", "/v1/health")
+    if not health:find('"version":"1%.') then
+      pending("a server from 2.0 on connects for each statement of SQL, too, and logs it; client_calls_spec compares such a one")
+      return
+    end
     math.randomseed(SEED)
     io.stderr:write(("# seed %d\n"):format(SEED))
     local fresh = spacetimedb.name()
@@ -475,7 +484,7 @@ describe("the same calls on the engine and on a server", function()
       local here = words(engine.call(who, reducer, resolved(arguments, engine)))
       local there = words(server.call(who, reducer, resolved(arguments, server)))
       if here ~= there then
-        error(("seed %d, call %d, %s%s by %d\nengine: %s\nserver: %s"):format(SEED, i, reducer, iu.json.encode(resolved(arguments, engine)) or "", who, here, there))
+        error(("seed %d, call %d, %s by %d\nengine: %s\nserver: %s"):format(SEED, i, reducer, who, here, there))
       end
       if here == "done" then done = done + 1 else refused = refused + 1 end
       if i % LEARN_EVERY == 0 then

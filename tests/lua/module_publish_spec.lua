@@ -1,0 +1,135 @@
+-- Publishing over a database that has data: a module with one more table, reducer or index keeps the data; one that changes a column or leaves a
+-- table out is refused with the server's words, and the database stays as it was. The variants are the module's own sources with a line changed.
+-- sanitizers: skip (no code of the library runs)
+
+local spacetimedb = require("spacetimedb")
+
+local function sh(command)
+  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1"))
+  local output = pipe:read("a")
+  return pipe:close() == true, output
+end
+
+local there = spacetimedb.address and spacetimedb.wasm and sh("command -v clang && command -v wasm-ld")
+local with_server = there and it or pending
+
+local FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
+
+-- Each: { file below core/module, the text before which (or instead of which) the other goes, that text }
+local VARIANTS = {
+  table = {
+    { "schema.h", "NERV_TABLE_COUNT\n}", "NERV_EXTRA, NERV_TABLE_COUNT\n}" },
+    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_KEY, NERV_INDEX_COUNT\n}" },
+    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},',
+      '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL}, {"extra", "Permission", false, NERV_EXTRA_KEY, NULL},' },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_EXTRA, true, "key"},' },
+  },
+  reducer = {
+    { "schema.c", '{"set_client_info", "SetClientInfo", NERV_CALLED},',
+      '{"set_client_info", "SetClientInfo", NERV_CALLED}, {"extra", "SetClientInfo", NERV_CALLED},' },
+    { "dispatch.c", "iu__nerv_set_client_info};", "iu__nerv_set_client_info, iu__nerv_set_client_info};" },
+  },
+  index = {
+    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_INDEX, NERV_INDEX_COUNT\n}" },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_ENTITY, false, "updated_at"},' },
+  },
+  column = { { "schema.c", '{"updated_at", "Timestamp"}, {"metadata", "EntityMetadata"}', '{"updated_at", "U64"}, {"metadata", "EntityMetadata"}' } },
+  left_out = {
+    { "schema.h", "NERV_PLUGIN_RECORD, NERV_TABLE_COUNT", "NERV_TABLE_COUNT, NERV_PLUGIN_RECORD = NERV_TABLE_COUNT" },
+    { "schema.h", "NERV_RECORD_KEY,\n  NERV_INDEX_COUNT", "NERV_INDEX_COUNT, NERV_RECORD_KEY = NERV_INDEX_COUNT" },
+    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},', "" },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', "" },
+  },
+}
+
+-- Text with `from` replaced, which must be there once.
+local function replaced(text, from, to)
+  local first, last = text:find(from, 1, true)
+  assert(first and not text:find(from, last + 1, true), "the sources changed: not there once: " .. from)
+  return text:sub(1, first - 1) .. to .. text:sub(last + 1)
+end
+
+describe("publishing over a database that has data", function()
+  local folder, name, token
+
+  before_each(function()
+    folder = select(2, sh("mktemp -d")):match("[^\n]+")
+  end)
+
+  after_each(function()
+    sh("rm -rf '" .. folder .. "'")
+    if name then spacetimedb.delete(name, token) end
+    name = nil
+  end)
+
+  local function variant(which)
+    assert(sh(("mkdir -p '%s/core' && cp -r core/module core/base '%s/core/'"):format(folder, folder)))
+    for _, change in ipairs(VARIANTS[which]) do
+      local path = folder .. "/core/module/" .. change[1]
+      local text = replaced(spacetimedb.read(path), change[2], change[3])
+      local file = assert(io.open(path, "w"))
+      file:write(text)
+      file:close()
+    end
+    local ok, output = sh(("root=$PWD; mkdir -p '%s/o' && cd '%s/o' && clang %s -I \"$root/build/generated\" -c ../core/module/*.c ../core/base/text*.c"
+      .. " && wasm-ld --no-entry --strip-all -o ../module.wasm *.o"):format(folder, folder, FLAGS))
+    assert(ok, output)
+    return folder .. "/module.wasm"
+  end
+
+  local function prepared()
+    local fresh = spacetimedb.name()
+    token = assert(spacetimedb.publish(fresh))
+    name = fresh
+    assert(spacetimedb.call(name, token, "create_entity", [=[["Person", [{"none":[]},{"none":[]},["a"],"{\"age\":36}"], {"some":"ada"}]]=]))
+    assert(spacetimedb.call(name, token, "put_record", [=[["k", "v", {"none":[]}, {"none":[]}]]=]))
+  end
+
+  local function data()
+    -- The log's head goes on with each of these requests where a server connects for them (2.x): events of one type stand for it.
+    return spacetimedb.sql(name, token, "SELECT * FROM entity"), spacetimedb.sql(name, token, "SELECT * FROM plugin_record"),
+      spacetimedb.sql(name, token, "SELECT * FROM event_log WHERE event_type = 'ENTITY_CREATED'")
+  end
+
+  local function updated(what)
+    prepared()
+    local before = { data() }
+    assert.equal(1, #before[1])
+    assert.equal(token, assert(spacetimedb.publish(name, variant(what), token)))
+    assert.same(before, { data() })
+    assert(spacetimedb.call(name, token, "delete_entity", [=[["ada", false]]=])) -- the data is the new module's to change
+    assert.equal(0, #(data()))
+  end
+
+  with_server("keeps it when a table was added", function()
+    updated("table")
+    assert.same({}, spacetimedb.sql(name, token, "SELECT * FROM extra"))
+  end)
+
+  with_server("keeps it when a reducer was added", function()
+    updated("reducer")
+    assert(spacetimedb.call(name, token, "extra", [=[["info"]]=]))
+  end)
+
+  with_server("keeps it when an index was added", function()
+    updated("index")
+    local found = false
+    for _, def in ipairs(spacetimedb.schema(name).tables) do
+      for _, index in ipairs(def.indexes) do found = found or index.name.some == "entity_updated_at_idx_btree" end
+    end
+    assert.is_true(found)
+  end)
+
+  for _, what in ipairs({ "column", "left_out" }) do
+    with_server(what == "column" and "is refused when a column has another type" or "is refused when a table is left out", function()
+      prepared()
+      local before = { data() }
+      local done, words, status = spacetimedb.publish(name, variant(what), token)
+      assert.is_nil(done)
+      assert.equal(400, status, words)
+      assert.truthy(words:find("rejected", 1, true) or words:find("disallowed", 1, true), words)
+      assert.truthy(words:find(what == "column" and "entity" or "plugin_record", 1, true) or words:find("client-breaking", 1, true), words)
+      assert.same(before, { data() })
+    end)
+  end
+end)
