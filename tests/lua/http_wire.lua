@@ -80,6 +80,11 @@ function Wire:request(method, path, headers, body)
   return status, read_body(self, found), found
 end
 
+--- The next bytes, of a connection that is no longer HTTP.
+function Wire:read(count)
+  return read_bytes(self, count)
+end
+
 function Wire:close()
   if not self.requests then return end
   self.requests:close()
