@@ -84,8 +84,6 @@ typedef struct iu_connection_vtable {
   iu_status (*refresh_schema)(iu_connection *c, uint64_t *pending, iu_error *err);
   /* How `select` would find its rows, in one line of words: "replica, index entity_type" or "one-off query: SELECT ...; filtered here". */
   iu_status (*explain)(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err);
-  /* Forgets a pending answer nobody waits for any more (its timeout is over). What was sent is not taken back. */
-  void (*forget)(iu_connection *c, uint64_t pending);
   /* Runs queued callbacks until empty, or over the loop's deadline. Returns true when something is left. No-op inside a callback. */
   bool (*deliver)(iu_connection *c);
   /* Ordered, idempotent, blocks on the journal. */
@@ -110,6 +108,12 @@ struct iu_connection {
 /* NULL: nobody listens any more. */
 static inline void iu__conn_listen(iu_connection *c, const iu_listener *listener) {
   c->listener = listener != NULL ? *listener : (iu_listener){0};
+}
+/* A table that callers may ask for. Private ones are the owner's; the others get the same words as for a table that does not exist. */
+static inline iu_status iu__conn_check_table(const iu_connection *c, uint32_t table, iu_error *err) {
+  if (table >= c->schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
+  if (c->schema->tables[table].is_public || c->is_owner) return IU_OK;
+  return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", c->schema->tables[table].name);
 }
 enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
 static inline void iu__conn_watch(iu_connection *c, uint32_t table, uint8_t mask) {

@@ -5,8 +5,57 @@
 
 typedef struct builder { iu_rows *rows; uint64_t cap; bool failed; } builder;
 
+/* ---- gathering ---- */
+
+bool iu__rows_add(iu_rows *rows, uint64_t *cap, const iu_row *row) {
+  if (rows->count == *cap) {
+    uint64_t more_cap = *cap == 0 ? 16 : *cap * 2;
+    const iu_row **more = iu__realloc_array(rows->rows, more_cap, sizeof *more);
+    if (more == NULL) return false;
+    rows->rows = more;
+    *cap = more_cap;
+  }
+  rows->rows[rows->count++] = row;
+  return true;
+}
+
+iu_status iu__rows_add_page(iu_rows *rows, uint64_t *cap, const iu_selection *selection, iu_error *err) {
+  for (uint64_t i = 0; i < iu__selection_count(selection); i++) {
+    if (!iu__rows_add(rows, cap, iu__selection_row(selection, i))) return iu__fail_nomem(err);
+  }
+  return IU_OK;
+}
+
+/* ---- copies ---- */
+
+iu_status iu__copied_rows_new(const iu_table_def *table, iu_copied_rows **out, iu_error *err) {
+  iu_copied_rows *set = iu__alloc_zero(1, sizeof *set);
+  *out = set;
+  if (set == NULL) return iu__fail_nomem(err);
+  set->rows.table = table;
+  set->rows.release = iu__copied_rows_free;
+  return IU_OK;
+}
+
+void iu__copied_rows_free(iu_rows *rows) {
+  iu_copied_rows *set = (iu_copied_rows *)rows; /* rows is the first member */
+  iu__arena_free(&set->arena);
+  iu__free(rows->rows);
+  iu__free(set);
+}
+
+iu_row *iu__copied_rows_copy(iu_copied_rows *set, iu_slice bytes) {
+  iu_row *row = iu__arena_alloc(&set->arena, sizeof *row + bytes.len);
+  if (row == NULL) return NULL;
+  *row = (iu_row){0, UINT64_MAX, (uint32_t)bytes.len, 0};
+  if (bytes.len != 0) memcpy(row->data, bytes.p, bytes.len);
+  return row;
+}
+
+/* ---- reads of a store ---- */
+
 void iu__rows_free(iu_rows *rows) {
-  if (rows->pin.store != NULL) iu__unpin(&rows->pin); /* copies of a server's rows pin nothing */
+  iu__unpin(&rows->pin);
   iu__free(rows->rows);
   iu__free(rows);
 }
@@ -22,18 +71,8 @@ static iu_status begin(iu_store *s, uint64_t epoch, uint32_t table, builder *b, 
 
 static bool add(void *ud, const iu_row *row) {
   builder *b = ud;
-  if (b->rows->count == b->cap) {
-    uint64_t cap = b->cap == 0 ? 16 : b->cap * 2;
-    const iu_row **more = iu__realloc_array(b->rows->rows, cap, sizeof *more);
-    if (more == NULL) {
-      b->failed = true;
-      return false;
-    }
-    b->rows->rows = more;
-    b->cap = cap;
-  }
-  b->rows->rows[b->rows->count++] = row;
-  return true;
+  b->failed = !iu__rows_add(b->rows, &b->cap, row);
+  return !b->failed;
 }
 
 static iu_status give(builder *b, iu_status status, iu_rows **out, iu_error *err) {
@@ -82,9 +121,7 @@ iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_
     return status;
   }
   status = feed(sel, iu__store_table(s, table), epoch, &all, err);
-  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(sel); i++) {
-    if (!add(&b, iu__selection_row(sel, i))) status = iu__fail_nomem(err);
-  }
+  if (status == IU_OK) status = iu__rows_add_page(b.rows, &b.cap, sel, err);
   b.rows->matched = all ? iu__selection_matched(sel) : IU_MATCHED_UNKNOWN;
   iu__selection_free(sel);
   return give(&b, status, out, err);
@@ -106,4 +143,18 @@ iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *
   if (row != NULL) add(&b, row);
   b.rows->matched = b.rows->count;
   return give(&b, IU_OK, out, err);
+}
+
+iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, const char *where, iu_buf *out, iu_error *err) {
+  const iu_table_def *def = iu__table_def(iu__store_table(s, table));
+  iu_selection *sel;
+  iu_range range;
+  uint32_t index;
+  iu_status status = iu__selection_new(def, spec, &sel, err);
+  if (status != IU_OK) return status;
+  iu__selection_plan(sel, iu__store_table(s, table), &index, &range);
+  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "%s: scan of %s", where, def->name);
+  else iu__buf_printf(out, "%s: index %s of %s", where, def->indexes[index].accessor, def->name);
+  iu__selection_free(sel);
+  return iu__buf_status(out, err, "explanation");
 }

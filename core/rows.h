@@ -29,5 +29,21 @@ iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_
 iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *key, size_t len, iu_rows **out, iu_error *err);
 /* IU_OK, or what is wrong with this as a key of the table. */
 iu_status iu__rows_check_key(const iu_table_def *def, const void *key, size_t len, iu_error *err);
+/* How iu__rows_select would find its rows: "<where>: index entity_type of entity". */
+iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, const char *where, iu_buf *out, iu_error *err);
+
+/* ---- rows that are gathered ---- */
+
+/* false: no memory. *cap is the room of the array. */
+bool iu__rows_add(iu_rows *rows, uint64_t *cap, const iu_row *row);
+/* The page of a finished selection. */
+iu_status iu__rows_add_page(iu_rows *rows, uint64_t *cap, const iu_selection *selection, iu_error *err);
+
+/* Copies of rows that are in no store: a server's, or a script's. They live as long as the set. */
+typedef struct iu_copied_rows { iu_rows rows; iu_arena arena; uint64_t cap; } iu_copied_rows;
+iu_status iu__copied_rows_new(const iu_table_def *table, iu_copied_rows **out, iu_error *err);
+void iu__copied_rows_free(iu_rows *rows);   /* what `release` does, for owners that put something around it */
+/* A copy in the set's memory, which is not one of its rows yet. NULL: no memory. */
+iu_row *iu__copied_rows_copy(iu_copied_rows *set, iu_slice bytes);
 
 #endif

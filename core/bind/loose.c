@@ -1,17 +1,7 @@
 /* loose.c: rows that Lua holds, seen as the core sees rows: their bytes, and a selection of them. For those who lay changes of their own over what was
  * read (transactions). Nothing is stored.
  */
-#include "../base/alloc.h"
 #include "bind.h"
-
-typedef struct loose_rows { iu_rows rows; iu_arena arena; } loose_rows;
-
-static void loose_release(iu_rows *rows) {
-  loose_rows *l = (loose_rows *)rows; /* rows is the first member */
-  iu__arena_free(&l->arena);
-  iu__free(rows->rows);
-  iu__free(l);
-}
 
 int iu__row_bytes_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
@@ -33,43 +23,29 @@ int iu__row_bytes_method(lua_State *L) {
 }
 
 /* The row on top of the stack, copied. */
-static iu_status read_row(lua_State *L, const iu_table_def *def, iu_arena *arena, iu_row **out, iu_error *err) {
+static iu_status read_row(lua_State *L, iu_copied_rows *set, iu_row **out, iu_error *err) {
+  const iu_table_def *def = set->rows.table;
   iu_buf bytes = {0};
-  iu_row *row;
   iu_status status = iu__encode_value(L, -1, def->row, def->name, &bytes, err);
   if (status == IU_OK) status = iu__buf_status(&bytes, err, "row");
-  if (status == IU_OK && (row = iu__arena_alloc(arena, sizeof *row + bytes.len)) == NULL) status = iu__fail_nomem(err);
-  if (status == IU_OK) {
-    *row = (iu_row){0, UINT64_MAX, (uint32_t)bytes.len, 0};
-    if (bytes.len != 0) memcpy(row->data, bytes.data, bytes.len);
-    *out = row;
-  }
+  if (status == IU_OK && (*out = iu__copied_rows_copy(set, (iu_slice){bytes.data, bytes.len})) == NULL) status = iu__fail_nomem(err);
   iu__buf_free(&bytes);
   return status;
 }
 
 /* Nothing in here raises: reading an array's elements needs no memory of Lua's. */
-static iu_status offer_rows(lua_State *L, int list, const iu_table_def *def, iu_selection *selection, iu_arena *arena, iu_error *err) {
+static iu_status offer_rows(lua_State *L, int list, iu_selection *selection, iu_copied_rows *set, iu_error *err) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, list);
   iu_status status = IU_OK;
   for (lua_Integer i = 1; status == IU_OK && i <= n; i++) {
     iu_row *row;
     bool done;
     lua_rawgeti(L, list, i);
-    status = read_row(L, def, arena, &row, err);
+    status = read_row(L, set, &row, err);
     if (status == IU_OK) status = iu__selection_offer(selection, row, &done, err);
     lua_pop(L, 1);
   }
   return status == IU_OK ? iu__selection_finish(selection, err) : status;
-}
-
-static iu_status collect(const iu_selection *selection, iu_rows *rows, iu_error *err) {
-  uint64_t count = iu__selection_count(selection);
-  rows->rows = iu__realloc_array(NULL, count + 1, sizeof *rows->rows);
-  if (rows->rows == NULL) return iu__fail_nomem(err);
-  for (uint64_t i = 0; i < count; i++) rows->rows[rows->count++] = iu__selection_row(selection, i);
-  rows->matched = iu__selection_matched(selection);
-  return IU_OK;
 }
 
 int iu__select_from_method(lua_State *L) {
@@ -87,18 +63,16 @@ int iu__select_from_method(lua_State *L) {
   if (lc->c == NULL) return luaL_error(L, "the connection is closed"); /* by a metamethod of the spec */
   if (!lua_checkstack(L, IU_LUA_DEPTH_MAX)) return luaL_error(L, "the stack is full");
   const iu_table_def *def = &lc->c->schema->tables[table];
-  loose_rows *l = iu__alloc_zero(1, sizeof *l);
-  iu_status status = l == NULL ? iu__fail_nomem(&err) : iu__selection_new(def, &spec, &selection, &err);
-  if (status == IU_OK) status = offer_rows(L, 4, def, selection, &l->arena, &err);
-  if (l != NULL) {
-    l->rows.table = def;
-    l->rows.release = loose_release;
-  }
-  if (status == IU_OK) status = collect(selection, &l->rows, &err);
+  iu_copied_rows *set;
+  iu_status status = iu__copied_rows_new(def, &set, &err);
+  if (status == IU_OK) status = iu__selection_new(def, &spec, &selection, &err);
+  if (status == IU_OK) status = offer_rows(L, 4, selection, set, &err);
+  if (status == IU_OK) status = iu__rows_add_page(&set->rows, &set->cap, selection, &err);
+  if (status == IU_OK) set->rows.matched = iu__selection_matched(selection);
   iu__selection_free(selection);
   if (status != IU_OK) {
-    if (l != NULL) loose_release(&l->rows);
+    if (set != NULL) iu__copied_rows_free(&set->rows);
     return iu__push_failure(L, lc->x, &err);
   }
-  return iu__give(L, lc->x, IU_OK, NULL, 0, &l->rows, iu__rows_body);
+  return iu__give(L, lc->x, IU_OK, NULL, 0, &set->rows, iu__rows_body);
 }

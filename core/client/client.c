@@ -127,12 +127,6 @@ iu_status iu__client_check_open(const iu_client *c, iu_error *err) {
   return c->base.closed ? iu__fail(err, IU_E_CLOSED, "the connection is closed") : IU_OK;
 }
 
-iu_status iu__client_check_table(const iu_client *c, uint32_t table, iu_error *err) {
-  if (table >= c->base.schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
-  if (c->base.schema->tables[table].is_public || c->base.is_owner) return IU_OK;
-  return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", c->base.schema->tables[table].name);
-}
-
 /* ---- the end ---- */
 
 /* Everything pending is answered; no callback can come after. What callbacks ask for meanwhile is refused: the connection is closed. */
@@ -184,23 +178,10 @@ static void client_release(iu_connection *conn) {
 
 static bool client_deliver(iu_connection *conn) { return iu__pump_run(iu__client_of(conn)); }
 
-static void forget_in(iu_requests *list, uint64_t pending) {
-  for (iu_request *r = list->first; r != NULL; r = r->next) {
-    if (r->pending == pending) r->forgotten = true;
-  }
-}
-
-static void client_forget(iu_connection *conn, uint64_t pending) {
-  iu_client *c = iu__client_of(conn);
-  forget_in(&c->waiting, pending);
-  forget_in(&c->flying, pending);
-  forget_in(&c->done, pending);
-}
-
 const iu_connection_vtable iu__client_vtable = {
     .version = IU_CONNECTION_VTABLE_VERSION, .call = iu__client_call, .subscribe = iu__client_subscribe, .unsubscribe = iu__client_unsubscribe,
     .query = iu__client_query, .select = iu__client_select, .get = iu__client_get, .flush = iu__client_flush, .procedure = iu__client_procedure,
-    .refresh_schema = iu__client_refresh_schema, .explain = iu__client_explain, .forget = client_forget, .deliver = client_deliver,
+    .refresh_schema = iu__client_refresh_schema, .explain = iu__client_explain, .deliver = client_deliver,
     .close = client_close, .release = client_release};
 
 bool iu__is_client(const iu_connection *c) { return c->vtable == &iu__client_vtable; }

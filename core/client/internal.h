@@ -169,8 +169,6 @@ static inline iu_client *iu__client_of(iu_connection *c) { return (iu_client *)c
 void iu__client_retain(iu_client *c);
 void iu__client_unref(iu_client *c);
 iu_status iu__client_check_open(const iu_client *c, iu_error *err);
-/* A table that callers may ask for. */
-iu_status iu__client_check_table(const iu_client *c, uint32_t table, iu_error *err);
 /* Ends the connection for good: answers, then `closed`. By the pump only. */
 void iu__client_fail(iu_client *c, const iu_error *why);
 extern const iu_connection_vtable iu__client_vtable;

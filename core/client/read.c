@@ -8,12 +8,8 @@
 #include "../query/sql_text.h"
 #include "internal.h"
 
-/* A server's rows, each in memory of its own set. */
-typedef struct answered_rows { iu_rows rows; iu_arena arena; } answered_rows;
-
 struct iu_read {
-  answered_rows *out;
-  uint64_t cap;
+  iu_copied_rows *out;
   const iu_table_def *def;   /* NULL: whatever the answer says */
   iu_selection *selection;   /* NULL: all rows of the answers */
   bool done;                 /* the selection's page is full */
@@ -28,11 +24,8 @@ struct iu_read {
 /* ---- row sets ---- */
 
 static void answered_release(iu_rows *rows) {
-  answered_rows *a = (answered_rows *)rows; /* rows is the first member */
   iu_world *w = rows->owner;
-  iu__arena_free(&a->arena);
-  iu__free(rows->rows);
-  iu__free(a);
+  iu__copied_rows_free(rows);
   iu__world_drop(w);
 }
 
@@ -62,17 +55,16 @@ static void read_free(iu_read *read) {
 
 static iu_read *read_new(iu_client *c, const iu_table_def *def, iu_error *err) {
   iu_read *read = iu__alloc_zero(1, sizeof *read);
-  answered_rows *out = iu__alloc_zero(1, sizeof *out);
-  if (read == NULL || out == NULL) {
-    iu__free(read);
-    iu__free(out);
+  if (read == NULL) {
     iu__fail_nomem(err);
     return NULL;
   }
-  out->rows.table = def;
-  out->rows.release = answered_release;
-  out->rows.owner = iu__world_hold(c);
-  read->out = out;
+  if (iu__copied_rows_new(def, &read->out, err) != IU_OK) {
+    iu__free(read);
+    return NULL;
+  }
+  read->out->rows.release = answered_release;
+  read->out->rows.owner = iu__world_hold(c);
   read->def = def;
   return read;
 }
@@ -96,22 +88,7 @@ static iu_status ask_one(iu_client *c, iu_read *read, const void *sql, size_t le
   return status;
 }
 
-/* ---- the answer ---- */
-
-static bool add(iu_read *read, const iu_row *row) {
-  iu_rows *rows = &read->out->rows;
-  if (rows->count == read->cap) {
-    uint64_t cap = read->cap == 0 ? 16 : read->cap * 2;
-    const iu_row **more = iu__realloc_array(rows->rows, cap, sizeof *more);
-    if (more == NULL) return false;
-    rows->rows = more;
-    read->cap = cap;
-  }
-  rows->rows[rows->count++] = row;
-  return true;
-}
-
-/* ---- rows of several queries ---- */
+/* ---- the answer: rows of several queries ---- */
 
 static iu_slice identity_of(const iu_table_def *def, const iu_row *row) {
   if (def->primary_key < 0) return (iu_slice){row->data, row->len};
@@ -168,15 +145,13 @@ static iu_status take_row(const iu_client *c, iu_read *read, iu_slice bytes, iu_
     iu_slice key = iu__bsatn_column(read->def->row, (uint32_t)read->def->primary_key, bytes.p, bytes.len);
     if (key.len != read->key.len || memcmp(key.p, read->key.p, key.len) != 0) return IU_OK;
   }
-  iu_row *row = iu__arena_alloc(&read->out->arena, sizeof *row + bytes.len);
+  iu_row *row = iu__copied_rows_copy(read->out, bytes);
   if (row == NULL) return iu__fail_nomem(err);
-  *row = (iu_row){0, UINT64_MAX, (uint32_t)bytes.len, 0};
-  if (bytes.len != 0) memcpy(row->data, bytes.p, bytes.len);
   bool again;
   status = note_row(read, row, &again, err);
   if (status != IU_OK || again) return status;
   if (read->selection != NULL) return iu__selection_offer(read->selection, row, &read->done, err);
-  return add(read, row) ? IU_OK : iu__fail_nomem(err);
+  return iu__rows_add(&read->out->rows, &read->out->cap, row) ? IU_OK : iu__fail_nomem(err);
 }
 
 static iu_status take_update(const iu_client *c, iu_read *read, const iu_table_update *u, iu_error *err) {
@@ -208,9 +183,7 @@ static iu_status take_answer(const iu_client *c, iu_read *read, const iu_message
 
 static iu_status select_page(iu_read *read, iu_error *err) {
   iu_status status = iu__selection_finish(read->selection, err);
-  for (uint64_t i = 0; status == IU_OK && i < iu__selection_count(read->selection); i++) {
-    if (!add(read, iu__selection_row(read->selection, i))) status = iu__fail_nomem(err);
-  }
+  if (status == IU_OK) status = iu__rows_add_page(&read->out->rows, &read->out->cap, read->selection, err);
   read->out->rows.matched = read->done ? IU_MATCHED_UNKNOWN : iu__selection_matched(read->selection);
   return status;
 }
@@ -327,7 +300,7 @@ iu_status iu__client_select(iu_connection *conn, uint32_t table, const iu_select
   iu_status status = iu__client_check_open(c, err);
   *pending = 0;
   *out = NULL;
-  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status == IU_OK) status = iu__conn_check_table(conn, table, err);
   if (status != IU_OK) return status;
   if (is_whole(c, table)) {
     status = iu__rows_select(conn->store, shown(c), table, spec, out, err);
@@ -363,7 +336,7 @@ iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, s
   iu_status status = iu__client_check_open(c, err);
   *pending = 0;
   *out = NULL;
-  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status == IU_OK) status = iu__conn_check_table(conn, table, err);
   if (status == IU_OK) status = iu__rows_check_key(&conn->schema->tables[table], key, len, err);
   if (status != IU_OK) return status;
   if (is_whole(c, table)) {
@@ -390,32 +363,15 @@ iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, s
   return status;
 }
 
-static iu_status explain_local(iu_client *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
-  const iu_table_def *def = &c->base.schema->tables[table];
-  iu_selection *sel;
-  iu_range range;
-  uint32_t index;
-  iu_status status = iu__selection_new(def, spec, &sel, err);
-  if (status != IU_OK) return status;
-  iu__selection_plan(sel, iu__store_table(c->base.store, table), &index, &range);
-  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "replica: scan of %s", def->name);
-  else iu__buf_printf(out, "replica: index %s of %s", def->indexes[index].accessor, def->name);
-  iu__selection_free(sel);
-  return IU_OK;
-}
-
 #define EXPLAINED_SQL_MAX 1000
 
 iu_status iu__client_explain(iu_connection *conn, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
   iu_client *c = iu__client_of(conn);
   iu_narrow narrow;
   iu_status status = iu__client_check_open(c, err);
-  if (status == IU_OK) status = iu__client_check_table(c, table, err);
+  if (status == IU_OK) status = iu__conn_check_table(conn, table, err);
   if (status != IU_OK) return status;
-  if (is_whole(c, table)) {
-    status = explain_local(c, table, spec, out, err);
-    return status != IU_OK ? status : iu__buf_status(out, err, "explanation");
-  }
+  if (is_whole(c, table)) return iu__rows_explain(conn->store, table, spec, "replica", out, err);
   status = iu__narrow(&conn->schema->tables[table], spec, &narrow, err);
   if (status != IU_OK) return status;
   if (narrow.nothing) {

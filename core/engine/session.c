@@ -132,13 +132,6 @@ static iu_status conn_unsubscribe(iu_connection *c, uint64_t subscription, iu_er
 
 /* ---- one-off reads ---- */
 
-/* The others get the same words as for a table that does not exist. */
-static iu_status check_visible(const iu_session *s, uint32_t table, iu_error *err) {
-  if (table >= s->base.schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
-  if (s->base.schema->tables[table].is_public || s->base.is_owner) return IU_OK;
-  return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", s->base.schema->tables[table].name);
-}
-
 /* The latest committed state, which is also what an open transaction started from. */
 static uint64_t latest(const iu_session *s) { return iu__store_epoch(s->base.store); }
 
@@ -158,7 +151,7 @@ static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selectio
   iu_session *s = iu__session_of(c);
   iu_status status = check_open(s, err);
   *pending = 0;
-  if (status == IU_OK) status = check_visible(s, table, err);
+  if (status == IU_OK) status = iu__conn_check_table(c, table, err);
   return status != IU_OK ? status : iu__rows_select(c->store, latest(s), table, spec, out, err);
 }
 
@@ -166,7 +159,7 @@ static iu_status conn_get(iu_connection *c, uint32_t table, const void *key, siz
   iu_session *s = iu__session_of(c);
   iu_status status = check_open(s, err);
   *pending = 0;
-  if (status == IU_OK) status = check_visible(s, table, err);
+  if (status == IU_OK) status = iu__conn_check_table(c, table, err);
   return status != IU_OK ? status : iu__rows_get(c->store, latest(s), table, key, len, out, err);
 }
 
@@ -278,31 +271,15 @@ static iu_status conn_procedure(iu_connection *c, uint32_t procedure, const void
 }
 
 static iu_status conn_explain(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
-  iu_session *s = iu__session_of(c);
-  iu_selection *sel;
-  iu_range range;
-  uint32_t index;
-  iu_status status = check_open(s, err);
-  if (status == IU_OK) status = check_visible(s, table, err);
-  if (status == IU_OK) status = iu__selection_new(&c->schema->tables[table], spec, &sel, err);
-  if (status != IU_OK) return status;
-  iu__selection_plan(sel, iu__store_table(c->store, table), &index, &range);
-  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "embedded: scan of %s", c->schema->tables[table].name);
-  else iu__buf_printf(out, "embedded: index %s of %s", c->schema->tables[table].indexes[index].accessor, c->schema->tables[table].name);
-  iu__selection_free(sel);
-  return iu__buf_status(out, err, "explanation");
-}
-
-/* The answer of a wait for the journal still comes; the listener does not know it any more. */
-static void conn_forget(iu_connection *c, uint64_t pending) {
-  (void)c;
-  (void)pending;
+  iu_status status = check_open(iu__session_of(c), err);
+  if (status == IU_OK) status = iu__conn_check_table(c, table, err);
+  return status != IU_OK ? status : iu__rows_explain(c->store, table, spec, "embedded", out, err);
 }
 
 const iu_connection_vtable iu__engine_vtable = {
     .version = IU_CONNECTION_VTABLE_VERSION, .call = conn_call, .subscribe = conn_subscribe, .unsubscribe = conn_unsubscribe,
     .query = conn_query, .select = conn_select, .get = conn_get, .flush = conn_flush, .procedure = conn_procedure,
-    .refresh_schema = conn_refresh_schema, .explain = conn_explain, .forget = conn_forget, .deliver = conn_deliver,
+    .refresh_schema = conn_refresh_schema, .explain = conn_explain, .deliver = conn_deliver,
     .close = conn_close, .release = conn_release};
 
 /* ---- life ---- */
