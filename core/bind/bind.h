@@ -129,6 +129,7 @@ void iu__view_iters_close(iu_lua_connection *lc);
 void iu__connection_listen(iu_lua_connection *lc);
 int iu__listen_method(lua_State *L);
 void iu__push_hex(lua_State *L, const uint8_t *little, size_t size);   /* little-endian bytes as people write them */
+const char *iu__phase_name(iu_phase phase);
 void iu__push_rows(lua_State *L, const iu_rows *rows);
 void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *row);
 /* read.c */
@@ -146,9 +147,9 @@ int iu__row_bytes_method(lua_State *L);
 int iu__select_from_method(lua_State *L);
 /* client.c */
 void iu__client_open_functions(lua_State *L);
-void iu__push_client_status(lua_State *L, iu_connection *c);
 /* describe.c */
 void iu__push_buffer(lua_State *L, iu_buf *b);     /* as a string; frees it, also when it raises */
+int iu__give_buffer(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, iu_buf *b);  /* a string; or nil, err. Frees it */
 int iu__describe_schema(lua_State *L);
 int iu__describe_status(lua_State *L);
 

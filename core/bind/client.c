@@ -108,45 +108,6 @@ static int f_connect(lua_State *L) {
   return 1;
 }
 
-static void set_number(lua_State *L, const char *name, uint64_t v) {
-  lua_pushinteger(L, (lua_Integer)v);
-  lua_setfield(L, -2, name);
-}
-
-static void set_string(lua_State *L, const char *name, const char *v) {
-  lua_pushstring(L, v);
-  lua_setfield(L, -2, name);
-}
-
-void iu__push_client_status(lua_State *L, iu_connection *c) {
-  static const char *const phases[] = {"connecting", "connected", "disconnected"};
-  iu_client_status s;
-  iu__client_get_status(c, &s);
-  lua_createtable(L, 0, 24);
-  set_string(L, "url", s.url);
-  set_string(L, "database", s.database);
-  set_string(L, "protocol", s.protocol);
-  set_string(L, "token", s.token);
-  set_string(L, "phase", phases[s.phase]);
-  set_string(L, "durability", s.confirmed ? "confirmed" : "unconfirmed");
-  set_number(L, "attempt", s.attempt);
-  set_number(L, "connects", s.connects);
-  set_number(L, "resyncs", s.resyncs);
-  set_number(L, "calls", s.calls);
-  set_number(L, "unknown", s.unknown);
-  set_number(L, "messages", s.messages);
-  set_number(L, "bytes_received", s.bytes_received);
-  set_number(L, "bytes_sent", s.bytes_sent);
-  set_number(L, "in_flight", s.in_flight);
-  set_number(L, "waiting", s.waiting);
-  set_number(L, "waiting_bytes", s.waiting_bytes);
-  set_number(L, "incoming_bytes", s.incoming_bytes);
-  set_number(L, "rows", s.store.rows);
-  set_number(L, "row_bytes", s.store.row_bytes);
-  set_number(L, "overhead_bytes", s.store.overhead_bytes);
-  set_number(L, "dead_rows", s.store.dead_rows);
-}
-
 void iu__client_open_functions(lua_State *L) {
   lua_pushcfunction(L, f_connect);
   lua_setfield(L, -2, "connect");

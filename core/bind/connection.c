@@ -197,32 +197,42 @@ static iu_status encode_arguments(lua_State *L, iu_connection *c, const callee *
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
 }
 
+static int unknown(lua_State *L, iu_lua *x, const char *what, const char *name, size_t len, const char *suggestion) {
+  char shown[64 * 4 + 4];
+  iu_error err;
+  iu__fail(&err, IU_E_VALIDATION, "unknown %s `%s`%s", what, iu__printable(shown, 64, name, len), suggestion);
+  return iu__push_failure(L, x, &err);
+}
+
+/* `method` is the connection's for this kind of callee. */
+static int call(lua_State *L, iu_lua *x, iu_connection *c, const callee *f, uint32_t number,
+                iu_status (*method)(iu_connection *c, uint32_t number, const void *args, size_t len, uint64_t *pending, iu_error *err)) {
+  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
+  uint64_t pending = 0;
+  iu_error err;
+  iu_status status = encode_arguments(L, c, f, 3, &args, &err);
+  if (status == IU_OK) {
+    IU_ENTER(x, L);
+    status = method(c, number, args.data, args.len, &pending, &err);
+    IU_LEAVE(x);
+  }
+  iu__buf_free(&args);
+  return iu__give(L, x, status, &err, pending, NULL, NULL);
+}
+
 static int m_call(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
   int reducer = iu__schema_reducer(c->schema, name, len);
-  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
-  uint64_t pending = 0;
-  iu_error err;
-  iu_status status;
   if (reducer < 0) {
-    char suggestion[96], shown[64 * 4 + 4];
+    char suggestion[96];
     iu__schema_suggest_reducer(c->schema, name, len, suggestion);
-    iu__fail(&err, IU_E_VALIDATION, "unknown reducer `%s`%s", iu__printable(shown, 64, name, len), suggestion);
-    return iu__push_failure(L, lc->x, &err);
+    return unknown(L, lc->x, "reducer", name, len, suggestion);
   }
   const iu_reducer_def *def = &c->schema->reducers[reducer];
-  const callee f = {def->name, def->params, def, NULL};
-  status = encode_arguments(L, c, &f, 3, &args, &err);
-  if (status == IU_OK) {
-    IU_ENTER(lc->x, L);
-    status = c->vtable->call(c, (uint32_t)reducer, args.data, args.len, &pending, &err);
-    IU_LEAVE(lc->x);
-  }
-  iu__buf_free(&args);
-  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+  return call(L, lc->x, c, &(callee){def->name, def->params, def, NULL}, (uint32_t)reducer, c->vtable->call);
 }
 
 static int m_procedure(lua_State *L) {
@@ -231,26 +241,13 @@ static int m_procedure(lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
   int procedure = iu__schema_procedure(c->schema, name, len);
-  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
-  uint64_t pending = 0;
-  iu_error err;
-  iu_status status;
   if (procedure < 0) {
-    char suggestion[96], shown[64 * 4 + 4];
+    char suggestion[96];
     iu__schema_suggest_procedure(c->schema, name, len, suggestion);
-    iu__fail(&err, IU_E_VALIDATION, "unknown procedure `%s`%s", iu__printable(shown, 64, name, len), suggestion);
-    return iu__push_failure(L, lc->x, &err);
+    return unknown(L, lc->x, "procedure", name, len, suggestion);
   }
   const iu_procedure_def *def = &c->schema->procedures[procedure];
-  const callee f = {def->name, def->params, NULL, def};
-  status = encode_arguments(L, c, &f, 3, &args, &err);
-  if (status == IU_OK) {
-    IU_ENTER(lc->x, L);
-    status = c->vtable->procedure(c, (uint32_t)procedure, args.data, args.len, &pending, &err);
-    IU_LEAVE(lc->x);
-  }
-  iu__buf_free(&args);
-  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+  return call(L, lc->x, c, &(callee){def->name, def->params, NULL, def}, (uint32_t)procedure, c->vtable->procedure);
 }
 
 static int m_refresh_schema(lua_State *L) {

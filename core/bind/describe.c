@@ -1,8 +1,6 @@
 /* describe.c: what a connection is made of (schema) and how it is doing (status), as plain tables. */
 #include "bind.h"
 
-#include "../base/hash.h"
-
 static int type_body(lua_State *L) {
   const iu_buf *b = lua_touserdata(L, 1);
   lua_pushlstring(L, (const char *)b->data, b->len);
@@ -16,6 +14,15 @@ void iu__push_buffer(lua_State *L, iu_buf *b) {
   rc = lua_pcall(L, 1, 1, 0);
   iu__buf_free(b);
   if (rc != LUA_OK) lua_error(L);
+}
+
+int iu__give_buffer(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, iu_buf *b) {
+  if (status != IU_OK) {
+    iu__buf_free(b);
+    return iu__push_failure(L, x, err);
+  }
+  iu__push_buffer(L, b);
+  return 1;
 }
 
 static void push_fields(lua_State *L, const iu_schema *s, const iu_type *product) {
@@ -127,38 +134,61 @@ static void set_flag(lua_State *L, const char *name, bool v) {
 }
 
 static void set_identity(lua_State *L, const char *name, const uint8_t little[32]) {
-  uint8_t big[32];
-  char text[65];
-  for (int i = 0; i < 32; i++) big[i] = little[31 - i];
-  iu__hex(text, big, 32);
-  lua_pushlstring(L, text, 64);
+  iu__push_hex(L, little, 32);
   lua_setfield(L, -2, name);
 }
 
-int iu__describe_status(lua_State *L) {
+static void set_string(lua_State *L, const char *name, const char *v) {
+  lua_pushstring(L, v);
+  lua_setfield(L, -2, name);
+}
+
+static void set_store(lua_State *L, const iu_store_stats *s) {
+  set_u64(L, "rows", s->rows);
+  set_u64(L, "row_bytes", s->row_bytes);
+  set_u64(L, "overhead_bytes", s->overhead_bytes);
+  set_u64(L, "dead_rows", s->dead_rows);
+}
+
+static void push_client_status(lua_State *L, iu_connection *c) {
+  iu_client_status s;
+  iu__client_get_status(c, &s);
+  lua_createtable(L, 0, 24);
+  set_string(L, "url", s.url);
+  set_string(L, "database", s.database);
+  set_string(L, "protocol", s.protocol);
+  set_string(L, "token", s.token);
+  set_string(L, "phase", iu__phase_name(s.phase));
+  set_string(L, "durability", s.confirmed ? "confirmed" : "unconfirmed");
+  set_u64(L, "attempt", s.attempt);
+  set_u64(L, "connects", s.connects);
+  set_u64(L, "resyncs", s.resyncs);
+  set_u64(L, "calls", s.calls);
+  set_u64(L, "unknown", s.unknown);
+  set_u64(L, "messages", s.messages);
+  set_u64(L, "bytes_received", s.bytes_received);
+  set_u64(L, "bytes_sent", s.bytes_sent);
+  set_u64(L, "in_flight", s.in_flight);
+  set_u64(L, "waiting", s.waiting);
+  set_u64(L, "waiting_bytes", s.waiting_bytes);
+  set_u64(L, "incoming_bytes", s.incoming_bytes);
+  set_store(L, &s.store);
+}
+
+static void push_engine_status(lua_State *L, iu_connection *c) {
   static const char *const levels[] = {"full", "normal", "off"};
   iu_engine_status s;
-  iu_connection *c = iu__check_connection(L, 1)->c;
-  if (iu__is_client(c)) {
-    iu__push_client_status(L, c);
-    return 1;
-  }
   iu__engine_get_status(c, &s);
   lua_createtable(L, 0, 24);
-  lua_pushstring(L, s.path);
-  lua_setfield(L, -2, "path");
-  lua_pushstring(L, levels[s.durability]);
-  lua_setfield(L, -2, "durability");
+  set_string(L, "path", s.path);
+  set_string(L, "durability", levels[s.durability]);
   set_identity(L, "owner", s.owner);
   set_identity(L, "database_identity", s.database_identity);
   set_u64(L, "sessions", s.sessions);
   set_u64(L, "epoch", s.epoch);
   set_u64(L, "transactions", s.transactions);
   set_u64(L, "rejected", s.rejected);
-  set_u64(L, "rows", s.store.rows);
-  set_u64(L, "row_bytes", s.store.row_bytes);
-  set_u64(L, "overhead_bytes", s.store.overhead_bytes);
-  set_u64(L, "dead_rows", s.store.dead_rows);
+  set_store(L, &s.store);
   set_flag(L, "recovered", s.recovered);
   set_u64(L, "loaded_rows", s.recovery.table_rows);
   set_u64(L, "replayed_frames", s.recovery.frames_replayed);
@@ -173,5 +203,11 @@ int iu__describe_status(lua_State *L) {
   set_u64(L, "format", s.journal.format);
   set_flag(L, "failed", s.journal.failed);
   lua_setfield(L, -2, "journal");
+}
+
+int iu__describe_status(lua_State *L) {
+  iu_connection *c = iu__check_connection(L, 1)->c;
+  if (iu__is_client(c)) push_client_status(L, c);
+  else push_engine_status(L, c);
   return 1;
 }

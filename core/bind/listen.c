@@ -163,22 +163,31 @@ static int closed_body(lua_State *L) {
   return 0;
 }
 
+/* The view goes, or is another one from here on. */
+static void end_view_iters(iu_lua_connection *lc) {
+  iu__view_iters_cut(lc);
+  if (lc->x->L == NULL || !iu__in_finalizer(lc->x->L)) iu__view_iters_close(lc);
+}
+
 static void on_closed(void *ud, const iu_error *why) {
   note_call c = {ud, 0, NULL, why, NULL, NULL};
-  iu__view_iters_cut(c.lc);
-  if (c.lc->x->L == NULL || !iu__in_finalizer(c.lc->x->L)) iu__view_iters_close(c.lc);
+  end_view_iters(c.lc);
   if (c.lc->listener[IU_LISTEN_CLOSED] >= 0) iu__gate(c.lc->x, closed_body, &c);
 }
 
 typedef struct state_call { iu_lua_connection *lc; const iu_conn_state *s; } state_call;
 
+const char *iu__phase_name(iu_phase phase) {
+  static const char *const names[] = {"connecting", "connected", "disconnected"};
+  return names[phase];
+}
+
 static int state_body(lua_State *L) {
-  static const char *const phases[] = {"connecting", "connected", "disconnected"};
   const state_call *c = lua_touserdata(L, 1);
   const iu_conn_state *s = c->s;
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->lc->listener[IU_LISTEN_STATE]);
   lua_createtable(L, 0, 8);
-  lua_pushstring(L, phases[s->phase]);
+  lua_pushstring(L, iu__phase_name(s->phase));
   lua_setfield(L, -2, "phase");
   lua_pushinteger(L, s->attempt);
   lua_setfield(L, -2, "attempt");
@@ -210,10 +219,7 @@ static int state_body(lua_State *L) {
 
 static void on_state(void *ud, const iu_conn_state *state) {
   state_call c = {ud, state};
-  if (state->schema_changed) { /* the view is another one */
-    iu__view_iters_cut(c.lc);
-    if (c.lc->x->L == NULL || !iu__in_finalizer(c.lc->x->L)) iu__view_iters_close(c.lc);
-  }
+  if (state->schema_changed) end_view_iters(c.lc);
   if (c.lc->listener[IU_LISTEN_STATE] >= 0) iu__gate(c.lc->x, state_body, &c);
 }
 

@@ -14,12 +14,7 @@ int iu__row_bytes_method(lua_State *L) {
   const iu_table_def *def = &lc->c->schema->tables[table];
   iu_status status = iu__encode_value(L, 3, def->row, def->name, &bytes, &err);
   if (status == IU_OK) status = iu__buf_status(&bytes, &err, "row");
-  if (status != IU_OK) {
-    iu__buf_free(&bytes);
-    return iu__push_failure(L, lc->x, &err);
-  }
-  iu__push_buffer(L, &bytes);
-  return 1;
+  return iu__give_buffer(L, lc->x, status, &err, &bytes);
 }
 
 /* The row on top of the stack, copied. */

@@ -157,10 +157,5 @@ int iu__explain_method(lua_State *L) {
   if (lc->c == NULL) return luaL_error(L, "the connection is closed");
   iu_status status = c->vtable->explain(c, table, &spec, &text, &err);
   if (status == IU_OK) status = iu__buf_status(&text, &err, "explanation");
-  if (status != IU_OK) {
-    iu__buf_free(&text);
-    return iu__push_failure(L, lc->x, &err);
-  }
-  iu__push_buffer(L, &text);
-  return 1;
+  return iu__give_buffer(L, lc->x, status, &err, &text);
 }
