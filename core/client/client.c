@@ -137,10 +137,7 @@ static void finish(iu_client *c, const iu_error *why) {
   iu__link_stop(c);
   c->online = false;
   c->phase = IU_PHASE_DISCONNECTED;
-  iu_request *r = c->work.request;
-  c->work.request = NULL;
-  if (r != NULL && r->kind == IU_R_CALL) iu__call_result(c, r, &c->work.m); /* told already, its rows were being told */
-  else iu__request_free(c, r);
+  iu__pump_end_request(c);
   iu__request_answer_all(c, why);
   iu__call_tell_flushes(c, why->status, why);
   iu__link_tell_refreshed(c, why->status, why);

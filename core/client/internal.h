@@ -210,6 +210,7 @@ void iu__inbox_drop_messages(iu_client *c);
 /* pump.c */
 bool iu__pump_run(iu_client *c);
 bool iu__pump_busy(const iu_client *c);
+void iu__pump_end_request(iu_client *c);    /* of the thing at hand, when its rows are not told to the end */
 void iu__pump_drop_work(iu_client *c);
 
 /* message.c: what a message is for; fills work->target, quiet, request, event. A failure cuts the connection. */
@@ -218,7 +219,7 @@ void iu__message_end(iu_client *c);
 
 /* request.c */
 iu_request *iu__request_new(iu_client *c, iu_request_kind kind, const void *bytes, size_t len, iu_error *err);
-void iu__request_free(iu_client *c, iu_request *r);
+void iu__request_free(iu_request *r);
 /* Into the queue, or refused: away, or over a cap. On failure the request is freed. */
 iu_status iu__request_queue(iu_client *c, iu_request *r, iu_error *err);
 void iu__request_push_first(iu_client *c, iu_request *r);
@@ -255,7 +256,7 @@ void iu__sub_answered(iu_client *c, iu_sub *s);   /* one of those */
 void iu__sub_on_lost(iu_client *c);
 void iu__sub_adopted(iu_client *c);               /* what is to be told after the resync */
 void iu__sub_drop_all(iu_client *c, const iu_error *why);
-void iu__sub_release(iu_client *c, iu_sub *s);    /* frees it when nothing names it */
+void iu__sub_release(iu_sub *s);    /* frees it when nothing names it */
 void iu__sub_free_all(iu_client *c);
 void iu__sub_recount(iu_client *c);               /* tables held whole, in a new world */
 iu_sub *iu__sub_by_set(iu_client *c, uint32_t set);

@@ -239,5 +239,5 @@ void iu__message_end(iu_client *c) {
     case IU_M_PROCEDURE: iu__call_procedure_result(c, r, &c->work.m); return;
     default: break;
   }
-  iu__request_free(c, r);
+  iu__request_free(r);
 }

@@ -44,18 +44,13 @@ static iu_status put_equal(narrowing *n, const iu_filter *f, const char *op, con
   static const uint8_t no_text[4] = {0};
   iu_slice key = {no_text, sizeof no_text};
   bool exact;
-  size_t before = out->len;
   iu_status status = iu__filter_key(&n->out->arena, type, v, &key, &exact, n->err);
   *written = false;
   *sayable = true;
   if (status != IU_OK) return status;
   if (!exact && !(v->kind == IU_FV_NULL && f->field.empty_is_null)) return IU_OK;
   if (!exact) key = (iu_slice){no_text, sizeof no_text};
-  iu__sql_put_name(out, n->def->row->u.fields[f->field.column].name);
-  iu__buf_put_str(out, op);
-  *sayable = iu__sql_put_value(out, type, key);
-  *written = *sayable;
-  if (!*sayable && !out->failed) out->len = before;
+  *written = *sayable = iu__sql_put_condition(out, n->def->row->u.fields[f->field.column].name, op, type, key);
   return IU_OK;
 }
 

@@ -8,12 +8,16 @@ bool iu__pump_busy(const iu_client *c) {
   return !c->base.closed && (c->work.stage != IU_ST_IDLE || c->first != NULL || c->done.first != NULL || c->replace);
 }
 
+void iu__pump_end_request(iu_client *c) {
+  iu_request *r = c->work.request;
+  c->work.request = NULL;
+  if (r != NULL && r->kind == IU_R_CALL) iu__call_result(c, r, &c->work.m); /* its outcome was told, whatever became of its rows */
+  else iu__request_free(r);
+}
+
 void iu__pump_drop_work(iu_client *c) {
   iu_work *w = &c->work;
-  iu_request *r = w->request;
-  w->request = NULL;
-  if (r != NULL && r->kind == IU_R_CALL) iu__call_result(c, r, &w->m); /* its outcome was told, whatever became of its rows */
-  else iu__request_free(c, r);
+  iu__pump_end_request(c);
   if (w->payload_open) iu__payload_close(&w->payload);
   if (w->item != NULL) iu__inbox_done(c, w->item);
   *w = (iu_work){0};

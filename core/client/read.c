@@ -196,7 +196,7 @@ static void part_done(iu_client *c, iu_request *r) {
   iu_status status;
   r->read = NULL;
   if (--read->parts > 0) {
-    iu__request_free(c, r);
+    iu__request_free(r);
     return;
   }
   err = read->why;
@@ -332,7 +332,7 @@ static iu_status keep_key(iu_read *read, const void *key, size_t len, iu_error *
 
 iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_client *c = iu__client_of(conn);
-  iu_buf sql = {0}, literal = {0};
+  iu_buf sql = {0};
   iu_status status = iu__client_check_open(c, err);
   *pending = 0;
   *out = NULL;
@@ -347,18 +347,13 @@ iu_status iu__client_get(iu_connection *conn, uint32_t table, const void *key, s
   if (read == NULL) return IU_E_NOMEM;
   const iu_field *column = &read->def->row->u.fields[read->def->primary_key];
   iu__narrow_whole(read->def, &sql);
+  size_t whole = sql.len;
+  iu__buf_put_str(&sql, " WHERE ");
+  if (!iu__sql_put_condition(&sql, column->name, " = ", iu__type_deref(column->type), (iu_slice){key, len}) && !sql.failed) sql.len = whole;
   status = keep_key(read, key, len, err);
-  if (status == IU_OK && iu__sql_put_value(&literal, iu__type_deref(column->type), (iu_slice){key, len})) {
-    iu__buf_put_str(&sql, " WHERE ");
-    iu__sql_put_name(&sql, column->name);
-    iu__buf_put_str(&sql, " = ");
-    iu__buf_put(&sql, literal.data, literal.len);
-    status = iu__buf_status(&literal, err, "a query");
-  }
   if (status == IU_OK) status = iu__buf_status(&sql, err, "a query");
   if (status == IU_OK) status = ask_one(c, read, sql.data, sql.len, pending, err);
   else read_free(read);
-  iu__buf_free(&literal);
   iu__buf_free(&sql);
   return status;
 }

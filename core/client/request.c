@@ -46,11 +46,11 @@ iu_request *iu__request_new(iu_client *c, iu_request_kind kind, const void *byte
   return r;
 }
 
-void iu__request_free(iu_client *c, iu_request *r) {
+void iu__request_free(iu_request *r) {
   if (r == NULL) return;
   if (r->sub != NULL) {
     r->sub->requests--;
-    iu__sub_release(c, r->sub);
+    iu__sub_release(r->sub);
   }
   iu__free(r->end_text);
   iu__free(r);
@@ -76,7 +76,7 @@ static iu_status admit(const iu_client *c, const iu_request *r, iu_error *err) {
 iu_status iu__request_queue(iu_client *c, iu_request *r, iu_error *err) {
   iu_status status = r->pending == 0 ? IU_OK : admit(c, r, err);
   if (status != IU_OK) {
-    iu__request_free(c, r);
+    iu__request_free(r);
     return status;
   }
   append(&c->waiting, r);
@@ -198,7 +198,7 @@ void iu__request_answer(iu_client *c, iu_request *r, iu_status status, const iu_
   if (status == IU_E_UNKNOWN_OUTCOME) c->counts.unknown++;
   if (pending == 0 || c->base.listener.answer == NULL) iu__rows_release(rows);
   else c->base.listener.answer(c->base.listener.ud, pending, status, status == IU_OK ? NULL : err, rows, value);
-  iu__request_free(c, r);
+  iu__request_free(r);
 }
 
 /* Some of the parts of a read could not be queued: the others are not wanted. Those in flight still have to be answered. */
@@ -208,7 +208,7 @@ void iu__request_drop_pending(iu_client *c, uint64_t pending) {
     if (r->pending != pending) continue;
     iu__request_take(c, &c->waiting, r);
     iu__read_part_dropped(r);
-    iu__request_free(c, r);
+    iu__request_free(r);
   }
   for (iu_request *r = c->flying.first; r != NULL; r = r->next) {
     if (r->pending == pending) r->forgotten = true;
@@ -233,7 +233,7 @@ static void tell_end(iu_client *c, iu_request *r, iu_status status, const iu_err
     case IU_R_SUBSCRIBE: iu__sub_failed(c, s, err); break;
     case IU_R_UNSUBSCRIBE: iu__sub_ended(c, s); break;
   }
-  iu__request_free(c, r);
+  iu__request_free(r);
 }
 
 void iu__request_tell_ended(iu_client *c) {
@@ -256,7 +256,7 @@ static void end_list(iu_client *c, iu_requests *list, bool sent, const iu_error 
     iu_status status = sent ? lost_status(r) : why->status;
     iu__request_take(c, list, r);
     if (r->kind == IU_R_SUBSCRIBE || r->kind == IU_R_UNSUBSCRIBE) {
-      iu__request_free(c, r);
+      iu__request_free(r);
       continue;
     }
     if (sent) iu__fail(&err, status, "the connection was lost before the answer came: %.900s", why->message);
@@ -271,7 +271,7 @@ static void drop_subscribing(iu_client *c) {
     next = r->next;
     if (r->kind != IU_R_SUBSCRIBE && r->kind != IU_R_UNSUBSCRIBE) continue;
     iu__request_take(c, &c->waiting, r);
-    iu__request_free(c, r);
+    iu__request_free(r);
   }
 }
 

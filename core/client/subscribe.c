@@ -35,9 +35,8 @@ static void unlist(iu_client *c, iu_sub *s) {
   c->sub_count--;
 }
 
-void iu__sub_release(iu_client *c, iu_sub *s) {
+void iu__sub_release(iu_sub *s) {
   if (s->listed || s->requests > 0) return;
-  (void)c;
   iu__free(s->whole);
   iu__free(s);
 }
@@ -46,7 +45,7 @@ void iu__sub_free_all(iu_client *c) {
   while (c->subs != NULL) {
     iu_sub *s = c->subs;
     unlist(c, s);
-    iu__sub_release(c, s);
+    iu__sub_release(s);
   }
 }
 
@@ -140,7 +139,7 @@ iu_status iu__client_subscribe(iu_connection *conn, const iu_slice *queries, uin
   if (c->online && !c->resync) status = ask(c, s, IU_R_SUBSCRIBE, err);
   if (status != IU_OK) {
     unlist(c, s);
-    iu__sub_release(c, s);
+    iu__sub_release(s);
     return status;
   }
   *subscription = id;
@@ -163,7 +162,7 @@ static iu_status end_here(iu_client *c, iu_sub *s, iu_error *err) {
   s->requests++;
   if (asking != NULL) {
     iu__request_take(c, &c->waiting, asking);
-    iu__request_free(c, asking);
+    iu__request_free(asking);
   }
   iu__request_end(c, r, IU_OK, NULL);
   return IU_OK;
@@ -209,7 +208,7 @@ static void gone(iu_client *c, iu_sub *s, iu_sub_event what, const iu_error *why
   unlist(c, s);
   tell(c, s, what, why);
   s->requests--;
-  iu__sub_release(c, s);
+  iu__sub_release(s);
 }
 
 void iu__sub_failed(iu_client *c, iu_sub *s, const iu_error *why) { gone(c, s, IU_SUB_FAILED, why); }

@@ -9,11 +9,15 @@ static void world_free(iu_world *w) {
   iu__free(w);
 }
 
+/* Of a world that nobody reads any more. The schema stays: errors and events may name it. */
+static void drop_rows(iu_world *w) {
+  if (!w->retired || w->readers > 0) return;
+  iu__replica_free(w->replica);
+  w->replica = NULL;
+}
+
 static void world_unref(iu_world *w) {
-  if (w->retired && w->readers == 0) { /* the schema stays: errors and events may name it */
-    iu__replica_free(w->replica);
-    w->replica = NULL;
-  }
+  drop_rows(w);
   if (--w->refs == 0) world_free(w);
 }
 
@@ -93,11 +97,7 @@ iu_status iu__world_enter(iu_client *c, iu_schema *schema, iu_error *err) {
 }
 
 void iu__world_settle(iu_client *c) {
-  for (iu_world *w = c->worlds->next; w != NULL; w = w->next) {
-    if (w->readers > 0) continue;
-    iu__replica_free(w->replica);
-    w->replica = NULL;
-  }
+  for (iu_world *w = c->worlds->next; w != NULL; w = w->next) drop_rows(w);
 }
 
 void iu__world_free_all(iu_client *c) {

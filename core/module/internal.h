@@ -85,10 +85,9 @@ bool iu__nerv_count_rows(nerv_call *c, nerv_table table, uint64_t *count);
 /* Inserts, or replaces the row of that key. */
 bool iu__nerv_put_row(nerv_call *c, nerv_table table, nerv_out *row, bool exists);
 
-/* Scans, in the order of the index (ties in the host's order). Bounds are BSATN of the column; a missing one is open; both are inclusive.
- * Rows stay in scratch memory until the batch after theirs. End a scan that did not run out. */
-/* Rows come in the order of the index, but rows of equal keys in any order, and those that this transaction wrote apart from the others (before
- * them or after): that much a server promises. What depends on more sorts (order.c). */
+/* Bounds are BSATN of the column; a missing one is open; both are inclusive. Rows come in the order of the index, but rows of equal keys in any
+ * order, and those that this transaction wrote apart from the others (before them or after): that much a server promises. What depends on more
+ * sorts (order.c). Rows stay in scratch memory until the batch after theirs. End a scan that did not run out. */
 typedef struct nerv_scan { nerv_table table; uint32_t iter; bool open; nerv_out buffer; nerv_reader rows; } nerv_scan;
 bool iu__nerv_scan(nerv_call *c, nerv_index index, const nerv_slice *low, const nerv_slice *high, nerv_scan *s);
 bool iu__nerv_scan_text(nerv_call *c, nerv_index index, nerv_slice text, nerv_scan *s);

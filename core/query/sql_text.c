@@ -72,3 +72,12 @@ bool iu__sql_put_value(iu_buf *out, const iu_type *type, iu_slice value) {
   }
   return put_integer(out, scalar, value.p);
 }
+
+bool iu__sql_put_condition(iu_buf *out, const char *column, const char *op, const iu_type *type, iu_slice value) {
+  size_t before = out->len;
+  iu__sql_put_name(out, column);
+  iu__buf_put_str(out, op);
+  if (iu__sql_put_value(out, type, value)) return true;
+  if (!out->failed) out->len = before;
+  return false;
+}

@@ -11,6 +11,8 @@
 
 /* `value`: valid BSATN of the type. false, and nothing is written, where there is no literal (also a time outside the years 0000 to 9999). */
 bool iu__sql_put_value(iu_buf *out, const iu_type *type, iu_slice value);
+/* `"column" = value`, with the operator as it stands between them. false, and nothing is written, where there is no literal. */
+bool iu__sql_put_condition(iu_buf *out, const char *column, const char *op, const iu_type *type, iu_slice value);
 /* In double quotes, so that no word is taken for a keyword. Names of schemas hold no quotes. */
 void iu__sql_put_name(iu_buf *out, const char *name);
 
