@@ -68,6 +68,13 @@ local function deliver_answer(state, id, err, value, matched)
   end
 end
 
+-- What came before anybody could wait for it.
+local function take_early(state, id)
+  local early = state.early[id]
+  state.early[id] = nil
+  return early
+end
+
 -- What a remote connection says of itself; the first good word ends the wait of `connect`.
 local function deliver_state(state, what)
   state.now = what
@@ -132,9 +139,8 @@ end
 -- table, for answers that may be nil. An answer that comes after the timeout is dropped.
 local function await(inner, id, what, timeout, level, boxed)
   local state = inner.state
-  local early = state.early[id]
+  local early = take_early(state, id)
   if early then
-    state.early[id] = nil
     if early.err then return nil, early.err end
     if boxed then return { value = early.value } end
     return early.value == nil and true or early.value, early.matched
@@ -202,9 +208,8 @@ function Connection:send(reducer, ...)
   if ok then return true end
   if ok == nil then return nil, id end
   local state = inner.state
-  local early = state.early[id]
+  local early = take_early(state, id)
   if early then
-    state.early[id] = nil
     if early.err then return nil, early.err end
     return true
   end
@@ -231,9 +236,8 @@ function Connection:call_async(callback, reducer, ...)
   local ok, id = core:call(reducer, ...)
   if ok == nil then return nil, id end
   local state = inner.state
-  local early = not ok and state.early[id]
+  local early = not ok and take_early(state, id)
   if ok or early then
-    if early then state.early[id] = nil end
     tasks.spawn_background(callback, early and early.err == nil or ok or nil, early and early.err)
     return true
   end
@@ -311,13 +315,13 @@ end
 ---@param spec? table { filters = { { field, operator, value } }, order_by, descending, limit, offset }
 ---@return table[]?, any matched the number, or an err
 function Connection:select(name, spec)
-  local core = self[INNER].core
+  local inner = self[INNER]
+  local core = inner.core
   if not core then closed() end
   check.type(name, "string", 1, "select", "table")
   check.optional(spec, "table", 2, "select", "spec")
   local prepared, err = selection.prepare(spec or {}, runtime.core.json_encode)
   if not prepared then return nil, err end
-  local inner = self[INNER]
   local rows, matched = core:select(name, prepared)
   if rows == nil and learns(inner, "tables", name, matched) then rows, matched = core:select(name, prepared) end
   if rows ~= false then return rows, matched end

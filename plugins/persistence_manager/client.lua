@@ -103,11 +103,7 @@ return function(ctx, methods, get_manager)
       filters = { { field = "state_version_id", operator = "Equals", value = version_id } }, order_by = "timestamp",
     })
     if not rows then return nil, err end
-    for i = 1, #rows do
-      rows[i], err = codec.delta(rows[i])
-      if err then return nil, err end
-    end
-    return rows
+    return codec.all(rows, codec.delta)
   end
 
   --- type, source (nil or text), data (any JSON value; nil is {}). The event's id.
@@ -137,7 +133,7 @@ return function(ctx, methods, get_manager)
       check.type(id, "string", 1, "get_" .. table_name, "id")
       local row, err = ctx.conn:get(table_name, id)
       if row then return decode(row) end
-      return nil, err or iu.errors.new(kind, ("%s not found: %s"):format(what, codec.shown(id)))
+      return nil, err or codec.not_found(kind, what, id)
     end
   end
 

@@ -102,6 +102,21 @@ local function copy(row)
   return out
 end
 
+--- The err for an id that nothing has. what: "entity", "state version", ...
+function codec.not_found(kind, what, id)
+  return iu.errors.new(kind, ("%s not found: %s"):format(what, codec.shown(id)))
+end
+
+--- Rows, each decoded in its place; nil, err at the first that cannot be.
+function codec.all(rows, decode)
+  local err
+  for i = 1, #rows do
+    rows[i], err = decode(rows[i])
+    if err then return nil, err end
+  end
+  return rows
+end
+
 -- Rows become what users see: JSON texts decoded, "" of optional texts gone. A new table each time: several handlers may share a row.
 -- nil, StorageError for a row with a damaged text.
 

@@ -10,17 +10,11 @@ local codec = plugin.load "codec"
 local query = plugin.load "query"
 local make_transaction = plugin.load "transaction"
 
-local ENTITY_COLUMNS = { entity_type = true, id = true }
-local RELATION_COLUMNS = { from_entity = true, to_entity = true, relation_type = true, id = true }
 local CLOSED = "manager is closed or not initialized"
 
 return function(ctx)
   local check = ctx.check
   local methods = {}
-
-  local function not_found(kind, what, id)
-    return nil, iu.errors.new(kind, ("%s not found: %s"):format(what, codec.shown(id)))
-  end
 
   -- ---- life ----
 
@@ -122,7 +116,7 @@ return function(ctx)
     local row, err = conn:get("entity", id)
     if row then return codec.entity(row) end
     if err then return nil, err end
-    return not_found("EntityNotFoundError", "entity", id)
+    return nil, codec.not_found("EntityNotFoundError", "entity", id)
   end
 
   --- Replaces the metadata. true, or nil, err.
@@ -162,15 +156,13 @@ return function(ctx)
     return conn:call("delete_entity", id, cascade or false)
   end
 
-  local function run_query(conn, table_name, spec, columns, decode)
-    local selection, err = query.selection(spec, columns)
+  local function run_query(conn, table_name, spec)
+    local selection, err = query.selection(spec, table_name)
     if not selection then return nil, err end
     local rows, matched = conn:select(table_name, selection)
     if not rows then return nil, matched end
-    for i = 1, #rows do
-      rows[i], err = decode(rows[i])
-      if err then return nil, err end
-    end
+    rows, err = codec.all(rows, codec[table_name])
+    if not rows then return nil, err end
     return rows, matched
   end
 
@@ -183,7 +175,7 @@ return function(ctx)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
     check.optional(spec, "table", 1, "query_entities", "spec")
-    return run_query(conn, "entity", spec or {}, ENTITY_COLUMNS, codec.entity)
+    return run_query(conn, "entity", spec or {})
   end
 
   -- ---- relations ----
@@ -223,7 +215,7 @@ return function(ctx)
     local row, err = conn:get("relation", id)
     if row then return codec.relation(row) end
     if err then return nil, err end
-    return not_found("RelationNotFoundError", "relation", id)
+    return nil, codec.not_found("RelationNotFoundError", "relation", id)
   end
 
   ---@param id string
@@ -258,35 +250,34 @@ return function(ctx)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
     check.optional(spec, "table", 1, "query_relations", "spec")
-    return run_query(conn, "relation", spec or {}, RELATION_COLUMNS, codec.relation)
+    return run_query(conn, "relation", spec or {})
   end
 
-  local function explain(table_name, columns)
-    return function(spec)
-      local selection, err = query.selection(spec, columns)
-      if not selection then return nil, err end
-      return ctx.conn:explain(table_name, selection)
-    end
+  local function explain(conn, table_name, spec)
+    local selection, err = query.selection(spec, table_name)
+    if not selection then return nil, err end
+    return conn:explain(table_name, selection)
   end
-  local explain_entities, explain_relations = explain("entity", ENTITY_COLUMNS), explain("relation", RELATION_COLUMNS)
 
   --- How query_entities would find its rows, in words: an index or a scan, the subscribed rows, or the query a server would be asked.
   ---@param spec? inner_universe.QuerySpec
   ---@return string? words
   ---@return inner_universe.Error? err
   function methods:explain_entities(spec)
-    if not ctx.conn then check.raise(CLOSED) end
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
     check.optional(spec, "table", 1, "explain_entities", "spec")
-    return explain_entities(spec or {})
+    return explain(conn, "entity", spec or {})
   end
 
   ---@param spec? inner_universe.QuerySpec
   ---@return string? words
   ---@return inner_universe.Error? err
   function methods:explain_relations(spec)
-    if not ctx.conn then check.raise(CLOSED) end
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
     check.optional(spec, "table", 1, "explain_relations", "spec")
-    return explain_relations(spec or {})
+    return explain(conn, "relation", spec or {})
   end
 
   -- ---- transactions ----

@@ -4,6 +4,12 @@ local iu = require "inner_universe"
 
 local query = {}
 
+--- Which keys of a spec are plain equalities, by table.
+query.COLUMNS = {
+  entity = { entity_type = true, id = true },
+  relation = { from_entity = true, to_entity = true, relation_type = true, id = true },
+}
+
 local COMMON = { filters = true, tags = true, order_by = true, descending = true, limit = true, offset = true }
 
 local function invalid(format, ...)
@@ -73,8 +79,9 @@ local function check_filter(filter, where)
   return true
 end
 
---- columns: which keys of `spec` are plain equalities, by name. Answers the selection, or nil, err.
-function query.selection(spec, columns)
+--- What `spec` asks of that table: the selection, or nil, err.
+function query.selection(spec, table_name)
+  local columns = query.COLUMNS[table_name]
   local ok, err = check_keys(spec, columns)
   if ok then ok, err = check_types(spec) end
   if not ok then return nil, err end

@@ -14,12 +14,7 @@ local query = plugin.load "query"
 local ATTEMPTS = 10 -- of the function, while others change what it read
 local RESENDS = 20 -- of one call whose outcome is unknown
 local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
-local COLUMNS = {
-  entity = { entity_type = true, id = true },
-  relation = { from_entity = true, to_entity = true, relation_type = true, id = true },
-}
 local NOT_FOUND = { entity = "EntityNotFoundError", relation = "RelationNotFoundError" }
-local DECODE = { entity = codec.entity, relation = codec.relation }
 local DELETED = {}
 
 return function(ctx)
@@ -34,7 +29,7 @@ return function(ctx)
   }
 
   local function not_found(kind, id)
-    return nil, iu.errors.new(NOT_FOUND[kind], ("%s not found: %s"):format(kind, codec.shown(id)))
+    return nil, codec.not_found(NOT_FOUND[kind], kind, id)
   end
 
   local function open(tx, method)
@@ -68,7 +63,7 @@ return function(ctx)
     local row, err = row_of(tx, kind, id)
     if err then return nil, err end
     if not row then return not_found(kind, id) end
-    return DECODE[kind](row)
+    return codec[kind](row)
   end
 
   local function touched(tx, kind)
@@ -77,14 +72,10 @@ return function(ctx)
 
   -- The rows that match, with this transaction's own among them.
   local function select(tx, kind, spec)
-    local selection, err = query.selection(spec or {}, COLUMNS[kind])
+    local selection, err = query.selection(spec or {}, kind)
     if not selection then return nil, err end
-    local rows, matched
-    if not touched(tx, kind) then
-      rows, matched = ctx.conn:select(kind, selection)
-      if not rows then return nil, matched end
-      return rows, matched
-    end
+    if not touched(tx, kind) then return ctx.conn:select(kind, selection) end
+    local rows
     rows, err = ctx.conn:select(kind, { filters = selection.filters })
     if not rows then return nil, err end
     local all = {}
@@ -100,12 +91,9 @@ return function(ctx)
   local function query_rows(tx, kind, spec)
     local rows, matched = select(tx, kind, spec)
     if not rows then return nil, matched end
-    for i = 1, #rows do
-      local decoded, err = DECODE[kind](rows[i])
-      if not decoded then return nil, err end
-      rows[i] = decoded
-    end
-    return rows, matched
+    local decoded, err = codec.all(rows, codec[kind])
+    if not decoded then return nil, err end
+    return decoded, matched
   end
 
   ---@return string? id
