@@ -66,15 +66,11 @@ return function(ctx)
     return codec[kind](row)
   end
 
-  local function touched(tx, kind)
-    return next(tx.overlay[kind]) ~= nil
-  end
-
   -- The rows that match, with this transaction's own among them.
   local function select(tx, kind, spec)
     local selection, err = query.selection(spec or {}, kind)
     if not selection then return nil, err end
-    if not touched(tx, kind) then return ctx.conn:select(kind, selection) end
+    if next(tx.overlay[kind]) == nil then return ctx.conn:select(kind, selection) end
     local rows
     rows, err = ctx.conn:select(kind, { filters = selection.filters })
     if not rows then return nil, err end

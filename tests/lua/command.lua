@@ -51,6 +51,14 @@ function command.sh(line)
   return result
 end
 
+--- The first line that a command prints. Nothing it starts runs under a preloaded sanitizer.
+function command.line(text)
+  local pipe = assert(io.popen("unset LD_PRELOAD; " .. text))
+  local line = pipe:read("l")
+  pipe:close()
+  return line
+end
+
 function command.iu(words)
   return command.sh(command.quote(command.root .. "/scripts/iu") .. " " .. words)
 end

@@ -7,6 +7,8 @@
 --
 -- Nothing it starts runs under a preloaded sanitizer. Blocks; a connection lives at most LIFE seconds. Raises when the connection breaks.
 
+local command = require("command")
+
 local LIFE = 240
 
 local Wire = {}
@@ -15,17 +17,10 @@ Wire.__index = Wire
 -- The answers' fifo is opened before the connection is tried, so that a refused one reads as the end of the file.
 local SCRIPT = [[exec 4>"$1"; exec 3<>/dev/tcp/127.0.0.1/"$2" || exit 1; cat <&3 >&4 & reader=$!; exec 4>&-; cat >&3; kill $reader]]
 
-local function shell(command)
-  local pipe = assert(io.popen("unset LD_PRELOAD; " .. command))
-  local line = pipe:read("l")
-  pipe:close()
-  return line
-end
-
 local http_wire = {}
 
 function http_wire.open(port)
-  local fifo = assert(shell("folder=$(mktemp -d) && mkfifo $folder/answers && echo $folder/answers"))
+  local fifo = assert(command.line("folder=$(mktemp -d) && mkfifo $folder/answers && echo $folder/answers"))
   local requests = assert(io.popen(("unset LD_PRELOAD; exec timeout %d bash -c '%s' - '%s' %d 2>/dev/null"):format(LIFE, SCRIPT, fifo, port), "w"))
   local answers = assert(io.open(fifo, "rb"))
   os.execute(("rm -rf '%s'"):format(fifo:match("^(.*)/")))

@@ -1,6 +1,7 @@
 -- iu.server against real servers and against one that answers nonsense: every method, and what refusals become.
 
 local iu = require "inner_universe"
+local command = require "command"
 local spacetimedb = require "spacetimedb"
 
 local NOTHING = { name = { none = {} }, description = { none = {} }, tags = iu.array {}, properties = "{}" }
@@ -32,7 +33,7 @@ describe("iu.server", function()
     return
   end
   local url = spacetimedb.address:gsub("^ws", "http")
-  local wasm = spacetimedb.read(spacetimedb.wasm)
+  local wasm = command.read(spacetimedb.wasm)
 
   it("makes identities and knows whose a token is", function()
     local http = assert(iu.server(url .. "/"))

@@ -14,6 +14,7 @@
 -- else that fails raises. The HTTP here is http_wire's, not the library's.
 
 local iu = require("inner_universe")
+local command = require("command")
 local http_wire = require("http_wire")
 
 local spacetimedb = {
@@ -59,17 +60,10 @@ function spacetimedb.name()
   return "t-" .. iu.uuid()
 end
 
-function spacetimedb.read(path)
-  local file = assert(io.open(path, "rb"))
-  local bytes = file:read("a")
-  file:close()
-  return bytes
-end
-
 --- The owner's token and identity. `token`: publish (again) as that owner.
 function spacetimedb.publish(name, path, token, server)
   path = path or spacetimedb.wasm or error("the module is not built: make module", 2)
-  local status, answer, headers = spacetimedb.request("PUT", "/v1/database/" .. name, token, spacetimedb.read(path), server)
+  local status, answer, headers = spacetimedb.request("PUT", "/v1/database/" .. name, token, command.read(path), server)
   if status ~= 200 then return nil, answer, status end
   return token or headers["spacetime-identity-token"], headers["spacetime-identity"]
 end
@@ -101,17 +95,10 @@ end
 local Server = {}
 Server.__index = Server
 
-local function first_line(command)
-  local pipe = assert(io.popen("unset LD_PRELOAD; " .. command))
-  local line = pipe:read("l")
-  pipe:close()
-  return line
-end
-
 local function launch(self)
   os.execute(("rm -f '%s/ready' '%s/failed'"):format(self.folder, self.folder))
   self.pipe = assert(io.popen(("unset LD_PRELOAD; exec tests/spacetimedb '%s' '%s' %d 2>/dev/null"):format(self.program, self.folder, self.port or 0), "w"))
-  local line = first_line(("for i in $(seq %d); do [ -e '%s/ready' ] && exec cat '%s/ready'; [ -e '%s/failed' ] && exec cat '%s/failed'; sleep 0.1; done")
+  local line = command.line(("for i in $(seq %d); do [ -e '%s/ready' ] && exec cat '%s/ready'; [ -e '%s/failed' ] && exec cat '%s/failed'; sleep 0.1; done")
     :format(START_TENTHS, self.folder, self.folder, self.folder, self.folder))
   local port, pid = (line or ""):match("^(%d+) (%d+)$")
   if not port then
@@ -125,7 +112,7 @@ end
 --- options: program (the runner's). It ends with this process at the latest.
 function spacetimedb.start(options)
   local program = options and options.program or spacetimedb.program or error("the run has no SpacetimeDB server", 2)
-  local self = setmetatable({ program = program, folder = assert(first_line("mktemp -d")) }, Server)
+  local self = setmetatable({ program = program, folder = assert(command.line("mktemp -d")) }, Server)
   local ok, why = pcall(launch, self)
   if not ok then
     self:remove()
@@ -162,7 +149,7 @@ end
 
 --- What it has said so far.
 function Server:log()
-  return spacetimedb.read(self.folder .. "/log")
+  return command.read(self.folder .. "/log")
 end
 
 function Server:remove()
