@@ -19,6 +19,7 @@
 struct iu_lua_connection;
 struct iu_lua_timer;
 struct iu_lua_http;
+struct iu_lua_process;
 
 typedef struct iu_lua {
   lua_State *L;                 /* the thread that entered the core, or NULL */
@@ -32,6 +33,7 @@ typedef struct iu_lua {
   struct iu_lua_connection *connections;
   struct iu_lua_timer *timers;
   struct iu_lua_http *requests;
+  struct iu_lua_process *processes;
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
 
@@ -93,6 +95,8 @@ void iu__report_open_functions(lua_State *L);
 void iu__timers_close(iu_lua *x);
 void iu__http_open(lua_State *L);                  /* http.c */
 void iu__requests_close(iu_lua *x);
+void iu__process_open(lua_State *L);               /* process.c */
+void iu__processes_close(iu_lua *x);
 
 /* What a connection's listener in Lua has functions for. */
 enum { IU_LISTEN_ROW, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };

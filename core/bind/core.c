@@ -10,6 +10,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__wide_open(L);
   iu__loop_open(L);
   iu__http_open(L);
+  iu__process_open(L);
   iu__connection_open(L);
   iu__report_open_functions(L);
   return 1;

@@ -140,6 +140,43 @@ function core.debug_refs() end
 ---@return inner_universe.Error?
 function core.http(request, on_done) end
 
+---@class inner_universe.core.ProcessRequest
+---@field args string[] the program and its arguments
+---@field env? string[] "NAME=value": all it gets [this process's]
+---@field cwd? string
+---@field output_file? string appended to
+---@field on_output? fun(bytes: string)
+---@field input? boolean a pipe nothing is written to
+---@field own_session? boolean
+
+---@class inner_universe.core.Process
+local Process = {}
+
+---@return integer
+function Process:pid() end
+
+---@param number integer
+---@return true?, inner_universe.Error?
+function Process:signal(number) end
+
+---What reads its standard input sees the end of it.
+function Process:close_input() end
+
+---Lets it go on; its end is not told any more.
+function Process:close() end
+
+---Starts a program; `on_exit(status, signal)` once. Closing the handle lets it go on, with its input ended.
+---@param request inner_universe.core.ProcessRequest
+---@param on_exit fun(status: integer, signal: integer?)
+---@return inner_universe.core.Process?, inner_universe.Error?
+function core.process(request, on_exit) end
+
+---Signals a process (0: only asks). Whether there is one; nil, AuthorizationError for somebody else's.
+---@param pid integer
+---@param signal integer
+---@return boolean?, inner_universe.Error?
+function core.kill(pid, signal) end
+
 ---@class inner_universe.core.OpenOptions
 ---@field path? string nil: memory
 ---@field durability? "full"|"normal"|"off"
