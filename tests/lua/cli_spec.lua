@@ -69,6 +69,19 @@ describe("iu", function()
       refused(2, "plugins --config", "'--config' wants FILE")
       refused(2, "info --json=1 x", "'--json' takes no value")
     end)
+
+    it("names the command of a group", function()
+      refused(2, "server pign", "unknown command 'server pign'", "did you mean 'ping'?", "`iu help server` lists them")
+      refused(2, "help server pign", "unknown command 'server pign'")
+      refused(2, "help server ping more", "`iu server ping` has no commands of its own")
+      refused(2, "server --hlep", "unknown option '--hlep'", "did you mean '--help'?")
+      refused(2, "server ping --jsno", "did you mean '--json'?", "usage: iu server ping")
+      refused(2, "server ping --timeout soon", "'--timeout' wants a number above 0, not 'soon'")
+      local run = command.iu("server")
+      assert.equal(2, run.status)
+      assert.equal("", run.out)
+      assert.matches("^usage: iu server COMMAND", run.err)
+    end)
   end)
 
   describe("help", function()
@@ -76,18 +89,31 @@ describe("iu", function()
       for _, words in ipairs({ "help", "--help", "-h" }) do
         local run = command.iu(words)
         assert.equal(0, run.status)
-        for _, name in ipairs({ "run", "demo", "info", "query", "plugins", "doctor", "help" }) do
+        for _, name in ipairs({ "run", "demo", "info", "query", "server", "plugins", "doctor", "help" }) do
           assert.matches("\n  " .. name .. " ", run.out)
         end
       end
     end)
 
     it("tells about each command, either way it is asked", function()
-      for _, name in ipairs({ "run", "demo", "info", "query", "plugins", "doctor", "help" }) do
+      for _, name in ipairs({ "run", "demo", "info", "query", "server", "plugins", "doctor", "help" }) do
         local run = command.iu("help " .. name)
         assert.equal(0, run.status)
         assert.matches("^usage: iu " .. name, run.out)
         assert.equal(run.out, command.iu(name .. " --help").out)
+      end
+    end)
+
+    it("tells about the commands of a group", function()
+      assert.equal(command.iu("help server").out, command.iu("server --help").out)
+      local names = {}
+      for name in command.iu("help server").out:gmatch("\n  (%l[%w-]*) ") do names[#names + 1] = name end
+      assert.is_true(#names > 0)
+      for _, name in ipairs(names) do
+        local run = command.iu("help server " .. name)
+        assert.equal(0, run.status)
+        assert.matches("^usage: iu server " .. name, run.out)
+        assert.equal(run.out, command.iu("server " .. name .. " --help").out)
       end
     end)
 

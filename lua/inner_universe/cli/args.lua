@@ -3,7 +3,8 @@
 --   options = { json = { short = "j", help = "..." }, file = { value = "FILE", help = "..." } }, min = 1, max = 2, stops = true
 --
 -- `--name`, `--name=value`, `--name value`, `-n`, `-n value`; `--` ends the options, and with `stops` so does the first argument (what
--- follows belongs to the program that `run` starts). An option given twice: the last one counts.
+-- follows belongs to the program that `run` starts). An option given twice: the last one counts. A negative number is an argument. The value of an
+-- option with `number` is one above 0 (`integer`: a whole one).
 --
 -- A parser of its own and not argparse: the command must work from a rock, which brings no other Lua module, and be the same everywhere.
 
@@ -39,6 +40,17 @@ local function unknown(options, word)
   return nil, ("unknown option '%s'%s"):format(word, suggest.hint(word:match("^[^=]*"), names))
 end
 
+-- What an option's text stands for; nil, what is wrong.
+local function value_of(name, option, text)
+  if not (option.number or option.integer) then return text end
+  local number = tonumber(text)
+  if option.integer then number = math.tointeger(number) end
+  if not number or not (number > 0 and number < math.huge) then
+    return nil, ("option '--%s' wants a%s number above 0, not '%s'"):format(name, option.integer and " whole" or "", text)
+  end
+  return number
+end
+
 local function check_count(command, rest)
   if #rest < (command.min or 0) then return nil, "arguments are missing" end
   if command.max and #rest > command.max then return nil, ("unexpected argument '%s'"):format(rest[command.max + 1]) end
@@ -54,7 +66,7 @@ function args.parse(command, argv)
   local i, ended = 1, false
   while i <= #argv do
     local word = argv[i]
-    if ended or word == "-" or not word:match("^%-") then
+    if ended or word == "-" or not word:match("^%-") or word:match("^%-%.?%d") then
       rest[#rest + 1] = word
       ended = ended or command.stops == true
     elseif word == "--" then
@@ -69,7 +81,10 @@ function args.parse(command, argv)
       elseif value ~= nil and not option.value then
         return nil, ("option '--%s' takes no value"):format(name)
       end
-      options[name] = option.value and value or true
+      local wrong
+      options[name], wrong = true, nil
+      if option.value then options[name], wrong = value_of(name, option, value) end
+      if wrong then return nil, wrong end
     end
     i = i + 1
   end

@@ -7,25 +7,31 @@ local help = {
   summary = "this list, or how one command is used",
   usage = "[COMMAND]",
   details = "",
-  max = 1,
 }
+
+local function list(lines, group)
+  for _, command in ipairs(commands.members(group)) do
+    lines[#lines + 1] = ("  %-30s %s"):format(command.name .. " " .. command.usage, command.summary)
+  end
+end
 
 ---The list of commands.
 function help.text()
   local lines = { "usage: iu COMMAND [ARGUMENTS]", "" }
-  for _, name in ipairs(commands.names) do
-    local command = commands.get(name)
-    lines[#lines + 1] = ("  %-30s %s"):format(name .. " " .. command.usage, command.summary)
-  end
+  list(lines)
   lines[#lines + 1] = ""
   lines[#lines + 1] = "`iu help COMMAND` says more. `iu --version` prints the version."
   lines[#lines + 1] = "Exit status: 0, 1 when it failed, 2 when it was used wrongly."
   return table.concat(lines, "\n") .. "\n"
 end
 
----How one command is used.
+---How one command, or a group of them, is used.
 function help.of(command)
-  local lines = { ("usage: iu %s %s"):format(command.name, command.usage), "", command.summary:gsub("^%l", string.upper) .. "." }
+  local lines = { ("usage: iu %s %s"):format(command.title:gsub("%s+$", ""), command.usage), "", command.summary:gsub("^%l", string.upper) .. "." }
+  if command.names then
+    lines[#lines + 1] = ""
+    list(lines, command)
+  end
   if command.details ~= "" then
     lines[#lines + 1] = ""
     lines[#lines + 1] = (command.details:gsub("%s+$", ""))
@@ -45,13 +51,12 @@ function help.of(command)
 end
 
 function help.run(_, arguments)
-  local name = arguments[1]
-  if not name then
+  if #arguments == 0 then
     out.write(help.text())
     return 0
   end
-  local command = commands.get(name)
-  if not command then return commands.unknown(name) end
+  local command, status = commands.find(arguments)
+  if not command then return status end
   out.write(help.of(command))
   return 0
 end
