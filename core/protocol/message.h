@@ -120,4 +120,21 @@ iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu
 /* The other way: what a server answers for this schema; appended, part of it when it fails. */
 iu_status iu__schema_to_http(const iu_schema *schema, iu_buf *out, iu_error *err);
 
+/* ---- the answer to SQL over HTTP (sheet 7.6), a result a statement: the types of its columns, and its rows as BSATN of them ----
+ * Columns have names that differ: one without is `column_N`, the second `id` is `id_2`. The server writes floats that are no number as null; they are NaN. */
+#define IU_SQL_RESULTS_MAX 1024
+#define IU_SQL_COLUMNS_MAX 1024
+#define IU_SQL_ROWS_BYTES_MAX (256u << 20) /* BSATN of one result's rows */
+typedef struct iu_sql_result {
+  const iu_type *row;               /* a product */
+  uint32_t row_count;
+  iu_slice rows;                    /* row_count of them, checked */
+  bool has_stats, has_duration;
+  uint64_t inserted, updated, deleted, duration_micros;
+} iu_sql_result;
+typedef struct iu_sql_answer { uint32_t count; iu_sql_result *results; struct iu_sql_memory *memory; } iu_sql_answer;
+/* Nothing to free when it fails; the text is not needed afterwards. */
+iu_status iu__sql_answer_read(const void *json, size_t len, iu_sql_answer *out, iu_error *err);
+void iu__sql_answer_free(iu_sql_answer *a);
+
 #endif

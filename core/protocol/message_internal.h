@@ -49,4 +49,7 @@ void iu__json_put_subscribe_single(iu_buf *b, uint32_t request, uint32_t set, iu
 void iu__json_put_unsubscribe(iu_buf *b, const char *kind, uint32_t request, uint32_t set);
 void iu__json_put_one_off(iu_buf *b, uint32_t request, iu_slice sql);
 
+/* module_def.c: ProductType itself as a type, made in the empty ts and linked. NULL and *err on no memory. */
+const iu_type *iu__product_type_type(iu_typespace *ts, iu_error *err);
+
 #endif

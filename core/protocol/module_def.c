@@ -78,26 +78,29 @@ static const iu_type *export_type(iu_typespace *ts) {
   return SUM(ts, {"ColumnDefaultValue", value}, {"Procedure", procedure}, {"View", view});
 }
 
-/* RawModuleDefV9 in ts, linked; NULL and *err on no memory. */
-static const iu_type *module_type(iu_typespace *ts, iu_error *err) {
+/* `type`, made with the type's own type, in ts, linked; NULL and *err on no memory. */
+static const iu_type *settle(iu_typespace *ts, const iu_type *type, iu_error *err) {
   const iu_type *types[1] = {algebraic_type(ts)};
-  const iu_type *space = PRODUCT(ts, {"types", iu__type_array(ts, type_ref(ts))}), *rule = PRODUCT(ts, {"sql", text()});
-  const iu_type *module = PRODUCT(ts, {"typespace", space}, {"tables", iu__type_array(ts, table_type(ts))},
-                                  {"reducers", iu__type_array(ts, reducer_type(ts))}, {"types", iu__type_array(ts, named_type(ts))},
-                                  {"misc_exports", iu__type_array(ts, export_type(ts))}, {"row_level_security", iu__type_array(ts, rule)});
-  if (types[0] == NULL || module == NULL) {
-    iu__fail_nomem(err);
-    return NULL;
-  }
-  ts->types = iu__arena_alloc(&ts->arena, sizeof types);
+  if (types[0] != NULL && type != NULL) ts->types = iu__arena_alloc(&ts->arena, sizeof types);
   if (ts->types == NULL) {
     iu__fail_nomem(err);
     return NULL;
   }
   ts->types[ALGEBRAIC_TYPE] = types[0];
   ts->count = 1;
-  return iu__typespace_link(ts, err) == IU_OK ? module : NULL;
+  return iu__typespace_link(ts, err) == IU_OK ? type : NULL;
 }
+
+/* RawModuleDefV9. */
+static const iu_type *module_type(iu_typespace *ts, iu_error *err) {
+  const iu_type *space = PRODUCT(ts, {"types", iu__type_array(ts, type_ref(ts))}), *rule = PRODUCT(ts, {"sql", text()});
+  const iu_type *module = PRODUCT(ts, {"typespace", space}, {"tables", iu__type_array(ts, table_type(ts))},
+                                  {"reducers", iu__type_array(ts, reducer_type(ts))}, {"types", iu__type_array(ts, named_type(ts))},
+                                  {"misc_exports", iu__type_array(ts, export_type(ts))}, {"row_level_security", iu__type_array(ts, rule)});
+  return settle(ts, module, err);
+}
+
+const iu_type *iu__product_type_type(iu_typespace *ts, iu_error *err) { return settle(ts, params(ts), err); }
 
 /* The rules of row level security are the last column: an empty list in their place. */
 static iu_status drop_rules(const iu_type *module, iu_buf *definition, iu_error *err) {

@@ -25,5 +25,7 @@ bool iu__is_json_text_field(const char *name);
 iu_status iu__sats_to_json(const iu_type *t, iu_reader *r, iu_sats_json_style style, iu_buf *out, iu_error *err);
 /* `json` holds one value and nothing else. */
 iu_status iu__sats_from_json(const iu_type *t, const void *json, size_t len, iu_buf *out, iu_error *err);
+/* The same for what a server reports: a float that is null was no number there, and is NaN. */
+iu_status iu__sats_from_report(const iu_type *t, const void *json, size_t len, iu_buf *out, iu_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* sats_json_read.c: JSON as a BSATN value of a given type. The text is parsed into a document first, since objects name their
  * fields in any order; depth is bounded by IU_TYPE_DEPTH_MAX for types and by IU_JSON_DEPTH_MAX for the document.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "../base/hash.h"
@@ -14,7 +15,7 @@ typedef struct place {
   size_t len, index;
 } place;
 
-typedef struct input { iu_buf *out; iu_error *err; } input;
+typedef struct input { iu_buf *out; iu_error *err; bool null_is_nan; } input;
 
 static bool get(input *in, const iu_type *t, const iu_json *v, const place *at, uint32_t depth);
 
@@ -109,10 +110,12 @@ static bool is_finite(double d) { return d - d == 0; }
 static bool get_float(input *in, const iu_type *t, const iu_json *v, const place *at) {
   double d = v->u.d;
   float f;
-  if (v->token == IU_J_INT) d = (double)v->u.i;
+  bool is_nan = v->token == IU_J_NULL && in->null_is_nan;
+  if (is_nan) d = NAN;
+  else if (v->token == IU_J_INT) d = (double)v->u.i;
   else if (v->token == IU_J_BIGINT ? !iu__f64_parse(v->u.s, v->len, &d) : v->token != IU_J_DOUBLE) return expected(in, at, iu__type_label(t), v);
   f = v->token == IU_J_INT ? (float)v->u.i : (float)d;
-  if (!is_finite(t->tag == IU_T_F32 ? (double)f : d)) return expected(in, at, iu__type_label(t), v);
+  if (!is_nan && !is_finite(t->tag == IU_T_F32 ? (double)f : d)) return expected(in, at, iu__type_label(t), v);
   if (t->tag == IU_T_F32) {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
@@ -255,13 +258,21 @@ static bool get(input *in, const iu_type *t, const iu_json *v, const place *at, 
   return t->tag == IU_T_PRODUCT ? get_product(in, t, v, at, depth) : get_sum(in, t, v, at, depth);
 }
 
-iu_status iu__sats_from_json(const iu_type *t, const void *json, size_t len, iu_buf *out, iu_error *err) {
+static iu_status from_json(const iu_type *t, const void *json, size_t len, bool null_is_nan, iu_buf *out, iu_error *err) {
   iu_arena arena = {0};
   iu_error own;
-  input in = {out, err != NULL ? err : &own};
+  input in = {out, err != NULL ? err : &own, null_is_nan};
   iu__error_clear(in.err);
   const iu_json *v = iu__json_parse(&arena, json, len, in.err);
   bool good = v != NULL && get(&in, t, v, NULL, 0);
   iu__arena_free(&arena);
   return good ? iu__buf_status(out, in.err, "value") : in.err->status;
+}
+
+iu_status iu__sats_from_json(const iu_type *t, const void *json, size_t len, iu_buf *out, iu_error *err) {
+  return from_json(t, json, len, false, out, err);
+}
+
+iu_status iu__sats_from_report(const iu_type *t, const void *json, size_t len, iu_buf *out, iu_error *err) {
+  return from_json(t, json, len, true, out, err);
 }
