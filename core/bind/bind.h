@@ -85,6 +85,7 @@ size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: n
 /* Never raises. */
 iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err);
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
+void iu__push_product(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);  /* as a table, whatever its fields are called */
 void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
 
 /* bind_loop.c, connection.c, primitives.c, report.c: add their functions to the module table on top. */
@@ -97,6 +98,7 @@ void iu__http_open(lua_State *L);                  /* http.c */
 void iu__requests_close(iu_lua *x);
 void iu__process_open(lua_State *L);               /* process.c */
 void iu__processes_close(iu_lua *x);
+void iu__http_answer_open(lua_State *L);           /* http_answer.c */
 
 /* What a connection's listener in Lua has functions for. */
 enum { IU_LISTEN_ROW, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
@@ -117,6 +119,7 @@ iu_lua_connection *iu__check_connection(lua_State *L, int index);   /* raises wh
 iu_lua_connection *iu__connection_userdata(lua_State *L, iu_lua *x);
 void iu__connection_adopt(iu_lua_connection *lc, iu_connection *c);
 uint64_t iu__opt_u64(lua_State *L, int table, const char *name);    /* 0 when absent */
+const char *iu__opt_text(lua_State *L, int table, const char *name); /* NULL when absent; borrowed from the table; raises for a zero byte */
 uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok);
 /* final: by the collector itself, so no method is running on it; nobody is told. */
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status);
@@ -154,6 +157,8 @@ void iu__client_open_functions(lua_State *L);
 /* describe.c */
 void iu__push_buffer(lua_State *L, iu_buf *b);     /* as a string; frees it, also when it raises */
 int iu__give_buffer(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, iu_buf *b);  /* a string; or nil, err. Frees it */
+void iu__push_fields(lua_State *L, const iu_schema *s, const iu_type *product); /* { { name, type }, ... }; s NULL: without names for types */
+void iu__push_schema(lua_State *L, const iu_schema *s);
 int iu__describe_schema(lua_State *L);
 int iu__describe_status(lua_State *L);
 

@@ -5,17 +5,7 @@
 
 #include <math.h>
 
-/* The string at a key; NULL when absent. Borrowed from the table. */
-static const char *text_at(lua_State *L, const char *key) {
-  const char *text = NULL;
-  size_t len;
-  if (lua_getfield(L, 1, key) != LUA_TNIL) {
-    text = luaL_checklstring(L, -1, &len);
-    if (strlen(text) != len) luaL_error(L, "%s: a zero byte at %d", key, (int)strlen(text));
-  }
-  lua_pop(L, 1);
-  return text;
-}
+#include "../base/alloc.h"
 
 static bool flag_at(lua_State *L, const char *key) {
   lua_getfield(L, 1, key);
@@ -47,7 +37,7 @@ static uint32_t u32_at(lua_State *L, const char *key) {
 }
 
 static void read_protocol(lua_State *L, iu_client_config *config) {
-  const char *name = text_at(L, "protocol");
+  const char *name = iu__opt_text(L, 1, "protocol");
   if (name == NULL) return;
   config->has_protocol = true;
   if (!iu__protocol_from_name(name, &config->protocol)) luaL_error(L, "protocol: no such protocol: %s", name);
@@ -57,11 +47,11 @@ static void read_settings(lua_State *L, iu_client_config *config) {
   static const char *const compressions[] = {"none", "gzip", "brotli", NULL}, *const aways[] = {"refuse", "queue", NULL},
                     *const confirms[] = {"default", "yes", "no", NULL};
   static const int confirmed[] = {0, 1, -1};
-  config->url = text_at(L, "url");
-  config->database = text_at(L, "database");
+  config->url = iu__opt_text(L, 1, "url");
+  config->database = iu__opt_text(L, 1, "database");
   luaL_argcheck(L, config->url != NULL && config->database != NULL, 1, "url and database expected");
-  config->token = text_at(L, "token");
-  config->token_file = text_at(L, "token_file");
+  config->token = iu__opt_text(L, 1, "token");
+  config->token_file = iu__opt_text(L, 1, "token_file");
   read_protocol(L, config);
   config->compression = (iu_client_compression)option_at(L, "compression", compressions);
   config->light = flag_at(L, "light");
@@ -83,7 +73,7 @@ static void read_settings(lua_State *L, iu_client_config *config) {
   config->message_bytes_max = (size_t)iu__opt_u64(L, 1, "message_bytes_max");
   config->answer_bytes_max = (size_t)iu__opt_u64(L, 1, "answer_bytes_max");
   config->is_owner = flag_at(L, "is_owner");
-  config->tls.ca_file = text_at(L, "ca_file");
+  config->tls.ca_file = iu__opt_text(L, 1, "ca_file");
   config->tls.insecure = flag_at(L, "insecure");
 }
 
@@ -108,7 +98,38 @@ static int f_connect(lua_State *L) {
   return 1;
 }
 
+/* A path or a token: a text that C sees whole. */
+static const char *check_text(lua_State *L, int index) {
+  size_t len;
+  const char *text = luaL_checklstring(L, index, &len);
+  luaL_argcheck(L, strlen(text) == len, index, "a zero byte");
+  return text;
+}
+
+static int f_token_read(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  iu_buf text = {0};
+  char *token;
+  iu_error err;
+  if (iu__token_read(check_text(L, 1), &token, &err) != IU_OK) return iu__push_failure(L, x, &err);
+  if (token == NULL) {
+    lua_pushnil(L);
+    return 1;
+  }
+  iu__buf_put_str(&text, token);
+  iu__free(token);
+  return iu__give_buffer(L, x, iu__buf_status(&text, &err, "token"), &err, &text);
+}
+
+static int f_token_write(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  iu_error err;
+  if (iu__token_write(check_text(L, 1), check_text(L, 2), &err) != IU_OK) return iu__push_failure(L, x, &err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
 void iu__client_open_functions(lua_State *L) {
-  lua_pushcfunction(L, f_connect);
-  lua_setfield(L, -2, "connect");
+  static const luaL_Reg functions[] = {{"connect", f_connect}, {"token_read", f_token_read}, {"token_write", f_token_write}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

@@ -92,6 +92,16 @@ uint64_t iu__opt_u64(lua_State *L, int table, const char *name) {
   return (uint64_t)v;
 }
 
+const char *iu__opt_text(lua_State *L, int table, const char *name) {
+  size_t len;
+  int type = lua_getfield(L, table, name);
+  if (type != LUA_TNIL && type != LUA_TSTRING) luaL_error(L, "%s: expected a string, got %s", name, lua_typename(L, type));
+  const char *text = lua_tolstring(L, -1, &len);
+  if (text != NULL && strlen(text) != len) luaL_error(L, "%s: a zero byte at %d", name, (int)strlen(text));
+  lua_pop(L, 1);
+  return text;
+}
+
 static int f_open(lua_State *L) {
   static const char *const levels[] = {"full", "normal", "off", NULL};
   iu_lua *x = iu__lua(L);

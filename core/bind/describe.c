@@ -25,14 +25,15 @@ int iu__give_buffer(lua_State *L, iu_lua *x, iu_status status, const iu_error *e
   return 1;
 }
 
-static void push_fields(lua_State *L, const iu_schema *s, const iu_type *product) {
+void iu__push_fields(lua_State *L, const iu_schema *s, const iu_type *product) {
   lua_createtable(L, (int)product->count, 0);
   for (uint32_t i = 0; i < product->count; i++) {
     iu_buf type = {0};
     lua_createtable(L, 2, 0);
     lua_pushstring(L, product->u.fields[i].name);
     lua_rawseti(L, -2, 1);
-    iu__type_describe_named(product->u.fields[i].type, s->type_names, &type);
+    if (s != NULL) iu__type_describe_named(product->u.fields[i].type, s->type_names, &type);
+    else iu__type_describe(product->u.fields[i].type, &type);
     iu__push_buffer(L, &type);
     lua_rawseti(L, -2, 2);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -57,7 +58,7 @@ static void push_index(lua_State *L, const iu_table_def *def, const iu_index_def
 
 static void push_table(lua_State *L, const iu_schema *s, const iu_table_def *def) {
   lua_createtable(L, 0, 4);
-  push_fields(L, s, def->row);
+  iu__push_fields(L, s, def->row);
   lua_setfield(L, -2, "columns");
   if (def->primary_key >= 0) {
     lua_pushstring(L, def->row->u.fields[def->primary_key].name);
@@ -77,7 +78,7 @@ static void push_reducer(lua_State *L, const iu_schema *s, const iu_reducer_def 
   static const char *const lifecycles[] = {NULL, "init", "client_connected", "client_disconnected"};
   iu_buf signature = {0};
   lua_createtable(L, 0, 3);
-  push_fields(L, s, def->params);
+  iu__push_fields(L, s, def->params);
   lua_setfield(L, -2, "params");
   iu__reducer_signature(s, def, &signature);
   iu__push_buffer(L, &signature);
@@ -89,7 +90,7 @@ static void push_reducer(lua_State *L, const iu_schema *s, const iu_reducer_def 
 static void push_procedure(lua_State *L, const iu_schema *s, const iu_procedure_def *def) {
   iu_buf signature = {0}, returns = {0};
   lua_createtable(L, 0, 3);
-  push_fields(L, s, def->params);
+  iu__push_fields(L, s, def->params);
   lua_setfield(L, -2, "params");
   iu__type_describe_named(def->returns, s->type_names, &returns);
   iu__push_buffer(L, &returns);
@@ -99,8 +100,7 @@ static void push_procedure(lua_State *L, const iu_schema *s, const iu_procedure_
   lua_setfield(L, -2, "signature");
 }
 
-int iu__describe_schema(lua_State *L) {
-  const iu_schema *s = iu__check_connection(L, 1)->c->schema;
+void iu__push_schema(lua_State *L, const iu_schema *s) {
   lua_createtable(L, 0, 3);
   lua_createtable(L, 0, (int)s->table_count);
   for (uint32_t i = 0; i < s->table_count; i++) {
@@ -120,6 +120,10 @@ int iu__describe_schema(lua_State *L) {
     lua_setfield(L, -2, s->procedures[i].name);
   }
   lua_setfield(L, -2, "procedures");
+}
+
+int iu__describe_schema(lua_State *L) {
+  iu__push_schema(L, iu__check_connection(L, 1)->c->schema);
   return 1;
 }
 

@@ -92,10 +92,11 @@ static void on_done(void *ud, iu_http *http, const iu_error *err, const iu_http_
 
 /* ---- starting ---- */
 
-static const char *text_at(lua_State *L, const char *key, size_t *len) {
-  const char *text = NULL;
-  if (lua_getfield(L, 1, key) != LUA_TNIL) text = luaL_checklstring(L, -1, len);
-  lua_pop(L, 1); /* the table keeps it */
+/* Half of a header: what ends a text in C would cut it. */
+static const char *header_text(lua_State *L, int index) {
+  size_t len;
+  const char *text = luaL_checklstring(L, index, &len);
+  if (strlen(text) != len) luaL_error(L, "headers: a zero byte at %d", (int)strlen(text));
   return text;
 }
 
@@ -109,7 +110,7 @@ static uint32_t read_headers(lua_State *L, iu_header *headers) {
       luaL_argcheck(L, lua_istable(L, -1), 1, "headers: { name, value } expected");
       lua_rawgeti(L, -1, 1);
       lua_rawgeti(L, -2, 2);
-      headers[count++] = (iu_header){luaL_checkstring(L, -2), luaL_checkstring(L, -1)};
+      headers[count++] = (iu_header){header_text(L, -2), header_text(L, -1)};
       lua_pop(L, 3);
     }
   }
@@ -125,17 +126,19 @@ static int f_http(lua_State *L) {
   iu_loop *loop;
   iu_error err;
   iu_status status;
-  size_t ignored;
   lua_Number seconds;
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
-  config.url = text_at(L, "url", &ignored);
+  config.url = iu__opt_text(L, 1, "url");
   luaL_argcheck(L, config.url != NULL, 1, "url expected");
-  config.method = text_at(L, "method", &ignored);
-  config.body = text_at(L, "body", &config.body_len);
+  config.method = iu__opt_text(L, 1, "method");
+  lua_getfield(L, 1, "body");
+  luaL_argcheck(L, lua_isnil(L, -1) || lua_type(L, -1) == LUA_TSTRING, 1, "body: string expected");
+  config.body = lua_tolstring(L, -1, &config.body_len);
+  lua_pop(L, 1); /* the table keeps it */
   config.header_count = read_headers(L, headers);
-  config.tls.ca_file = text_at(L, "ca_file", &ignored);
+  config.tls.ca_file = iu__opt_text(L, 1, "ca_file");
   lua_getfield(L, 1, "insecure");
   config.tls.insecure = lua_toboolean(L, -1);
   lua_getfield(L, 1, "timeout");

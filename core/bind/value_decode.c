@@ -88,7 +88,7 @@ static void push_array(lua_State *L, const iu_type *t, const uint8_t **p, const 
   lua_setmetatable(L, -2);
 }
 
-static void push_product(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end) {
+void iu__push_product(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end) {
   lua_createtable(L, 0, (int)t->count);
   for (uint32_t i = 0; i < t->count; i++) {
     const iu_field *f = &t->u.fields[i];
@@ -145,7 +145,7 @@ void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uin
     return;
   }
   if (t->tag == IU_T_ARRAY) push_array(L, t, p, end);
-  else if (t->tag == IU_T_PRODUCT) push_product(L, t, p, end);
+  else if (t->tag == IU_T_PRODUCT) iu__push_product(L, t, p, end);
   else push_sum(L, t, p, end);
 }
 

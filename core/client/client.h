@@ -74,4 +74,8 @@ typedef struct iu_client_status {
 void iu__client_get_status(iu_connection *c, iu_client_status *out);
 bool iu__is_client(const iu_connection *c);  /* for those who ask for a status */
 
+/* token.c: the file that a token is kept in. *out is given (iu__free); NULL: there is no such file, or it is empty. */
+iu_status iu__token_read(const char *path, char **out, iu_error *err);
+iu_status iu__token_write(const char *path, const char *token, iu_error *err);
+
 #endif

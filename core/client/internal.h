@@ -287,8 +287,4 @@ void iu__narrow_whole(const iu_table_def *def, iu_buf *sql);  /* SELECT * FROM "
 /* owner.c: false: the text does not say. */
 bool iu__owner_from_http(const void *body, size_t len, uint8_t out[32]);
 
-/* token.c */
-iu_status iu__token_read(const char *path, char **out, iu_error *err);   /* *out NULL: there is no such file */
-iu_status iu__token_write(const char *path, const char *token, iu_error *err);
-
 #endif

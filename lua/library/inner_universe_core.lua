@@ -176,6 +176,34 @@ function core.process(request, on_exit) end
 ---@param signal integer
 ---@return boolean?, inner_universe.Error?
 function core.kill(pid, signal) end
+---A server's schema answer (version 9), as conn:schema() tells it.
+---@param json string
+---@return table? schema, inner_universe.Error? err
+function core.module_def(json) end
+
+---@class inner_universe.SqlResult
+---@field columns { [1]: string, [2]: string }[] name and type
+---@field rows table[] by column name, values as in rows of tables; what is absent is absent
+---@field rows_inserted? integer
+---@field rows_updated? integer
+---@field rows_deleted? integer
+---@field duration_micros? integer
+
+---The answer to SQL over HTTP: a result a statement.
+---@param json string
+---@return inner_universe.SqlResult[]? results, inner_universe.Error? err
+function core.sql_answer(json) end
+
+---The token kept in a file; nil: none is.
+---@param path string
+---@return string? token, inner_universe.Error? err
+function core.token_read(path) end
+
+---Keeps a token: mode 0600, by renaming, with the folders above.
+---@param path string
+---@param token string
+---@return true? done, inner_universe.Error? err
+function core.token_write(path, token) end
 
 ---@class inner_universe.core.OpenOptions
 ---@field path? string nil: memory
