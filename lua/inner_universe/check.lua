@@ -1,6 +1,9 @@
--- Argument checks for functions that users call. Each raises at the line of that function's caller, so it must be called directly in the
--- body of the function it checks for (not through a helper, not as a tail call). Values are not judged here: a wrong value is
--- `nil, ValidationError`, only a wrong Lua type raises.
+-- Argument checks for functions that users call. `type`, `optional` and `raise` raise at the line of that function's caller, so they must be called
+-- directly in the body of the function they check for (not through a helper, not as a tail call). What a table of options holds is a value: `options`
+-- raises nothing, it answers `nil, ValidationError`.
+
+local errors = require("inner_universe.errors")
+local suggest = require("inner_universe.suggest")
 
 ---@class inner_universe.check
 local check = {}
@@ -52,6 +55,38 @@ end
 function check.optional(value, expected, index, method, name)
   if value == nil or type(value) == expected or fits(value, expected) then return end
   error(complaint(value, expected .. " or nil", index, method, name), 3)
+end
+
+local function refuse(message, ...)
+  return nil, errors.new("ValidationError", message:format(...))
+end
+
+local function in_range(value, expected)
+  if expected == "integer" then return value >= 1, "1 or more" end
+  return expected ~= "number" or value > 0, "more than 0" -- NaN is not
+end
+
+---What is in a table of options: known names with values of their types. An "integer" is 1 or more, a "number" above 0.
+---@param what string the function's name, as in "connect: timeout: number expected, got string"
+---@param options? table
+---@param known table<string, inner_universe.check.Type|"any">
+---@param inside? string the option that this table is the value of
+---@return true?, inner_universe.Error?
+function check.options(what, options, known, inside)
+  for key, value in pairs(options or {}) do
+    local expected = known[key]
+    if not expected then
+      return refuse("%s%s: unknown %s '%s'%s", what, inside and ": " .. inside or "", inside and "key" or "option", tostring(key),
+        suggest.hint(tostring(key), known))
+    end
+    local name = ("%s: %s%s"):format(what, inside and inside .. "." or "", key)
+    if expected ~= "any" then
+      if not fits(value, expected) then return refuse("%s: %s expected, got %s", name, expected, name_of(value)) end
+      local good, range = in_range(value, expected)
+      if not good then return refuse("%s: %s expected, got %s", name, range, tostring(value)) end
+    end
+  end
+  return true
 end
 
 ---Raises any text at the same line.

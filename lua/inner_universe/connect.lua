@@ -2,6 +2,7 @@
 -- what the configuration says.
 
 local runtime = require("inner_universe.runtime")
+local check = require("inner_universe.check")
 local errors = require("inner_universe.errors")
 local suggest = require("inner_universe.suggest")
 local config = require("inner_universe.config")
@@ -22,31 +23,24 @@ local function invalid(message, ...)
   return nil, errors.new("ValidationError", message:format(...))
 end
 
-local function check_value(key, value, expected)
-  local actual = expected == "integer" and math.type(value) or type(value)
-  if expected ~= "any" and actual ~= expected then return invalid("connect: %s: %s expected, got %s", key, expected, type(value)) end
-  if expected == "integer" and value < 1 then return invalid("connect: %s: 1 or more expected, got %d", key, value) end
-  if expected == "number" and (value ~= value or value <= 0) then return invalid("connect: %s: more than 0 seconds expected", key) end
-  return true
+local function joined(...)
+  local all = {}
+  for _, list in ipairs({ ... }) do
+    for name, expected in pairs(list) do all[name] = expected end
+  end
+  return all
 end
 
 -- What the other kind of target would take is said so.
 local function check_options(options, is_server)
   local own, other = EMBEDDED, REMOTE
   if is_server then own, other = REMOTE, EMBEDDED end
-  for key, value in pairs(options) do
-    local expected = own[key] or COMMON[key]
-    if not expected then
-      if other[key] then return invalid("connect: %s: for %s only", key, is_server and "embedded universes" or "servers") end
-      local known = {}
-      for _, list in ipairs({ own, COMMON }) do
-        for name in pairs(list) do known[name] = true end
-      end
-      return invalid("connect: unknown option '%s'%s", tostring(key), suggest.hint(tostring(key), known))
-    end
-    local ok, err = check_value(key, value, expected)
-    if not ok then return nil, err end
+  local known = joined(own, COMMON)
+  for key in pairs(options) do
+    if not known[key] and other[key] then return invalid("connect: %s: for %s only", key, is_server and "embedded universes" or "servers") end
   end
+  local ok, err = check.options("connect", options, known)
+  if not ok then return nil, err end
   local durability = options.durability
   if durability and not DURABILITY[durability] then
     return invalid("connect: durability: one of full, normal, off expected, got '%s'%s", durability, suggest.hint(durability, DURABILITY))

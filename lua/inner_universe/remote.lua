@@ -1,9 +1,11 @@
 -- remote.lua: connections to SpacetimeDB servers: options, the token file, the first connect. `connect.lua` decides who is called.
 
 local runtime = require("inner_universe.runtime")
+local check = require("inner_universe.check")
 local errors = require("inner_universe.errors")
 local suggest = require("inner_universe.suggest")
 local connection = require("inner_universe.connection")
+local token_file = require("inner_universe.token_file")
 
 local remote = {}
 
@@ -13,7 +15,7 @@ remote.OPTIONS = {
   connect_timeout = "number", ping_interval = "number", idle_timeout = "number", reconnect = "any", away = "string",
   away_calls_max = "integer", away_bytes_max = "integer", in_flight_max = "integer", outgoing_bytes_max = "integer",
   incoming_bytes_max = "integer", message_bytes_max = "integer", answer_bytes_max = "integer", ca_file = "string", insecure = "boolean",
-  owner = "boolean", on_state = "any",
+  owner = "boolean", on_state = "function",
 }
 local PASSED = {
   "token", "light", "connect_timeout", "ping_interval", "idle_timeout", "away", "away_calls_max", "away_bytes_max", "in_flight_max",
@@ -41,39 +43,16 @@ end
 local function check_reconnect(reconnect)
   if reconnect == nil or type(reconnect) == "boolean" then return true end
   if type(reconnect) ~= "table" then return invalid("connect: reconnect: a table or false expected, got %s", type(reconnect)) end
-  for key, value in pairs(reconnect) do
-    local expected = RECONNECT[key]
-    if not expected then
-      return invalid("connect: reconnect: unknown key '%s'%s", tostring(key), suggest.hint(tostring(key), RECONNECT))
-    end
-    local actual = expected == "integer" and math.type(value) or type(value)
-    if actual ~= expected then return invalid("connect: reconnect.%s: %s expected, got %s", key, expected, type(value)) end
-    if expected ~= "boolean" and (value ~= value or value <= 0) then return invalid("connect: reconnect.%s: more than 0 expected", key) end
-  end
-  return true
+  return check.options("connect", reconnect, RECONNECT, "reconnect")
 end
 
-local function check(options)
+local function check_values(options)
   local ok, err = one_of("protocol", options.protocol, PROTOCOLS)
   if ok then ok, err = one_of("compression", options.compression, COMPRESSIONS) end
   if ok then ok, err = one_of("away", options.away, AWAY) end
   if ok then ok, err = check_reconnect(options.reconnect) end
   if not ok then return nil, err end
-  local on_state = options.on_state
-  if on_state ~= nil and type(on_state) ~= "function" then return invalid("connect: on_state: function expected, got %s", type(on_state)) end
   return true
-end
-
--- A file of its own for each server and database, so that two of them never share an identity by accident.
-local function token_path(parsed)
-  local base = os.getenv("XDG_STATE_HOME")
-  if not base or base == "" then
-    local home = os.getenv("HOME")
-    if not home or home == "" then return nil end
-    base = home .. "/.local/state"
-  end
-  local name = ("%s_%d_%s"):format(parsed.address, parsed.port, parsed.database):gsub("[^%w.-]", "_")
-  return ("%s/inner_universe/tokens/%s"):format(base, name)
 end
 
 local function settings_of(parsed, options)
@@ -94,9 +73,7 @@ local function settings_of(parsed, options)
     settings.min_delay, settings.max_delay = reconnect.min_delay, reconnect.max_delay
     settings.max_attempts, settings.retry_first = reconnect.max_attempts, reconnect.first
   end
-  local file = options.token_file
-  if file == "auto" then file = token_path(parsed) end
-  if file ~= "none" then settings.token_file = file end
+  settings.token_file = token_file.path(options.token_file, parsed.address, parsed.port, parsed.database)
   return settings
 end
 
@@ -105,7 +82,7 @@ end
 ---@param options table of remote.OPTIONS
 ---@return inner_universe.Connection?, inner_universe.Error?
 function remote.open(parsed, options)
-  local ok, err = check(options)
+  local ok, err = check_values(options)
   if not ok then return nil, err end
   local core_conn
   core_conn, err = runtime.core.connect(settings_of(parsed, options))
