@@ -1,30 +1,44 @@
--- server.lua: `iu.server`: what a SpacetimeDB server offers over HTTP. Each method is one request that waits for its answer (a log can be followed); a
--- refusal is `nil, err` with the server's own words, of the kind that its status and words mean on 1.2.0 and on 2.8.3.
+-- server.lua: `iu.server`: what a SpacetimeDB server offers over HTTP. Each method is one request that waits for its answer (a log can be followed; a
+-- publish without a token makes its owner first); a refusal is `nil, err` with the server's own words (server_request.lua says of which kind).
 
 local runtime = require("inner_universe.runtime")
 local errors = require("inner_universe.errors")
 local check = require("inner_universe.check")
-local suggest = require("inner_universe.suggest")
+local server_request = require("inner_universe.server_request")
+local target = require("inner_universe.target")
+local token_file = require("inner_universe.token_file")
 
 local server = {}
 local tasks = runtime.tasks
+local send, send_json = server_request.send, server_request.send_json
 
-local OPTIONS = { token = "string", timeout = "number", ca_file = "string", insecure = "boolean" }
+local OPTIONS = {
+  token = "string", token_file = "string", timeout = "number", answer_bytes_max = "integer", ca_file = "string", insecure = "boolean",
+}
 local PUBLISH_OPTIONS = { clear = "boolean", policy = "string", migration_token = "string", timeout = "number" }
-local LOG_OPTIONS = { lines = "integer", follow = "boolean" }
+local PLAN_OPTIONS = { timeout = "number" }
+local LOG_OPTIONS = { lines = "integer" }
+local FOLLOW_OPTIONS = { lines = "integer", on_end = "callable" }
 local POLICIES = { Compatible = true, BreakClients = true }
 local TIMEOUT, PUBLISH_TIMEOUT = 30, 120 -- seconds
+local WASM_BYTES_MAX = 256 * 1024 * 1024
 local NAME = "^[%w][%w-]*$" -- of a database, or its identity
 
 ---@class inner_universe.ServerOptions
----@field token? string whose requests these are; without it each is a new anonymous identity's
----@field timeout? number seconds for one request [30]
+---@field token? string whose requests these are; without it, and without a token file, each is a new anonymous identity's
+---@field token_file? string where the token is kept when `token` is not given: a path, or "auto": a file per server and database, the same that
+--- connections use [none]
+---@field timeout? number seconds for one request [30; 120 to publish]
+---@field answer_bytes_max? integer bytes of one answer; past it OverloadedError [64 MiB]
 ---@field ca_file? string https: trusted instead of the system's certificates
 ---@field insecure? boolean https: trusts anybody; for tests
 
 ---@class inner_universe.Server
 ---@field url string
----@field token? string
+---@field address string
+---@field port integer
+---@field token? string that was given, or that of the owner whom publish made
+---@field token_file? string
 local Server = { __name = "inner_universe.Server" }
 Server.__index = Server
 
@@ -32,78 +46,17 @@ local function invalid(message, ...)
   return nil, errors.new("ValidationError", message:format(...))
 end
 
-local function check_options(what, options, known)
-  for key, value in pairs(options or {}) do
-    local expected = known[key]
-    if not expected then return invalid("%s: unknown option '%s'%s", what, tostring(key), suggest.hint(tostring(key), known)) end
-    local actual = expected == "integer" and math.type(value) or type(value)
-    if actual ~= expected then return invalid("%s: %s: %s expected, got %s", what, key, expected, type(value)) end
-  end
-  return true
-end
-
 local function encode(text)
   return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
--- requests -----------------------------------------------------------------------------------------------------------
-
--- What a status that is no success means. Servers use 500 and 400 for much that has a status of its own elsewhere.
-local function refusal(what, answer)
-  local status, words = answer.status, answer.body:gsub("%s+$", "")
-  if #words > 1000 then words = words:sub(1, 997) .. "..." end
-  local kind, fields = "ConnectionError", { details = { status = status }, retryable = status >= 500 and status ~= 530 }
-  if status == 530 then return errors.from_reducer(words) end
-  if status == 401 or status == 403 or words:find("Permission denied", 1, true) or words:find("not authorized", 1, true)
-    or words:find("Only owners", 1, true) or words:find("does not own database", 1, true) then
-    kind, fields.retryable = "AuthorizationError", false
-  elseif words:find("Database update rejected", 1, true) or words:find("Failed to create or update the database", 1, true) then
-    kind, fields.retryable = "MigrationError", false
-  elseif words:find("^[Nn]o such reducer") or words:find("^[Nn]o such procedure") then
-    kind = "ValidationError"
-  elseif status == 404 then
-    fields.code = "NO_DATABASE"
-  elseif status == 402 or status == 429 or status == 503 then
-    kind = "OverloadedError"
-  elseif status < 500 then
-    kind = "ValidationError"
-  end
-  return errors.new(kind, ("%s: %d%s"):format(what, status, words ~= "" and " " .. words or ""), fields)
-end
-
--- The answer, or nil, err; raises (level of the method's caller) where nothing may wait.
-local function request(self, what, method, path, fields)
-  fields = fields or {}
-  local headers = { { "Accept", "*/*" } }
-  local token = fields.token or self.token
-  if token then headers[#headers + 1] = { "Authorization", "Bearer " .. token } end
-  if fields.content_type then headers[#headers + 1] = { "Content-Type", fields.content_type } end
-  local waiter = tasks.waiter()
-  local handle, err = runtime.core.http({
-    url = self.url .. path, method = method, headers = headers, body = fields.body, timeout = fields.timeout or self.timeout,
-    ca_file = self.ca_file, insecure = self.insecure,
-  }, function(why, answer) waiter:resolve(why == nil and answer or nil, why) end)
-  if not handle then return nil, err end
-  local close <close> = handle
-  local answer
-  answer, err = tasks.wait(waiter, nil, 4, what)
-  if not answer then return nil, err end
-  if close and (answer.status < 200 or answer.status > 299) then return nil, refusal(what, answer) end
-  return answer
-end
-
-local function request_json(self, what, method, path, fields)
-  local answer, err = request(self, what, method, path, fields)
-  if not answer then return nil, err end
-  local value
-  value, err = runtime.core.json_decode(answer.body)
-  if value == nil then return nil, errors.wrap("ConnectionError", what .. ": the server's answer is no JSON", err) end
-  return value, answer
-end
-
-local function database_path(name, more)
+-- The path of something of a database, and the fields of a request for it.
+local function database_path(name, more, fields)
   if not name:match(NAME) then return invalid("database: a name of letters, digits and hyphens expected, got '%s'", name:sub(1, 60)) end
-  return "/v1/database/" .. name .. (more or "")
+  fields = fields or {}
+  fields.database = name
+  if fields.on == nil then fields.on = "database" end
+  return "/v1/database/" .. name .. (more or ""), fields
 end
 
 -- the server ---------------------------------------------------------------------------------------------------------
@@ -111,7 +64,7 @@ end
 ---Whether it answers.
 ---@return true?, inner_universe.Error?
 function Server:ping()
-  local answer, err = request(self, "ping", "GET", "/v1/ping")
+  local answer, err = send(self, 2, "ping", "GET", "/v1/ping")
   if not answer then return nil, err end
   return true
 end
@@ -119,7 +72,7 @@ end
 ---{ version, ... } where the server tells.
 ---@return table?, inner_universe.Error?
 function Server:health()
-  local value, err = request_json(self, "health", "GET", "/v1/health")
+  local value, err = send_json(self, 2, "health", "GET", "/v1/health")
   if not value then return nil, err end
   return value
 end
@@ -127,7 +80,7 @@ end
 ---A new identity: { identity, token }.
 ---@return { identity: string, token: string }?, inner_universe.Error?
 function Server:identity()
-  local value, err = request_json(self, "identity", "POST", "/v1/identity")
+  local value, err = send_json(self, 2, "identity", "POST", "/v1/identity")
   if not value then return nil, err end
   return value
 end
@@ -140,7 +93,11 @@ function Server:verify(identity, token)
   check.type(identity, "string", 1, "verify", "identity")
   check.optional(token, "string", 2, "verify", "token")
   if not identity:match("^%x+$") or #identity ~= 64 then return invalid("identity: 64 hex digits expected, got '%s'", identity:sub(1, 70)) end
-  local answer, err = request(self, "verify", "GET", ("/v1/identity/%s/verify"):format(identity), { token = token })
+  if token then
+    local ok, why = token_file.check(token)
+    if not ok then return nil, why end
+  end
+  local answer, err = send(self, 2, "verify", "GET", ("/v1/identity/%s/verify"):format(identity), { token = token })
   if answer then return true end
   if err.details and err.details.status == 400 then return false end
   return nil, err
@@ -149,47 +106,146 @@ end
 ---The server's public key, PEM.
 ---@return string?, inner_universe.Error?
 function Server:public_key()
-  local answer, err = request(self, "public_key", "GET", "/v1/identity/public-key")
+  local answer, err = send(self, 2, "public_key", "GET", "/v1/identity/public-key")
   if not answer then return nil, err end
   return answer.body
 end
 
--- databases ----------------------------------------------------------------------------------------------------------
+-- publishing -----------------------------------------------------------------------------------------------------------
 
----Publishes a module under a name: a new database, owned by the token's identity, or the next version of its own. Without a token the server makes an
----owner, whose token is in the answer (keep it: nobody else may publish there again).
+-- The bytes of a module: given as they are, or of the file { path = ... }.
+local function read_wasm(what, wasm)
+  local bytes, from = wasm, "wasm"
+  if type(wasm) == "table" then
+    local ok, err = check.options(what, wasm, { path = "string" }, "wasm")
+    if not ok then return nil, err end
+    if not wasm.path or wasm.path == "" then return invalid("%s: wasm: the module's bytes or { path = file } expected", what) end
+    from = wasm.path
+    local file, why = io.open(wasm.path, "rb")
+    if not file then return invalid("%s: wasm: %s", what, why) end
+    bytes, why = file:read(WASM_BYTES_MAX + 1)
+    file:close()
+    if not bytes then return invalid("%s: wasm: %s: %s", what, wasm.path, why or "it is empty") end
+  end
+  if #bytes > WASM_BYTES_MAX then return invalid("%s: %s: more than %d bytes are no module", what, from, WASM_BYTES_MAX) end
+  if bytes:sub(1, 4) == "\0asm" then return bytes end
+  return invalid("%s: %s: a WebAssembly module expected, which begins with the bytes 00 61 73 6d; these %d bytes do not", what, from, #bytes)
+end
+
+-- Nobody else may publish there again: the owner's token is kept before anything is published.
+local function make_owner(self, level, database)
+  local token, err = server_request.token(self, database)
+  if err then return nil, err end
+  if not token then
+    local who
+    who, err = send_json(self, level + 1, "publish " .. database .. ": its owner's identity", "POST", "/v1/identity")
+    if not who then return nil, err end
+    if type(who) ~= "table" or type(who.token) ~= "string" then
+      return nil, errors.new("ConnectionError", ("publish %s: the server made no identity"):format(database), { retryable = false })
+    end
+    token = server_request.token(self, database) or who.token -- another publish may have been faster
+  end
+  local path = server_request.token_path(self, database)
+  if path and token_file.read(path) == nil then
+    local ok
+    ok, err = token_file.write(path, token)
+    if not ok then return nil, err end
+  end
+  if not self.token_given then self.token = token end
+  return token
+end
+
+-- A success in HTTP whose JSON is none: it is said what stands there.
+local function no_success(what, value, answer, kind)
+  if type(value) == "table" and value.PermissionDenied then kind = "AuthorizationError" end
+  return nil, errors.new(kind, ("%s: the server did not say Success but %s"):format(what, server_request.words(answer)), { retryable = false })
+end
+
+---Publishes a module under a name: a new database, or the next version of one's own. Without a token a new identity becomes the owner; its token is
+---in the answer and in `self.token`, and in the token file where there is one (keep it: nobody else may publish there again).
 ---@param name string
----@param wasm string the module's bytes
+---@param wasm string|{ path: string } the module's bytes, or its file
 ---@param options? { clear?: boolean, policy?: "Compatible"|"BreakClients", migration_token?: string, timeout?: number }
 ---@return { op: "created"|"updated", database_identity: string, domain: string, token: string }?, inner_universe.Error?
 function Server:publish(name, wasm, options)
   check.type(name, "string", 1, "publish", "name")
-  check.type(wasm, "string", 2, "publish", "wasm")
+  if type(wasm) ~= "table" then check.type(wasm, "string", 2, "publish", "wasm") end
   check.optional(options, "table", 3, "publish", "options")
   options = options or {}
-  local ok, err = check_options("publish", options, PUBLISH_OPTIONS)
+  local ok, err = check.options("publish", options, PUBLISH_OPTIONS)
   if not ok then return nil, err end
   if options.policy and not POLICIES[options.policy] then
     return invalid("publish: policy: Compatible or BreakClients expected, got '%s'", options.policy)
   end
-  if wasm:sub(1, 4) ~= "\0asm" then return invalid("publish: wasm: the bytes of a WebAssembly module expected, got %d others", #wasm) end
-  local path
-  path, err = database_path(name)
-  if not path then return nil, err end
+  local bytes, path, fields
+  bytes, err = read_wasm("publish", wasm)
+  if not bytes then return nil, err end
   local query = {}
   if options.clear then query[#query + 1] = "clear=true" end
   if options.policy then query[#query + 1] = "policy=" .. options.policy end
   if options.migration_token then query[#query + 1] = "token=" .. encode(options.migration_token) end
-  if #query > 0 then path = path .. "?" .. table.concat(query, "&") end
-  local value, answer = request_json(self, "publish " .. name, "PUT", path,
-    { body = wasm, content_type = "application/wasm", timeout = options.timeout or PUBLISH_TIMEOUT })
+  path, fields = database_path(name, #query > 0 and "?" .. table.concat(query, "&") or "", {
+    body = bytes, content_type = "application/wasm", timeout = options.timeout or math.max(self.timeout, PUBLISH_TIMEOUT),
+    on = "publish", writes = true, failure = "MigrationError",
+  })
+  if not path then return nil, fields end
+  fields.token, err = make_owner(self, 2, name)
+  if not fields.token then return nil, err end
+  local value, answer = send_json(self, 2, "publish " .. name, "PUT", path, fields)
   if not value then return nil, answer end
-  if type(value) ~= "table" or not value.Success then
-    local kind = type(value) == "table" and value.PermissionDenied and "AuthorizationError" or "MigrationError"
-    return nil, errors.new(kind, ("publish %s: %s"):format(name, answer.body))
+  local done = type(value) == "table" and value.Success
+  if type(done) ~= "table" then return no_success("publish " .. name, value, answer, "MigrationError") end
+  done.token = fields.token
+  return done
+end
+
+-- Whether a server without the route said so. One may hang up instead while the module is still being sent: asked again without it, the route says 404
+-- where it is not, and 405 where it is.
+local function lacks_plans(self, name, err, fields)
+  local details = err.details
+  if not details and err.kind == "ConnectionError" then
+    local _, why = send(self, 3, "plan " .. name, "GET", "/v1/database/" .. name .. "/pre_publish", { database = name, token = fields.token })
+    details = why and why.details
   end
-  value.Success.token = self.token or answer.token
-  return value.Success
+  return details ~= nil and details.status == 404
+end
+
+---What publishing this module over a database would do to its data and its clients, by a server that tells (2.x): { automatic = true, plan = text,
+---break_clients, migration_token } or { automatic = false, reason }. The token goes with the policy BreakClients.
+---@param name string
+---@param wasm string|{ path: string }
+---@param options? { timeout?: number }
+---@return table?, inner_universe.Error?
+function Server:plan(name, wasm, options)
+  check.type(name, "string", 1, "plan", "name")
+  if type(wasm) ~= "table" then check.type(wasm, "string", 2, "plan", "wasm") end
+  check.optional(options, "table", 3, "plan", "options")
+  local ok, err = check.options("plan", options, PLAN_OPTIONS)
+  if not ok then return nil, err end
+  local bytes
+  bytes, err = read_wasm("plan", wasm)
+  if not bytes then return nil, err end
+  local path, fields = database_path(name, "/pre_publish?style=NoColor&host_type=Wasm", {
+    body = bytes, content_type = "application/wasm", timeout = options and options.timeout or math.max(self.timeout, PUBLISH_TIMEOUT), on = "server",
+  })
+  if not path then return nil, fields end
+  local value, answer = send_json(self, 2, "plan " .. name, "POST", path, fields)
+  if not value then
+    if answer.code ~= "NO_DATABASE" and lacks_plans(self, name, answer, fields) then
+      return invalid("plan %s: this server tells no plans (2.x does)", name)
+    end
+    return nil, answer
+  end
+  if type(value) ~= "table" then value = {} end
+  local automatic, manual = value.AutoMigrate, value.ManualMigrate
+  if type(automatic) == "table" then
+    return { automatic = true, plan = automatic.migrate_plan, break_clients = automatic.break_clients, migration_token = automatic.token,
+      major_version_upgrade = automatic.major_version_upgrade }
+  end
+  if type(manual) == "table" then
+    return { automatic = false, reason = manual.reason, major_version_upgrade = manual.major_version_upgrade }
+  end
+  return nil, errors.new("ConnectionError", ("plan %s: no plan that is known here: %s"):format(name, server_request.words(answer)), { retryable = false })
 end
 
 ---Deletes a database and everything in it.
@@ -197,23 +253,23 @@ end
 ---@return true?, inner_universe.Error?
 function Server:delete(name)
   check.type(name, "string", 1, "delete", "name")
-  local path, err = database_path(name)
-  if not path then return nil, err end
-  local answer
-  answer, err = request(self, "delete " .. name, "DELETE", path)
+  local path, fields = database_path(name, "", { writes = true })
+  if not path then return nil, fields end
+  local answer, err = send(self, 2, "delete " .. name, "DELETE", path, fields)
   if not answer then return nil, err end
   return true
 end
+
+-- what a database is ---------------------------------------------------------------------------------------------------
 
 ---{ database_identity, owner_identity, host_type, initial_program }.
 ---@param name string
 ---@return table?, inner_universe.Error?
 function Server:info(name)
   check.type(name, "string", 1, "info", "name")
-  local path, err = database_path(name)
-  if not path then return nil, err end
-  local value
-  value, err = request_json(self, "info " .. name, "GET", path)
+  local path, fields = database_path(name)
+  if not path then return nil, fields end
+  local value, err = send_json(self, 2, "info " .. name, "GET", path, fields)
   if not value then return nil, err end
   for _, key in ipairs({ "database_identity", "owner_identity" }) do
     local text = type(value[key]) == "table" and value[key].__identity__
@@ -231,10 +287,9 @@ end
 ---@return string[]?, inner_universe.Error?
 function Server:names(name)
   check.type(name, "string", 1, "names", "name")
-  local path, err = database_path(name, "/names")
-  if not path then return nil, err end
-  local value
-  value, err = request_json(self, "names " .. name, "GET", path)
+  local path, fields = database_path(name, "/names")
+  if not path then return nil, fields end
+  local value, err = send_json(self, 2, "names " .. name, "GET", path, fields)
   if not value then return nil, err end
   return value.names
 end
@@ -246,12 +301,38 @@ end
 function Server:add_name(name, new_name)
   check.type(name, "string", 1, "add_name", "name")
   check.type(new_name, "string", 2, "add_name", "new_name")
-  local path, err = database_path(name, "/names")
-  if not path then return nil, err end
-  local value, answer = request_json(self, "add_name " .. name, "POST", path, { body = new_name, content_type = "text/plain" })
+  local path, fields = database_path(name, "/names", { body = new_name, content_type = "text/plain", writes = true })
+  if not path then return nil, fields end
+  local value, answer = send_json(self, 2, "add_name " .. name, "POST", path, fields)
   if not value then return nil, answer end
-  if value.Success then return true end
-  return nil, errors.new(value.PermissionDenied and "AuthorizationError" or "ValidationError", ("add_name %s: %s"):format(name, answer.body))
+  if type(value) == "table" and value.Success then return true end
+  return no_success("add_name " .. name, value, answer, "ValidationError")
+end
+
+---Gives a database these names and no others. A name that is in use, by this database too, is refused.
+---@param name string its name or identity
+---@param names string[]
+---@return true?, inner_universe.Error?
+function Server:set_names(name, names)
+  check.type(name, "string", 1, "set_names", "name")
+  check.type(names, "table", 2, "set_names", "names")
+  local list = {}
+  for i, text in ipairs(names) do
+    if type(text) ~= "string" or not text:match(NAME) then
+      return invalid("set_names: names[%d]: a name of letters, digits and hyphens expected, got %s", i,
+        type(text) == "string" and "'" .. text:sub(1, 60) .. "'" or type(text))
+    end
+    list[i] = text
+  end
+  if next(names, #list > 0 and #list or nil) ~= nil then return invalid("set_names: names: an array expected") end
+  local path, fields = database_path(name, "/names", {
+    body = runtime.core.json_encode(runtime.core.array(list)), content_type = "application/json", writes = true,
+  })
+  if not path then return nil, fields end
+  local value, answer = send_json(self, 2, "set_names " .. name, "PUT", path, fields)
+  if not value then return nil, answer end
+  if value == "Success" or type(value) == "table" and value.Success ~= nil then return true end
+  return no_success("set_names " .. name, value, answer, "ValidationError")
 end
 
 ---The module's definition (RawModuleDef as SATS-JSON), decoded.
@@ -261,44 +342,48 @@ end
 function Server:schema(name, version)
   check.type(name, "string", 1, "schema", "name")
   check.optional(version, "integer", 2, "schema", "version")
-  local path, err = database_path(name, "/schema?version=" .. (version or 9))
-  if not path then return nil, err end
-  local value
-  value, err = request_json(self, "schema " .. name, "GET", path)
+  local path, fields = database_path(name, ("/schema?version=%d"):format(version or 9))
+  if not path then return nil, fields end
+  local value, err = send_json(self, 2, "schema " .. name, "GET", path, fields)
   if not value then return nil, err end
   return value
 end
 
-local function row_of(columns, values)
-  local row = {}
-  for i, name in ipairs(columns) do
-    local value = values[i]
-    if value ~= runtime.core.null then row[name] = value end
-  end
-  return row
+---Its tables, reducers and procedures, as `conn:schema()` tells them: columns with types, keys, indexes, signatures.
+---@param name string
+---@return { tables: table, reducers: table, procedures: table }?, inner_universe.Error?
+function Server:describe(name)
+  check.type(name, "string", 1, "describe", "name")
+  local path, fields = database_path(name, "/schema?version=9")
+  if not path then return nil, fields end
+  local answer, err = send(self, 2, "describe " .. name, "GET", path, fields)
+  if not answer then return nil, err end
+  return runtime.core.module_def(answer.body)
 end
 
----One statement of the server's SQL: rows by column name (products are arrays, sums { tag, value }, as the server writes untyped values), and
----{ rows_inserted, rows_updated, rows_deleted }.
+-- using a database -----------------------------------------------------------------------------------------------------
+
+---Runs the server's SQL. Rows by column name, values as in `conn:query`; beside them of the statement `columns` ({ name, type } each: a column that is not
+---in a row is NULL there), `rows_inserted`, `rows_updated`, `rows_deleted`, `duration_micros`, and `results`: all this, with `rows`, of each statement.
 ---@param name string
 ---@param text string
----@return table[]?, any stats or an err
+---@return table[]? rows of the first statement, any facts or an err
 function Server:sql(name, text)
   check.type(name, "string", 1, "sql", "name")
   check.type(text, "string", 2, "sql", "text")
-  local path, err = database_path(name, "/sql")
-  if not path then return nil, err end
-  local value, answer = request_json(self, "sql", "POST", path, { body = text, content_type = "text/plain" })
-  if not value then return nil, answer end
-  local result = value[1] or {}
-  local columns, rows = {}, {}
-  for i, element in ipairs(result.schema and result.schema.elements or {}) do
-    columns[i] = type(element.name) == "table" and element.name.some or ("column_%d"):format(i)
+  local reads = text:match("^%s*(%a+)")
+  local path, fields = database_path(name, "/sql", { body = text, content_type = "text/plain", writes = not reads or reads:upper() ~= "SELECT" })
+  if not path then return nil, fields end
+  local answer, err = send(self, 2, "sql", "POST", path, fields)
+  if not answer then return nil, err end
+  local results
+  results, err = runtime.core.sql_answer(answer.body)
+  if not results then return nil, err end
+  local facts = { results = results, columns = {} }
+  for key, value in pairs(results[1] or {}) do
+    if key ~= "rows" then facts[key] = value end
   end
-  for i, values in ipairs(result.rows or {}) do
-    rows[i] = row_of(columns, values)
-  end
-  return rows, result.stats or {}
+  return results[1] and results[1].rows or {}, facts
 end
 
 ---Calls a reducer (true), or a procedure (what it returned), with arguments as SATS-JSON: an array, or a table by parameter name.
@@ -310,17 +395,20 @@ function Server:call(name, reducer, arguments)
   check.type(name, "string", 1, "call", "name")
   check.type(reducer, "string", 2, "call", "reducer")
   check.optional(arguments, "table", 3, "call", "arguments")
-  local path, err = database_path(name, "/call/" .. encode(reducer))
-  if not path then return nil, err end
-  local body
-  body, err = runtime.core.json_encode(arguments or runtime.core.array({}))
+  local body, err = runtime.core.json_encode(arguments or runtime.core.array({}))
   if not body then return nil, err end
+  local path, fields = database_path(name, "/call/" .. encode(reducer), {
+    body = body, content_type = "application/json", writes = true, failure = "PersistenceError",
+  })
+  if not path then return nil, fields end
   local answer
-  answer, err = request(self, reducer, "POST", path, { body = body, content_type = "application/json" })
+  answer, err = send(self, 2, reducer, "POST", path, fields)
   if not answer then return nil, err end
   if answer.body == "" then return true end
   return runtime.core.json_decode(answer.body)
 end
+
+-- logs -----------------------------------------------------------------------------------------------------------------
 
 -- Records come a line each; a piece may end in the middle of one.
 local function line_reader(fn)
@@ -342,13 +430,12 @@ end
 function Server:logs(name, options)
   check.type(name, "string", 1, "logs", "name")
   check.optional(options, "table", 2, "logs", "options")
-  local ok, err = check_options("logs", options, { lines = LOG_OPTIONS.lines })
+  local ok, err = check.options("logs", options, LOG_OPTIONS)
   if not ok then return nil, err end
-  local path
-  path, err = database_path(name, "/logs?num_lines=" .. (options and options.lines or 100))
-  if not path then return nil, err end
+  local path, fields = database_path(name, ("/logs?num_lines=%d"):format(options and options.lines or 100))
+  if not path then return nil, fields end
   local answer
-  answer, err = request(self, "logs " .. name, "GET", path)
+  answer, err = send(self, 2, "logs " .. name, "GET", path, fields)
   if not answer then return nil, err end
   local records = {}
   line_reader(function(record) records[#records + 1] = record end)(answer.body .. "\n")
@@ -366,24 +453,24 @@ function Server:follow_logs(name, fn, options)
   check.type(fn, "callable", 2, "follow_logs", "fn")
   check.optional(options, "table", 3, "follow_logs", "options")
   options = options or {}
-  local ok, err = check_options("follow_logs", options, { lines = "integer", on_end = "function" })
+  local ok, err = check.options("follow_logs", options, FOLLOW_OPTIONS)
   if not ok then return nil, err end
-  local path
-  path, err = database_path(name, ("/logs?num_lines=%d&follow=true"):format(options.lines or 10))
-  if not path then return nil, err end
-  local headers = self.token and { { "Authorization", "Bearer " .. self.token } } or nil
+  local path, fields = database_path(name, ("/logs?num_lines=%d&follow=true"):format(options.lines or 10))
+  if not path then return nil, fields end
+  local asked
+  asked, err = server_request.prepare(self, "GET", path, fields)
+  if not asked then return nil, err end
+  asked.timeout = nil
   local read = line_reader(function(record) tasks.call(fn, record) end)
   local refused = {}
-  return runtime.core.http({
-    url = self.url .. path, headers = headers, ca_file = self.ca_file, insecure = self.insecure,
-    on_data = function(bytes)
-      refused[#refused + 1] = #refused < 8 and bytes or nil -- what a refusal says, should it be one
-      read(bytes)
-    end,
-  }, function(why, answer)
+  function asked.on_data(bytes)
+    refused[#refused + 1] = #refused < 8 and bytes or nil -- what a refusal says, should it be one
+    read(bytes)
+  end
+  return runtime.core.http(asked, function(why, answer)
     if not why and (answer.status < 200 or answer.status > 299) then
       answer.body = table.concat(refused)
-      why = refusal("follow_logs " .. name, answer)
+      why = server_request.refusal("follow_logs " .. name, answer, fields)
     end
     if options.on_end then
       tasks.call(options.on_end, why)
@@ -397,13 +484,23 @@ end
 ---@param options? inner_universe.ServerOptions
 ---@return inner_universe.Server?, inner_universe.Error?
 function server.new(url, options)
-  local ok, err = check_options("server", options, OPTIONS)
+  local ok, err = check.options("server", options, OPTIONS)
   if not ok then return nil, err end
-  local base = url:gsub("/+$", ""):gsub("^ws", "http")
-  if not base:match("^https?://[^/?#]+$") then return invalid("url: http://host:port or https://host:port expected, got '%s'", url:sub(1, 200)) end
+  local place
+  place, err = target.parse_http(url)
+  if not place then return nil, err end
   options = options or {}
+  if options.token then
+    ok, err = token_file.check(options.token)
+    if not ok then return nil, err end
+  end
+  if options.token_file and (options.token_file == "" or options.token_file:find("\0", 1, true)) then
+    return invalid("server: token_file: a path, \"auto\" or \"none\" expected")
+  end
   return setmetatable({
-    url = base, token = options.token, timeout = options.timeout or TIMEOUT, ca_file = options.ca_file, insecure = options.insecure,
+    url = place.url, address = place.address, port = place.port, token = options.token, token_given = options.token ~= nil,
+    token_file = options.token_file, timeout = options.timeout or TIMEOUT, answer_bytes_max = options.answer_bytes_max,
+    ca_file = options.ca_file, insecure = options.insecure,
   }, Server)
 end
 

@@ -8,19 +8,44 @@ local function invalid(text, why)
   return nil, errors.new("ValidationError", ("target '%s': %s"):format(text, why))
 end
 
--- ws://host[:port]/database; IPv6 addresses in brackets.
-local function parse_server(text, scheme, rest)
-  local authority, database = rest:match("^([^/]*)/?([^/]*)/?$")
-  if not authority then return invalid(text, "expected " .. scheme .. "://host:port/database") end
+local DEFAULT_PORTS = { ws = 3000, wss = 443, http = 80, https = 443 }
+
+-- host[:port]; IPv6 addresses in brackets.
+local function parse_authority(text, scheme, authority)
   local host, port = authority:match("^(%[[%x:.]+%]):?(%d*)$")
   if not host then
     host, port = authority:match("^([^:]+):?(%d*)$")
   end
   if not host then return invalid(text, "expected a host name or address") end
-  if database == "" then return invalid(text, "no database (expected " .. scheme .. "://host:port/database)") end
-  local number = port == "" and (scheme == "wss" and 443 or 3000) or math.tointeger(tonumber(port))
+  local number = port == "" and DEFAULT_PORTS[scheme] or math.tointeger(tonumber(port))
   if number < 1 or number > 65535 then return invalid(text, "port out of range (1 to 65535)") end
-  return { kind = "server", address = host, port = number, database = database, tls = scheme == "wss", text = text }
+  return host, number
+end
+
+-- ws://host[:port]/database
+local function parse_server(text, scheme, rest)
+  local authority, database = rest:match("^([^/]*)/?([^/]*)/?$")
+  if not authority then return invalid(text, "expected " .. scheme .. "://host:port/database") end
+  local host, port = parse_authority(text, scheme, authority)
+  if not host then return nil, port end
+  if database == "" then return invalid(text, "no database (expected " .. scheme .. "://host:port/database)") end
+  return { kind = "server", address = host, port = port, database = database, tls = scheme == "wss", text = text }
+end
+
+---A server without a database, for HTTP: http://host:port or https://; ws:// and wss:// mean the same server.
+---@param text string
+---@return { url: string, address: string, port: integer, tls: boolean }?, inner_universe.Error?
+function target.parse_http(text)
+  local scheme, authority = text:match("^(%a+)://([^/?#@]+)/*$")
+  scheme = scheme and scheme:lower()
+  if not DEFAULT_PORTS[scheme] or text:find("[^\33-\126]") then
+    return nil, errors.new("ValidationError", ("url: http://host:port or https://host:port expected, got '%s'"):format(
+      text:sub(1, 200):gsub("[^\32-\126]", "?")))
+  end
+  local host, port = parse_authority(text, scheme, authority)
+  if not host then return nil, port end
+  local tls = scheme == "https" or scheme == "wss"
+  return { url = ("%s://%s:%d"):format(tls and "https" or "http", host, port), address = host, port = port, tls = tls }
 end
 
 ---@param text string

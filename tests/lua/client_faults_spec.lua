@@ -2,42 +2,21 @@
 -- the double of tests/peer, which fails when it is told to. IU_TEST_SEED repeats a run's choices.
 
 local iu = require "inner_universe"
-local spacetimedb = require "spacetimedb"
+local peers = require "peer"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
-local PROGRAM = (SANITIZED and "build/asan" or "build/test") .. "/tests/peer/peer"
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
 local FAST = { min_delay = 0.002, max_delay = 0.02 }
 local NO_METADATA = { tags = {}, properties = "{}" }
 
 local peer, opened
 
-local function start_peer()
-  local file = os.tmpname()
-  local pipe = assert(io.popen(("unset LD_PRELOAD; exec %s >%s"):format(PROGRAM, file), "w"))
-  local port
-  for _ = 1, 200 do
-    local handle = assert(io.open(file))
-    port = math.tointeger(tonumber((handle:read("a"):match("port (%d+)\n"))))
-    handle:close()
-    if port then break end
-    iu.sleep(0.02)
-  end
-  os.remove(file)
-  return { port = assert(port, "the peer does not start"), pipe = pipe }
-end
-
 local function fault(text)
-  local status, answer = spacetimedb.request("POST", "/peer/fault", nil, text, peer)
-  assert.equal(200, status, answer)
+  peer:fault(text)
 end
 
-local databases = 0
 local function database()
-  databases = databases + 1
-  local name = ("d%d"):format(databases)
-  assert(spacetimedb.publish(name, "Makefile", nil, peer)) -- the peer looks at no module
-  return ("ws://127.0.0.1:%d/%s"):format(peer.port, name)
+  return ("ws://%s/%s"):format(peer.address, (peer:database()))
 end
 
 local function connect(target, options)
@@ -71,9 +50,9 @@ describe("a client", function()
   setup(function()
     print("# client_faults_spec: IU_TEST_SEED=" .. SEED)
     math.randomseed(SEED)
-    peer = start_peer()
+    peer = peers.start()
   end)
-  teardown(function() peer.pipe:close() end)
+  teardown(function() peer:stop() end)
   before_each(function() opened = {} end)
   after_each(function()
     for _, conn in ipairs(opened) do assert(conn:close()) end

@@ -122,11 +122,22 @@ static bool set(peer_server *s, const char *name, int64_t n) {
   return false;
 }
 
+/* { "status": n, "body": text } */
+static bool set_http_answer(peer_fault *f, const iu_json *value) {
+  const iu_json *status = value->token == IU_J_OBJECT ? iu__json_get(value, "status", 6) : NULL, *body = status != NULL ? iu__json_get(value, "body", 4) : NULL;
+  if (status == NULL || status->token != IU_J_INT || body == NULL || body->token != IU_J_STRING || body->len >= sizeof f->http_body) return false;
+  f->http_status = (int)status->u.i;
+  memcpy(f->http_body, body->u.s, body->len);
+  f->http_body[body->len] = '\0';
+  return true;
+}
+
 static bool apply(peer_server *s, const char *name, const iu_json *value) {
   int64_t n = value->token == IU_J_INT ? value->u.i : value->token == IU_J_TRUE ? 1 : 0;
   if (strcmp(name, "reset") == 0) peer__fault_init(&s->fault);
   else if (strcmp(name, "seed") == 0) s->random = (uint64_t)n * 2 + 1;
   else if (strcmp(name, "restart_ms") == 0) peer__restart(s, (uint32_t)n);
+  else if (strcmp(name, "http_answer") == 0) return set_http_answer(&s->fault, value);
   else return set(s, name, n) || act_on_all(s, name, n, value);
   return true;
 }

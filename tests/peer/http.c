@@ -457,6 +457,10 @@ static void route(peer_link *l, const peer_http *h) {
   else if (is(first, "peer") && is(second, "status")) {
     l->admin = true;
     get_status(l);
+  } else if (l->server->fault.http_status != 0) {
+    int status = l->server->fault.http_status;
+    l->server->fault.http_status = 0;
+    answer_text(l, status, l->server->fault.http_body);
   } else if (is(first, "v1") && is(second, "ping")) get_ping(l, h);
   else if (is(first, "v1") && is(second, "health")) get_health(l);
   else if (is(first, "v1") && is(second, "identity") && name.p == NULL && post) post_identity(l);

@@ -50,6 +50,7 @@ typedef struct peer_fault {
   bool extra_schema;                 /* a table and a reducer more than the engine has */
   bool refuse_token, refuse_connect, hide_databases;
   bool hold;                         /* messages are read and queued, not answered */
+  int http_status; char http_body[8192]; /* the answer to the next request over HTTP, whatever it is; 0: its own */
 } peer_fault;
 void peer__fault_init(peer_fault *f);
 /* What POST /peer/fault asks for, as JSON. Lasting settings first, then what happens at once. */
