@@ -9,20 +9,16 @@ local target = require("inner_universe.target")
 local token_file = require("inner_universe.token_file")
 
 local server = {}
-local tasks = runtime.tasks
-local send, send_json = server_request.send, server_request.send_json
+local send, send_json, database_path = server_request.send, server_request.send_json, server_request.database_path
 
 local OPTIONS = {
   token = "string", token_file = "string", timeout = "number", answer_bytes_max = "integer", ca_file = "string", insecure = "boolean",
 }
 local PUBLISH_OPTIONS = { clear = "boolean", policy = "string", migration_token = "string", timeout = "number" }
 local PLAN_OPTIONS = { timeout = "number" }
-local LOG_OPTIONS = { lines = "integer" }
-local FOLLOW_OPTIONS = { lines = "integer", on_end = "callable" }
 local POLICIES = { Compatible = true, BreakClients = true }
 local TIMEOUT, PUBLISH_TIMEOUT = 30, 120 -- seconds
 local WASM_BYTES_MAX = 256 * 1024 * 1024
-local NAME = "^[%w][%w-]*$" -- of a database, or its identity
 
 ---@class inner_universe.ServerOptions
 ---@field token? string whose requests these are; without it, and without a token file, each is a new anonymous identity's
@@ -41,6 +37,7 @@ local NAME = "^[%w][%w-]*$" -- of a database, or its identity
 ---@field token_file? string
 local Server = { __name = "inner_universe.Server" }
 Server.__index = Server
+require("inner_universe.server_logs")(Server)
 
 local function invalid(message, ...)
   return nil, errors.new("ValidationError", message:format(...))
@@ -48,15 +45,6 @@ end
 
 local function encode(text)
   return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
--- The path of something of a database, and the fields of a request for it.
-local function database_path(name, more, fields)
-  if not name:match(NAME) then return invalid("database: a name of letters, digits and hyphens expected, got '%s'", name:sub(1, 60)) end
-  fields = fields or {}
-  fields.database = name
-  if fields.on == nil then fields.on = "database" end
-  return "/v1/database/" .. name .. (more or ""), fields
 end
 
 -- the server ---------------------------------------------------------------------------------------------------------
@@ -111,6 +99,14 @@ function Server:public_key()
   return answer.body
 end
 
+---The file that keeps the token for requests about a database; nil: none does (a token was given, or `token_file` was not).
+---@param database string
+---@return string?
+function Server:token_path(database)
+  check.type(database, "string", 1, "token_path", "database")
+  return server_request.token_path(self, database)
+end
+
 -- publishing -----------------------------------------------------------------------------------------------------------
 
 -- The bytes of a module: given as they are, or of the file { path = ... }.
@@ -145,12 +141,9 @@ local function make_owner(self, level, database)
     end
     token = server_request.token(self, database) or who.token -- another publish may have been faster
   end
-  local path = server_request.token_path(self, database)
-  if path and token_file.read(path) == nil then
-    local ok
-    ok, err = token_file.write(path, token)
-    if not ok then return nil, err end
-  end
+  local ok
+  ok, err = server_request.keep_token(self, database, token)
+  if not ok then return nil, err end
   if not self.token_given then self.token = token end
   return token
 end
@@ -260,6 +253,16 @@ function Server:delete(name)
   return true
 end
 
+-- Whoever owned a database owns it under its new names.
+local function keep_owner(self, database, names)
+  local token = server_request.token(self, database)
+  for _, name in ipairs(names) do
+    local ok, err = server_request.keep_token(self, name, token)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
 -- what a database is ---------------------------------------------------------------------------------------------------
 
 ---{ database_identity, owner_identity, host_type, initial_program }.
@@ -305,7 +308,11 @@ function Server:add_name(name, new_name)
   if not path then return nil, fields end
   local value, answer = send_json(self, 2, "add_name " .. name, "POST", path, fields)
   if not value then return nil, answer end
-  if type(value) == "table" and value.Success then return true end
+  if type(value) == "table" and value.Success then
+    local ok, err = keep_owner(self, name, { new_name })
+    if not ok then return nil, err end
+    return true
+  end
   return no_success("add_name " .. name, value, answer, "ValidationError")
 end
 
@@ -318,7 +325,7 @@ function Server:set_names(name, names)
   check.type(names, "table", 2, "set_names", "names")
   local list = {}
   for i, text in ipairs(names) do
-    if type(text) ~= "string" or not text:match(NAME) then
+    if type(text) ~= "string" or not server_request.is_name(text) then
       return invalid("set_names: names[%d]: a name of letters, digits and hyphens expected, got %s", i,
         type(text) == "string" and "'" .. text:sub(1, 60) .. "'" or type(text))
     end
@@ -331,7 +338,11 @@ function Server:set_names(name, names)
   if not path then return nil, fields end
   local value, answer = send_json(self, 2, "set_names " .. name, "PUT", path, fields)
   if not value then return nil, answer end
-  if value == "Success" or type(value) == "table" and value.Success ~= nil then return true end
+  if value == "Success" or type(value) == "table" and value.Success ~= nil then
+    local ok, err = keep_owner(self, name, list)
+    if not ok then return nil, err end
+    return true
+  end
   return no_success("set_names " .. name, value, answer, "ValidationError")
 end
 
@@ -406,78 +417,6 @@ function Server:call(name, reducer, arguments)
   if not answer then return nil, err end
   if answer.body == "" then return true end
   return runtime.core.json_decode(answer.body)
-end
-
--- logs -----------------------------------------------------------------------------------------------------------------
-
--- Records come a line each; a piece may end in the middle of one.
-local function line_reader(fn)
-  local rest = ""
-  return function(bytes)
-    rest = rest .. bytes
-    for line in rest:gmatch("([^\n]*)\n") do
-      local record = line ~= "" and runtime.core.json_decode(line)
-      if record then fn(record) end
-    end
-    rest = rest:match("[^\n]*$")
-  end
-end
-
----The newest records of a database's log, oldest first: { level, ts, message, ... }; for its owner.
----@param name string
----@param options? { lines?: integer } [100]
----@return table[]?, inner_universe.Error?
-function Server:logs(name, options)
-  check.type(name, "string", 1, "logs", "name")
-  check.optional(options, "table", 2, "logs", "options")
-  local ok, err = check.options("logs", options, LOG_OPTIONS)
-  if not ok then return nil, err end
-  local path, fields = database_path(name, ("/logs?num_lines=%d"):format(options and options.lines or 100))
-  if not path then return nil, fields end
-  local answer
-  answer, err = send(self, 2, "logs " .. name, "GET", path, fields)
-  if not answer then return nil, err end
-  local records = {}
-  line_reader(function(record) records[#records + 1] = record end)(answer.body .. "\n")
-  return records
-end
-
----Follows a log: `fn(record)` for each of the newest `lines` and of those to come, until the handle is closed or the connection ends, which
----`on_end(err)` hears.
----@param name string
----@param fn fun(record: table)
----@param options? { lines?: integer, on_end?: fun(err: inner_universe.Error?) }
----@return { close: fun(self) }?, inner_universe.Error?
-function Server:follow_logs(name, fn, options)
-  check.type(name, "string", 1, "follow_logs", "name")
-  check.type(fn, "callable", 2, "follow_logs", "fn")
-  check.optional(options, "table", 3, "follow_logs", "options")
-  options = options or {}
-  local ok, err = check.options("follow_logs", options, FOLLOW_OPTIONS)
-  if not ok then return nil, err end
-  local path, fields = database_path(name, ("/logs?num_lines=%d&follow=true"):format(options.lines or 10))
-  if not path then return nil, fields end
-  local asked
-  asked, err = server_request.prepare(self, "GET", path, fields)
-  if not asked then return nil, err end
-  asked.timeout = nil
-  local read = line_reader(function(record) tasks.call(fn, record) end)
-  local refused = {}
-  function asked.on_data(bytes)
-    refused[#refused + 1] = #refused < 8 and bytes or nil -- what a refusal says, should it be one
-    read(bytes)
-  end
-  return runtime.core.http(asked, function(why, answer)
-    if not why and (answer.status < 200 or answer.status > 299) then
-      answer.body = table.concat(refused)
-      why = server_request.refusal("follow_logs " .. name, answer, fields)
-    end
-    if options.on_end then
-      tasks.call(options.on_end, why)
-    elseif why then
-      runtime.report(why, "follow_logs " .. name)
-    end
-  end)
 end
 
 ---@param url string

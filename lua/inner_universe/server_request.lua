@@ -76,6 +76,31 @@ function server_request.refusal(what, answer, fields)
     { code = code, retryable = may_retry(status, kind, fields), details = { status = status } })
 end
 
+-- paths ----------------------------------------------------------------------------------------------------------------
+
+---Of a database, or its identity.
+---@param name string
+---@return boolean
+function server_request.is_name(name)
+  return name:find("^%w[%w-]*$") ~= nil
+end
+
+---The path of something of a database, and the fields of a request for it.
+---@param name string
+---@param more? string
+---@param fields? table
+---@return string? path
+---@return any fields or an err
+function server_request.database_path(name, more, fields)
+  if not server_request.is_name(name) then
+    return nil, errors.new("ValidationError", ("database: a name of letters, digits and hyphens expected, got '%s'"):format(name:sub(1, 60)))
+  end
+  fields = fields or {}
+  fields.database = name
+  if fields.on == nil then fields.on = "database" end
+  return "/v1/database/" .. name .. (more or ""), fields
+end
+
 -- whose request it is --------------------------------------------------------------------------------------------------
 
 ---The file that keeps the token for requests about a database; nil: none.
@@ -95,6 +120,16 @@ function server_request.token(self, database)
   if path then kept, err = token_file.read(path) end
   if err then return nil, err end
   return kept or self.token
+end
+
+---Keeps a token for requests about a database, where there is a file for that and nothing in it.
+---@param database string
+---@param token? string
+---@return true?, inner_universe.Error?
+function server_request.keep_token(self, database, token)
+  local path = token and server_request.token_path(self, database)
+  if not path or token_file.read(path) then return true end
+  return token_file.write(path, token)
 end
 
 -- requests -------------------------------------------------------------------------------------------------------------

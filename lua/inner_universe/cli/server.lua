@@ -11,5 +11,12 @@ or INNER_UNIVERSE_TOKEN, else that of the token file, which is kept per server a
 `iu help server COMMAND` says more.]],
   names = {
     "ping",
+    "publish",
+    "describe",
+    "sql",
+    "call",
+    "logs",
+    "names",
+    "delete",
   },
 }

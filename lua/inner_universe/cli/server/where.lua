@@ -9,6 +9,7 @@ local OPTIONS = {
   server = { value = "URL", help = "http://host:port or ws://host:port (default: the configuration's)" },
   config = { value = "FILE", help = "a configuration, .json or .lua (default: the environment's)" },
   token = { value = "TOKEN", help = "who asks (INNER_UNIVERSE_TOKEN keeps it out of the list of processes)" },
+  ["token-file"] = { value = "FILE", help = "where the token is kept (default: per server and database, in your state folder)" },
   ["ca-file"] = { value = "FILE", help = "https: what is trusted instead of the system's certificates" },
   timeout = { value = "SECONDS", number = true, help = "for one request" },
 }
@@ -47,9 +48,20 @@ function where.find(options, word)
     url, database = options.server or base, name
   end
   local http
-  http, err = iu.server(url, { token = options.token or cfg.token, timeout = options.timeout, ca_file = options["ca-file"] or cfg.ca_file })
+  http, err = iu.server(url, {
+    token = options.token or not options["token-file"] and cfg.token or nil, token_file = options["token-file"] or cfg.token_file,
+    timeout = options.timeout, ca_file = options["ca-file"] or cfg.ca_file,
+  })
   if not http then return nil, err end
   return http, database, cfg
+end
+
+---An argument that is JSON, or any other text as it is.
+---@param text string
+function where.value(text)
+  local value = iu.json.decode(text)
+  if value == nil then return text end
+  return value
 end
 
 return where
