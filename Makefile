@@ -155,7 +155,7 @@ BINDIR ?= $(PREFIX)/bin
 INSTALL ?= install
 
 # Lua modules keep their folder names; a plugin becomes inner_universe/plugins/<name>/, where the plugin host looks; the annotations for
-# editors (lua/library, never loaded) become inner_universe/library/.
+# editors (lua/library, never loaded) become inner_universe/library/; the module for servers, where it was built, inner_universe/module/.
 install: all ## install under PREFIX (/usr/local), below DESTDIR when given
 	@set -e; \
 	put() { $(INSTALL) -d "$$(dirname "$$3")"; $(INSTALL) -m "$$1" "$$2" "$$3"; }; \
@@ -164,6 +164,7 @@ install: all ## install under PREFIX (/usr/local), below DESTDIR when given
 	put_all lua "$(DESTDIR)$(LUADIR)" '-path ./library -prune -o'; \
 	if [ -d lua/library ]; then put_all lua/library "$(DESTDIR)$(LUADIR)/inner_universe/library"; fi; \
 	put_all plugins "$(DESTDIR)$(LUADIR)/inner_universe/plugins"; \
+	if [ -f $(BUILD)/inner_universe.wasm ]; then put 644 $(BUILD)/inner_universe.wasm "$(DESTDIR)$(LUADIR)/inner_universe/module/inner_universe.wasm"; fi; \
 	put 755 scripts/iu "$(DESTDIR)$(BINDIR)/iu"
 	@echo "installed Lua modules in $(DESTDIR)$(LUADIR), core.so in $(DESTDIR)$(LIBDIR), iu in $(DESTDIR)$(BINDIR)"
 

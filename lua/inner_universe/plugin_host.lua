@@ -14,7 +14,7 @@ local version = require("inner_universe.version")
 
 local plugin_host = {}
 
-local DEFAULT = { "persistence_manager", "event_bus", "temporal_store" }
+local DEFAULT = { "controller", "persistence_manager", "event_bus", "temporal_store" }
 plugin_host.default = DEFAULT
 
 ---@class inner_universe.PluginHost
@@ -304,10 +304,12 @@ function Host:start(name)
   end
 end
 
----Stops what runs, last started first, down to (not including) the first `keep` plugins. Failures are logged, reported and returned.
+---Stops what runs, last started first, down to (not including) the first `keep` plugins; those may start again unless it is for good. Failures are
+---logged, reported and returned.
 ---@param keep? integer
+---@param for_good? boolean [without keep]
 ---@return table[] failures
-function Host:stop(keep)
+function Host:stop(keep, for_good)
   local failures = {}
   for i = #self.started, (keep or 0) + 1, -1 do
     local record = self.started[i]
@@ -324,7 +326,7 @@ function Host:stop(keep)
     end
     if self.services.after_stop then self.services.after_stop(record) end
     self:log(record.name, "debug", "plugin %s stopped in %.1f ms", record.name, (clock() - began) * 1000)
-    record.state, record.object = keep and "validated" or "stopped", nil
+    record.state, record.object = (keep == nil or for_good) and "stopped" or "validated", nil
   end
   return failures
 end

@@ -91,13 +91,21 @@ function process.signal(pid, signal)
   return runtime.core.kill(pid, number_of(signal, "signal", 2))
 end
 
+---This process's number; nil where /proc is not there.
+---@return integer?
+function process.own_pid()
+  local file = io.open("/proc/self/stat", "rb")
+  local text = file and file:read("l")
+  if file then file:close() end
+  return text and math.tointeger(tonumber(text:match("^%d+")))
+end
+
 ---A text that tells how a program ended.
 ---@param status integer
 ---@param signal? integer
 ---@return string
 function process.describe(status, signal)
   if signal then return ("ended by signal %d"):format(signal) end
-  if status > 128 and status <= 128 + 64 then return ("ended by signal %d"):format(status - 128) end -- as a shell tells it
   return ("ended with status %d"):format(status)
 end
 

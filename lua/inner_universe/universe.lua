@@ -12,6 +12,7 @@ local freeze = require("inner_universe.freeze")
 local handlers = require("inner_universe.handlers")
 local hooks = require("inner_universe.hooks")
 local plugin_host = require("inner_universe.plugin_host")
+local process = require("inner_universe.process")
 local suggest = require("inner_universe.suggest")
 local target = require("inner_universe.target")
 
@@ -67,7 +68,11 @@ local function context(self, record)
     call_handler = tasks.call,
     spawn = spawn_of(record),
     waiter = tasks.waiter,
-    can_wait = tasks.can_wait,
+    can_wait = function()
+      return not self.in_gc and tasks.can_wait()
+    end,
+    clock = runtime.core.mono,
+    process = freeze.table(process, "ctx.process"),
     check = check,
     freeze = freeze.table,
   }
@@ -124,11 +129,12 @@ local function check_initialize(options)
   return true
 end
 
----Opens the connection, then the other plugins. `on_opened(conn)` runs in between.
+---Opens the connection, then the other plugins. `on_opened(conn)` runs in between; `prepare()`, asked for by options.deploy, before.
 ---@param options? { deploy?: boolean }
 ---@param on_opened? fun(conn: inner_universe.Connection): any, any
+---@param prepare? fun(): any, any
 ---@return true?, inner_universe.Error?
-function Universe:initialize(options, on_opened)
+function Universe:initialize(options, on_opened, prepare)
   if self.state == "open" then return true end
   if self.state == "opening" then return nil, errors.new("ConnectionError", self.target.text .. ": is being opened already") end
   if self.state ~= "new" then return nil, closed_error(self) end
@@ -136,6 +142,14 @@ function Universe:initialize(options, on_opened)
   if not ok then return nil, err end
   self.state = "opening"
   runtime.set_core_level(self.config.log_level)
+  if options and options.deploy and prepare then
+    ok, err = prepare()
+    if self.state ~= "opening" then return nil, closed_error(self) end
+    if not ok then
+      self.state = "new"
+      return nil, err
+    end
+  end
   local conn
   conn, err = connect.open(self.target, connect.options_of(self.config))
   if not conn then
@@ -170,8 +184,8 @@ local function close_connection(conn, in_gc)
   return conn:close()
 end
 
----Stops plugins in reverse, ends the connection, drains the loop. Idempotent. When a task is closing already and waits for the journal, the
----connection is closed here and now: after this call nothing is left to be saved.
+---Stops plugins in reverse, ends the connection, stops the plugins that were there before it, drains the loop. Idempotent. When a task is closing already
+---and waits for the journal, the connection is closed here and now: after this call nothing is left to be saved.
 ---@param options? { gc?: boolean }
 ---@return true?, inner_universe.Error?
 function Universe:close(options)
@@ -181,8 +195,8 @@ function Universe:close(options)
     if not self.leaving then return true end
     return close_connection(self.leaving, in_gc)
   end
-  self.state = "closing"
-  self.host:stop()
+  self.state, self.in_gc = "closing", in_gc
+  self.host:stop(self.kept or 0, true)
   local conn, ok, err = self.conn, true, nil
   set_conn(self, nil) -- closed for the plugins from here on, also while the journal is awaited
   if conn then
@@ -190,6 +204,7 @@ function Universe:close(options)
     ok, err = close_connection(conn, in_gc)
     self.leaving = nil
   end
+  self.host:stop()
   self.state = "closed"
   if not in_gc then drain_loop() end
   self.logger("universe").info("%s is closed", self.target.text)
@@ -201,8 +216,8 @@ end
 local function make_face(self)
   return freeze.table({
     target = self.target.text,
-    initialize = function(options, on_opened)
-      return self:initialize(options, on_opened)
+    initialize = function(options, on_opened, prepare)
+      return self:initialize(options, on_opened, prepare)
     end,
     close = function(options)
       return self:close(options)

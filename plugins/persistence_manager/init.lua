@@ -8,15 +8,6 @@ local make_client = plugin.load "client"
 
 local M = {}
 
--- What the embedded backend can say of a server: there is none to start.
-local function controller(ctx)
-  return ctx.freeze({
-    status = function()
-      return { status = ctx.universe.is_open() and "running" or "stopped", backend = ctx.settings.backend, target = ctx.universe.target }
-    end,
-  }, "controller")
-end
-
 -- The module's own switches follow the configuration of whoever opens the file as its owner; a server keeps its own, and they are told apart.
 local function apply_features(ctx, conn)
   local on_server = ctx.settings.backend == "spacetimedb"
@@ -40,7 +31,7 @@ local function check_module(ctx, conn)
   if ctx.settings.backend ~= "spacetimedb" then return true end
   local function wrong(what)
     return nil, iu.errors.new("MigrationError",
-      ("%s: %s; `make module` builds build/inner_universe.wasm: publish it there with iu.server(url, { token = ... }):publish(\"%s\", bytes)")
+      ("%s: %s; manager:initialize{ deploy = true } publishes it, `iu server publish %s FILE` a file")
         :format(ctx.universe.target, what, ctx.settings.database))
   end
   local schema = conn:schema()
@@ -59,6 +50,7 @@ end
 
 function M.start(ctx)
   local manager
+  local controller = ctx.plugin("controller")
   local methods = make_methods(ctx)
   local client = make_client(ctx, methods, function() return manager end)
   local class = ctx.hooks.class("manager", methods, {
@@ -70,7 +62,8 @@ function M.start(ctx)
     tostring = function() return ("manager of %s"):format(ctx.universe.target) end,
   })
   manager = class.new {
-    client = client, controller = controller(ctx), hooks = ctx.hooks,
+    client = client, controller = controller, hooks = ctx.hooks,
+    prepare = function() return controller.deploy() end,
     on_opened = function(conn)
       local ok, err = check_module(ctx, conn)
       if not ok then return nil, err end

@@ -18,15 +18,15 @@ return function(ctx)
 
   -- ---- life ----
 
-  --- Opens the universe. options.deploy is accepted: the embedded engine has nothing to deploy, and where a server's database lacks the module the
-  --- MigrationError says how to publish it. true, or nil, err.
+  --- Opens the universe. deploy: on a server, `controller.deploy()` before: the module is published, on a server that is started where none answers; the
+  --- embedded engine has nothing to deploy. true, or nil, err.
   ---@param options? { deploy?: boolean }
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:initialize(options)
     if ctx.universe.is_closed() then check.raise("manager is closed") end
     check.optional(options, "table", 1, "initialize", "options")
-    return ctx.universe.initialize(options or {}, self.on_opened)
+    return ctx.universe.initialize(options or {}, self.on_opened, self.prepare)
   end
 
   ---@return boolean

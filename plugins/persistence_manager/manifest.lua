@@ -4,6 +4,6 @@ return {
   version = "0.1.0",
   api = ">=1.0 <2",
   description = "Entities, relations, versions and events: NERV's persistence manager and client.",
-  requires = {},
+  requires = { controller = ">=0.1 <1" },
   config = {},
 }

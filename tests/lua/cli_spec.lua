@@ -400,11 +400,11 @@ describe("iu", function()
     it("lists what would run, and where it is", function()
       local run = command.iu("plugins")
       assert.equal(0, run.status, run.err)
-      for _, name in ipairs({ "persistence_manager", "event_bus", "temporal_store" }) do
+      for _, name in ipairs({ "controller", "persistence_manager", "event_bus", "temporal_store" }) do
         assert.truthy(run.out:find(name .. ": " .. command.root .. "/plugins/" .. name, 1, true), run.out)
       end
       local rows = assert(iu.json.decode(command.iu("plugins --json").out))
-      assert.equal("persistence_manager", rows[1].name)
+      assert.equal("controller", rows[1].name)
       assert.equal("[]", iu.json.encode(rows[1].requires))
     end)
 

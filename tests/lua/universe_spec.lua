@@ -254,7 +254,8 @@ describe("plugins of the user", function()
     for _, row in ipairs(rows) do
       states[row.name] = row.state
     end
-    assert.same({ persistence_manager = "validated", event_bus = "validated", temporal_store = "validated", greeter = "refused" }, states)
+    assert.same({ controller = "validated", persistence_manager = "validated", event_bus = "validated", temporal_store = "validated",
+      greeter = "refused" }, states)
     assert.has_error(function() iu.plugins(1) end)
   end)
 end)

@@ -1,7 +1,7 @@
 -- server.lua: `iu server COMMAND`: a SpacetimeDB server and its databases. Each command is a file of server/; this is their list.
 
 return {
-  summary = "a SpacetimeDB server and the databases on it",
+  summary = "a SpacetimeDB server, here or elsewhere, and the databases on it",
   usage = "COMMAND [ARGUMENTS]",
   details = [[
 The server is that of --server, else of the configuration: INNER_UNIVERSE_ADDRESS, _PORT and _TLS, or the file of --config. A DATABASE is a name, its
@@ -10,6 +10,9 @@ or INNER_UNIVERSE_TOKEN, else that of the token file, which is kept per server a
 
 `iu help server COMMAND` says more.]],
   names = {
+    "start",
+    "stop",
+    "status",
     "ping",
     "publish",
     "describe",

@@ -46,7 +46,7 @@ describe("a manager", function()
       assert.is_true(status.features.enable_audit_log)
       local back = iu.json.decode(assert(iu.json.encode(status)))
       assert.is_true(back.features.enable_audit_log, "features are a plain table")
-      assert.equal(3, #back.plugins)
+      assert.equal(4, #back.plugins)
       assert(m:initialize())
     end
     assert(m:create_entity("T"))
