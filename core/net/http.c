@@ -69,6 +69,12 @@ static void on_late(void *ud) {
 static void on_head(void *ud, int status) {
   iu_http *h = ud;
   h->status = status;
+  if (status == 101) { /* such a body has no end */
+    h->depth++;
+    http_fail(h, IU_E_CONNECTION, "the server answered 101 and changed the protocol, which was not asked for");
+    http_leave(h);
+    return;
+  }
   iu__link_header(h->link, "content-type:", h->content_type, sizeof h->content_type);
   iu__link_header(h->link, "spacetime-identity:", h->identity, sizeof h->identity);
   iu__link_header(h->link, "spacetime-identity-token:", h->token, sizeof h->token);

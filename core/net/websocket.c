@@ -44,7 +44,7 @@ struct iu_ws {
   uint8_t masks[MASKS][4];
   uint32_t mask_next;
   iu_timer *tick, *limit;
-  uint64_t heard_ns, pinged_ns;
+  uint64_t heard_ns, pinged_ns, ticked_ns, tick_ns;
   iu_job job;          /* a delayed end, or held bytes */
   bool end_due;
   int http_status;
@@ -359,11 +359,22 @@ void iu__ws_pause(iu_ws *ws, bool paused) {
 
 /* ---- watching ---- */
 
+/* While the program did not turn the loop nobody listened, and no pings went out: that time does not count. */
+static void skip_deaf_time(iu_ws *ws, uint64_t now) {
+  uint64_t since = now - ws->ticked_ns;
+  ws->ticked_ns = now;
+  if (since <= 2 * ws->tick_ns) return;
+  ws->heard_ns += since - ws->tick_ns;
+  if (ws->heard_ns > now) ws->heard_ns = now;
+}
+
 static void on_tick(void *ud) {
   iu_ws *ws = ud;
-  uint64_t now = iu__clock_mono_ns(), quiet_ms = (now - ws->heard_ns) / 1000000u;
+  uint64_t now = iu__clock_mono_ns(), quiet_ms;
   char text[96];
+  skip_deaf_time(ws, now);
   if (ws->paused || ws->state != OPEN) return;
+  quiet_ms = (now - ws->heard_ns) / 1000000u;
   ws->depth++;
   if (ws->config.idle_timeout_ms != 0 && quiet_ms >= ws->config.idle_timeout_ms) {
     snprintf(text, sizeof text, "nothing was heard from the server for %llu ms", (unsigned long long)quiet_ms);
@@ -383,7 +394,8 @@ static iu_status start_watch(iu_ws *ws, iu_error *err) {
   tick = shortest / 4;
   if (tick > TICK_MAX_MS) tick = TICK_MAX_MS;
   if (tick == 0) tick = 1;
-  ws->heard_ns = ws->pinged_ns = iu__clock_mono_ns();
+  ws->heard_ns = ws->pinged_ns = ws->ticked_ns = iu__clock_mono_ns();
+  ws->tick_ns = tick * 1000000u;
   return iu__timer_start(ws->loop, tick, tick, on_tick, ws, &ws->tick, err);
 }
 

@@ -29,7 +29,7 @@ typedef struct iu_ws_config {
   iu_tls tls;
   uint64_t connect_timeout_ms;   /* default 10000: resolve, TCP, TLS and upgrade together */
   uint64_t ping_interval_ms;     /* own pings when nothing was heard; 0: none */
-  uint64_t idle_timeout_ms;      /* nothing heard (not one byte) for so long: dead; 0: never. A paused socket is not listening and not dead */
+  uint64_t idle_timeout_ms;      /* nothing heard (not one byte) for so long: dead; 0: never. A paused socket is not listening and not dead, nor is one whose loop is not turned */
   size_t max_message;            /* default 32 MiB + 64 KiB of what a peer may send in one message */
   size_t max_queued;             /* default 64 MiB of outgoing bytes */
   void *ud;

@@ -135,6 +135,7 @@ static void every_end_of_an_answer_is_told_apart(void **state) {
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 200, "hello", "cut in the middle", true},
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello", 200, "", "cut in the middle", false},
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff0\r\nhello", 200, "", "", false},
+    {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 101, "", "not asked for", false},
     {"HTTP/1.1 200 O", 0, "", "before an answer", true},
     {"", 0, "", "before an answer", true},
   };

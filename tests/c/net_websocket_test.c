@@ -661,6 +661,31 @@ static void pings_keep_an_idle_connection(void **state) {
   peer_stop(&p);
 }
 
+/* The program was busy for longer than the limit: the server, which answers pings and says nothing else, is as alive as before. */
+static void a_loop_that_was_not_turned_is_no_silence(void **state) {
+  peer p;
+  client k;
+  char url[64];
+  iu_ws_config config;
+  (void)state;
+  peer_start(&p, pong_script);
+  client_start(&k);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u/", p.port);
+  config = base_config(&k, url);
+  config.idle_timeout_ms = 400;
+  config.ping_interval_ms = 100;
+  client_connect(&k, &config);
+  assert_true(turn_until(k.loop, &k.opened, 1));
+  for (int i = 0; i < 2; i++) {
+    usleep(900000);
+    turn_for(k.loop, 120);
+  }
+  assert_true(turn_until(k.loop, &k.messages, 1)); /* to the fifth ping */
+  assert_int_equal(k.closed, 0);
+  client_stop(&k);
+  peer_stop(&p);
+}
+
 /* ---- TLS, addresses ---- */
 
 static void echo_script(peer_conn *c) {
@@ -994,6 +1019,7 @@ int main(void) {
     cmocka_unit_test(a_server_that_does_not_answer_times_out),
     cmocka_unit_test(silence_is_noticed),
     cmocka_unit_test(pings_keep_an_idle_connection),
+    cmocka_unit_test(a_loop_that_was_not_turned_is_no_silence),
     cmocka_unit_test(tls_trusts_what_it_is_told_to),
     cmocka_unit_test(tls_to_a_plain_port_fails),
     cmocka_unit_test(the_next_address_is_tried),
