@@ -76,7 +76,8 @@ typedef struct iu_connection_vtable {
   iu_status (*query)(iu_connection *c, const char *sql, size_t len, iu_rows **rows, uint64_t *pending, iu_error *err);
   iu_status (*select)(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_rows **rows, uint64_t *pending, iu_error *err);
   iu_status (*get)(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **rows, uint64_t *pending, iu_error *err);
-  /* Pending until everything acknowledged so far is durable; a memory universe answers at once. */
+  /* Pending until everything acknowledged so far is durable; a memory universe answers at once. Away: IU_E_CONNECTION, but where calls wait to be sent it
+   * waits for them; it ends with the connection: IU_E_UNKNOWN_OUTCOME when one of them had been sent. */
   iu_status (*flush)(iu_connection *c, uint64_t *pending, iu_error *err);
   /* Calls a procedure of the schema; the answer carries its value. */
   iu_status (*procedure)(iu_connection *c, uint32_t procedure, const void *args, size_t len, uint64_t *pending, iu_error *err);

@@ -103,27 +103,67 @@ void iu__call_procedure_result(iu_client *c, iu_request *r, const iu_message *m)
 
 /* ---- flushes ---- */
 
+/* Away, the server cannot be asked whether it still has what it acknowledged; what waits for it is flushed once it was sent and answered. */
 iu_status iu__client_flush(iu_connection *conn, uint64_t *pending, iu_error *err) {
   iu_client *c = iu__client_of(conn);
   iu_status status = iu__client_check_open(c, err);
+  bool nothing = iu__request_oldest(c) == UINT64_MAX;
   *pending = 0;
-  if (status != IU_OK || iu__request_oldest(c) == UINT64_MAX) return status;
+  if (status == IU_OK && nothing && (!c->online || c->ws == NULL)) {
+    return iu__fail(err, IU_E_CONNECTION, "not connected to %s: whether it has saved what it acknowledged cannot be known", c->config.url);
+  }
+  if (status != IU_OK || nothing) return status;
   iu_flush *f = iu__alloc(sizeof *f), **end = &c->flushes;
   if (f == NULL) return iu__fail_nomem(err);
-  *f = (iu_flush){NULL, ++c->next_pending, c->next_sequence};
+  *f = (iu_flush){NULL, ++c->next_pending, c->next_sequence, IU_OK};
   while (*end != NULL) end = &(*end)->next;
   *end = f;
   *pending = f->pending;
   return IU_OK;
 }
 
-void iu__call_tell_flushes(iu_client *c, iu_status status, const iu_error *err) {
-  while (c->flushes != NULL) {
-    iu_flush *f = c->flushes;
-    if (status == IU_OK && iu__request_oldest(c) <= f->after) return;
-    uint64_t pending = f->pending;
-    c->flushes = f->next;
-    iu__free(f);
-    if (c->base.listener.answer != NULL) c->base.listener.answer(c->base.listener.ud, pending, status, err, NULL, NULL);
+/* Taken out of the list first: the callback may flush again, or close. */
+static void tell_flush(iu_client *c, iu_flush **place, iu_status status, const iu_error *err) {
+  iu_flush *f = *place;
+  uint64_t pending = f->pending;
+  *place = f->next;
+  iu__free(f);
+  if (c->base.listener.answer != NULL) c->base.listener.answer(c->base.listener.ud, pending, status, err, NULL, NULL);
+}
+
+void iu__call_tell_flushes(iu_client *c) {
+  while (c->flushes != NULL && iu__request_oldest(c) > c->flushes->after) tell_flush(c, &c->flushes, IU_OK, NULL);
+}
+
+static bool has_call(const iu_requests *list, uint64_t until) {
+  for (const iu_request *r = list->first; r != NULL; r = r->next) {
+    if ((r->kind == IU_R_CALL || r->kind == IU_R_PROCEDURE) && r->sequence <= until) return true;
   }
+  return false;
+}
+
+void iu__call_doubt_flushes(iu_client *c, bool keep_queued) {
+  for (iu_flush *f = c->flushes; f != NULL; f = f->next) {
+    if (has_call(&c->flying, f->after)) f->lost = IU_E_UNKNOWN_OUTCOME;
+    else if (!keep_queued || !has_call(&c->waiting, f->after)) f->lost = IU_E_CONNECTION;
+  }
+}
+
+void iu__call_fail_flushes(iu_client *c, const iu_error *why) {
+  iu_flush **place = &c->flushes;
+  iu_error err;
+  while (*place != NULL) {
+    iu_status status = (*place)->lost;
+    if (status == IU_OK) {
+      place = &(*place)->next;
+      continue;
+    }
+    iu__fail(&err, status, "the connection was lost before everything was answered: %.900s", why->message);
+    tell_flush(c, place, status, &err);
+    place = &c->flushes; /* whatever the callback did to the list */
+  }
+}
+
+void iu__call_end_flushes(iu_client *c, const iu_error *why) {
+  while (c->flushes != NULL) tell_flush(c, &c->flushes, why->status, why);
 }

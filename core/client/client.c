@@ -82,7 +82,7 @@ static void on_job(void *ud) { iu__pump_run(ud); }
 
 static void client_free(iu_client *c) {
   iu__pump_drop_work(c);
-  iu__inbox_drop_messages(c);
+  iu__inbox_drop_heard(c);
   iu__link_free(c);
   iu__replica_free(c->fresh);
   iu__sub_free_all(c);
@@ -139,7 +139,7 @@ static void finish(iu_client *c, const iu_error *why) {
   c->phase = IU_PHASE_DISCONNECTED;
   iu__pump_end_request(c);
   iu__request_answer_all(c, why);
-  iu__call_tell_flushes(c, why->status, why);
+  iu__call_end_flushes(c, why);
   iu__link_tell_refreshed(c, why->status, why);
 }
 
@@ -159,7 +159,7 @@ static iu_status client_close(iu_connection *conn, iu_error *err) {
   finish(c, &why);
   if (!c->base.delivering) { /* else the pump does it when it has unwound */
     iu__pump_drop_work(c);
-    iu__inbox_drop_messages(c);
+    iu__inbox_drop_heard(c);
   }
   iu__client_unref(c);
   return IU_OK;

@@ -58,16 +58,17 @@ void iu__inbox_done(iu_client *c, iu_in *item) {
   }
 }
 
-void iu__inbox_drop_messages(iu_client *c) {
+void iu__inbox_drop_heard(iu_client *c) {
   iu_in **link = &c->first, *last = NULL;
   while (*link != NULL) {
     iu_in *item = *link;
-    if (item->kind == IU_IN_NOTE) {
+    if (item->kind == IU_IN_NOTE && item->len != IU_NOTE_SCHEMA) {
       last = item;
       link = &item->next;
       continue;
     }
     *link = item->next;
+    if (item->kind == IU_IN_NOTE) c->notes[item->len].queued = false; /* an answer to the lost connection's question is none to the next one's */
     iu__inbox_done(c, item);
   }
   c->last = last;

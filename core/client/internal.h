@@ -67,7 +67,7 @@ typedef struct iu_request {
 typedef struct iu_requests { iu_request *first, *last; uint32_t count; size_t bytes; } iu_requests;
 #define IU_CLIENT_BUCKETS 1024u
 
-typedef struct iu_flush { struct iu_flush *next; uint64_t pending, after; } iu_flush;
+typedef struct iu_flush { struct iu_flush *next; uint64_t pending, after; iu_status lost; /* it ends so with the loss at hand */ } iu_flush;
 
 /* ---- subscriptions ---- */
 typedef enum iu_sub_state { IU_SUB_WAITS, IU_SUB_SENT, IU_SUB_ACTIVE } iu_sub_state;
@@ -98,7 +98,6 @@ typedef struct iu_work {
   bool has_message;               /* m is the reason; else the adoption of a fresh replica */
   iu_replica *target;             /* NULL: nothing to apply */
   bool quiet;                     /* into the fresh replica: nothing is told */
-  bool adopting;
   bool stripped;                  /* rows of tables that the schema does not have were left out */
   iu_request *request;            /* matched, taken out of flight */
   iu_sub *lost_sub;               /* a set that the server dropped by itself */
@@ -146,9 +145,6 @@ struct iu_client {
   iu_replica *fresh;              /* after a loss: what the subscriptions made again have brought so far */
   uint32_t restoring;             /* of them, not answered yet */
   bool resync;
-  bool replace;                   /* the next step adopts `fresh` */
-  bool drop_all;                  /* that adoption: the server dropped every subscription; their error: */
-  char *drop_text;
   uint64_t transactions;
   /* requests */
   iu_requests waiting, flying, done;
@@ -205,7 +201,7 @@ bool iu__inbox_message(iu_client *c, const uint8_t *bytes, size_t len);  /* fals
 void iu__inbox_note(iu_client *c, iu_note_kind kind);
 iu_in *iu__inbox_take(iu_client *c);
 void iu__inbox_done(iu_client *c, iu_in *item);  /* its bytes are not needed any more */
-void iu__inbox_drop_messages(iu_client *c);
+void iu__inbox_drop_heard(iu_client *c);         /* messages, and a schema's answer */
 
 /* pump.c */
 bool iu__pump_run(iu_client *c);
@@ -234,13 +230,17 @@ void iu__request_answer(iu_client *c, iu_request *r, iu_status status, const iu_
 void iu__request_drop_pending(iu_client *c, uint64_t pending);
 void iu__request_on_lost(iu_client *c, bool final, const iu_error *why);
 void iu__request_answer_all(iu_client *c, const iu_error *why);
-uint64_t iu__request_oldest(const iu_client *c);  /* sequence; UINT64_MAX: none */
+uint64_t iu__request_oldest(const iu_client *c);  /* sequence of the oldest whose end was not told; UINT64_MAX: none */
 
 /* call.c */
 iu_status iu__client_call(iu_connection *c, uint32_t reducer, const void *args, size_t len, uint64_t *pending, iu_error *err);
 iu_status iu__client_procedure(iu_connection *c, uint32_t procedure, const void *args, size_t len, uint64_t *pending, iu_error *err);
 iu_status iu__client_flush(iu_connection *c, uint64_t *pending, iu_error *err);
-void iu__call_tell_flushes(iu_client *c, iu_status status, const iu_error *err); /* IU_OK: those whose time has come; else all that wait for what was sent */
+void iu__call_tell_flushes(iu_client *c);         /* those whose time has come */
+/* A loss, before requests end: which flushes end with it. Those that wait for calls that are kept (keep_queued) and for none that was sent stay. */
+void iu__call_doubt_flushes(iu_client *c, bool keep_queued);
+void iu__call_fail_flushes(iu_client *c, const iu_error *why);   /* tells those */
+void iu__call_end_flushes(iu_client *c, const iu_error *why);    /* tells all */
 void iu__call_result(iu_client *c, iu_request *r, const iu_message *m);
 void iu__call_procedure_result(iu_client *c, iu_request *r, const iu_message *m);
 

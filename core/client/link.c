@@ -8,7 +8,7 @@
 #include "../base/hash.h"
 #include "internal.h"
 
-#define FIRST_WAIT_MIN_MS 1000u /* of the upgrade, however long the schema took */
+#define FIRST_WAIT_MIN_MS 1000u /* of what follows the schema, however long that took */
 
 /* ---- notes ---- */
 
@@ -82,7 +82,12 @@ static iu_status refused(const iu_client *c, const iu_http_answer *a, iu_error *
 
 typedef void (*http_done)(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
 static void on_owner(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
-static iu_status ask(iu_client *c, const char *path, http_done done, iu_error *err);
+static iu_status ask(iu_client *c, const char *path, uint64_t timeout_ms, http_done done, iu_error *err);
+
+static uint64_t left_ms(const iu_client *c) {
+  uint64_t spent = (iu__clock_mono_ns() - c->attempt_started) / 1000000u;
+  return spent + FIRST_WAIT_MIN_MS < c->config.connect_timeout_ms ? c->config.connect_timeout_ms - spent : FIRST_WAIT_MIN_MS;
+}
 
 static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a) {
   iu_client *c = ud;
@@ -100,7 +105,7 @@ static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_a
   } else {
     take_answer(c, a);
     iu_error err;
-    if (c->token != NULL && !c->http_refresh && ask(c, "", on_owner, &err) == IU_OK) return;
+    if (c->token != NULL && !c->http_refresh && ask(c, "", left_ms(c), on_owner, &err) == IU_OK) return;
   }
   iu__inbox_note(c, IU_NOTE_SCHEMA);
 }
@@ -114,10 +119,10 @@ static void on_owner(void *ud, iu_http *h, const iu_error *why, const iu_http_an
   iu__inbox_note(c, IU_NOTE_SCHEMA);
 }
 
-static iu_status ask(iu_client *c, const char *path, http_done done, iu_error *err) {
+static iu_status ask(iu_client *c, const char *path, uint64_t timeout_ms, http_done done, iu_error *err) {
   iu_buf url = {0}, token = {0};
   iu_header header;
-  iu_http_config http = {.method = "GET", .headers = &header, .tls = c->config.tls, .timeout_ms = c->config.connect_timeout_ms,
+  iu_http_config http = {.method = "GET", .headers = &header, .tls = c->config.tls, .timeout_ms = timeout_ms,
                          .max_body = IU_SCHEMA_JSON_MAX, .ud = c, .on_done = done};
   iu_status status = http_url(c, path, &url, err);
   if (status == IU_OK) status = bearer(c, &token, &header, &http.header_count, err);
@@ -128,7 +133,7 @@ static iu_status ask(iu_client *c, const char *path, http_done done, iu_error *e
   return status;
 }
 
-static iu_status ask_schema(iu_client *c, iu_error *err) { return ask(c, "/schema?version=9", on_schema, err); }
+static iu_status ask_schema(iu_client *c, iu_error *err) { return ask(c, "/schema?version=9", c->config.connect_timeout_ms, on_schema, err); }
 
 /* ---- the socket ---- */
 
@@ -176,11 +181,6 @@ static void on_closed(void *ud, iu_ws *ws, const iu_error *why, int http_status,
   if (silent) iu__error_prefix(&err, "the server hung up before its first message (the module's client_connected may have refused)");
   if (http_status == 404) iu__fail(&err, IU_E_NO_DATABASE, "%s has no database `%s`", c->config.url, c->config.database);
   lost(c, err.status == IU_E_AUTHORIZATION || err.status == IU_E_NO_DATABASE, code, &err);
-}
-
-static uint64_t left_ms(const iu_client *c) {
-  uint64_t spent = (iu__clock_mono_ns() - c->attempt_started) / 1000000u;
-  return spent + FIRST_WAIT_MIN_MS < c->config.connect_timeout_ms ? c->config.connect_timeout_ms - spent : FIRST_WAIT_MIN_MS;
 }
 
 static iu_status open_socket(iu_client *c, iu_error *err) {
@@ -339,10 +339,12 @@ static void drop_link(iu_client *c) {
 void iu__link_cut(iu_client *c, const iu_error *why) {
   iu_error copy = *why;
   drop_link(c);
-  iu__inbox_drop_messages(c);
+  iu__inbox_drop_heard(c);
   c->online = false;
   iu__pump_drop_work(c);
   lost(c, false, 0, &copy);
+  c->lost_why = copy; /* also where the socket's end is noted already: this came first */
+  c->lost_code = 0;
 }
 
 static bool is_final(const iu_client *c) {
@@ -356,14 +358,15 @@ void iu__link_on_lost(iu_client *c) {
   iu_conn_state state = {.phase = IU_PHASE_DISCONNECTED, .attempt = c->attempt, .delay_ms = final ? -1 : backoff_ms(c), .close_code = c->lost_code,
                          .why = &why, .protocol = ""};
   drop_link(c);
-  iu__inbox_drop_messages(c);
-  c->online = c->resync = c->replace = false;
+  iu__inbox_drop_heard(c);
+  c->online = c->resync = false;
   c->restoring = 0;
   iu__replica_free(c->fresh);
   c->fresh = NULL;
   iu__sub_on_lost(c);
+  iu__call_doubt_flushes(c, final || c->config.away == IU_AWAY_QUEUE);
   iu__request_on_lost(c, final, &why);
-  if (!c->base.closed) iu__call_tell_flushes(c, IU_E_UNKNOWN_OUTCOME, &why);
+  if (!c->base.closed) iu__call_fail_flushes(c, &why);
   if (!c->base.closed) iu__link_tell_refreshed(c, why.status, &why);
   if (!c->base.closed) tell(c, &state);
   if (c->base.closed) return;

@@ -4,8 +4,11 @@
  */
 #include "internal.h"
 
+/* Every subscription that was made again has its answer: what they brought can take the place of what is held. */
+static bool resync_is_over(const iu_client *c) { return c->online && c->resync && c->restoring == 0 && c->fresh != NULL; }
+
 bool iu__pump_busy(const iu_client *c) {
-  return !c->base.closed && (c->work.stage != IU_ST_IDLE || c->first != NULL || c->done.first != NULL || c->replace);
+  return !c->base.closed && (c->work.stage != IU_ST_IDLE || c->first != NULL || c->done.first != NULL || resync_is_over(c));
 }
 
 void iu__pump_end_request(iu_client *c) {
@@ -96,7 +99,6 @@ static void begin_adoption(iu_client *c) {
   iu_replica *fresh = c->fresh;
   iu_error err;
   c->fresh = NULL;
-  c->replace = false;
   w->event = (iu_event){.subscribed = true};
   w->target = c->worlds->replica;
   w->quiet = w->stripped = w->has_message = false;
@@ -110,7 +112,7 @@ static void next_message(iu_client *c) {
   iu_error err;
   bool more;
   iu_status status;
-  if (c->replace) {
+  if (resync_is_over(c)) {
     begin_adoption(c);
     return;
   }
@@ -139,7 +141,6 @@ static void end(iu_client *c) {
   w->has_message = false;
   if (message) {
     iu__message_end(c);
-    if (c->resync && c->restoring == 0 && c->fresh != NULL) c->replace = true;
     return;
   }
   c->resync = false;
@@ -193,7 +194,7 @@ static bool step(iu_client *c) {
     default: break;
   }
   if (c->done.first != NULL) iu__request_tell_ended(c);
-  else if (c->replace) begin_adoption(c);
+  else if (resync_is_over(c)) begin_adoption(c);
   else take(c);
   return true;
 }
@@ -205,13 +206,13 @@ bool iu__pump_run(iu_client *c) {
   c->base.delivering = true;
   while (!left && iu__pump_busy(c)) {
     left = !step(c);
-    if (!c->base.closed) iu__call_tell_flushes(c, IU_OK, NULL);
+    if (!c->base.closed) iu__call_tell_flushes(c);
     if (!left && iu__loop_over_deadline(c->config.loop)) left = iu__pump_busy(c);
   }
   c->base.delivering = false;
   if (c->base.closed) {
     iu__pump_drop_work(c);
-    iu__inbox_drop_messages(c);
+    iu__inbox_drop_heard(c);
     left = false;
   } else {
     iu__request_send(c);

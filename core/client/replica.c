@@ -313,6 +313,7 @@ iu_status iu__replica_step(iu_replica *r, iu_loop *loop, bool *done, iu_error *e
       iu__iter_close(r->iter);
       r->iter = NULL;
       iu__store_abort(r->store);
+      iu__counts_free(&r->counts); /* they may name rows that went with the transaction, and are not those of any state */
       return status;
     }
   }
@@ -337,7 +338,10 @@ iu_status iu__replica_drop_queries(iu_replica *r, iu_query *const *queries, uint
     status = iu__query_run(queries[i], r->store, iu__store_epoch(r->store), drop_row, &d, err);
     if (status == IU_OK) status = d.status;
   }
-  if (status != IU_OK) iu__store_abort(r->store);
+  if (status != IU_OK) {
+    iu__store_abort(r->store);
+    iu__counts_free(&r->counts);
+  }
   r->phase = IU_RP_REMOVE;
   return status;
 }

@@ -4,7 +4,8 @@
  * held once costs nothing more. All tables of the view are held whole: the view is the store at the view's epoch.
  *
  * Order of calls: begin, step until *done, then (perhaps) changes and events are told to the program, then finish; then the next begin.
- * After a step that failed the replica may only be adopted into or freed: what it holds is no state of the server.
+ * After a step that failed the replica may only be adopted into, carried or freed: its rows are those before the message, but how often each is held
+ * is forgotten.
  * Deletes of a message are applied before its inserts, net per row: the same bytes in both are no change; delete and insert of one primary key are
  * one update. Rows are checked against their table's type. Nothing is visible through the view before iu__replica_show.
  *

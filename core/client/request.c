@@ -133,6 +133,11 @@ static void fly(iu_client *c, iu_request *r) {
   if (r->kind == IU_R_SUBSCRIBE) r->sub->state = IU_SUB_SENT;
 }
 
+/* It goes later: there is no room, and answers that are to come say when there is; or the socket is at its end, which is told next. */
+static bool can_wait(const iu_client *c, iu_status status) {
+  return (status == IU_E_OVERLOADED && c->flying.count > 0) || status == IU_E_CONNECTION || status == IU_E_CLOSED;
+}
+
 /* false: the socket takes no more for now. */
 static bool send_one(iu_client *c, iu_request *r) {
   iu_buf b = {0};
@@ -140,18 +145,21 @@ static bool send_one(iu_client *c, iu_request *r) {
   r->id = next_id(c);
   if (r->kind == IU_R_SUBSCRIBE) r->sub->set = ++c->next_set;
   iu_status status = encode(c, r, &b, &err);
-  bool encoded = status == IU_OK;
-  if (encoded) status = iu__ws_send(c->ws, b.data, b.len, c->protocol == IU_P_V1_JSON, &err);
+  bool later = false;
+  if (status == IU_OK) {
+    status = iu__ws_send(c->ws, b.data, b.len, c->protocol == IU_P_V1_JSON, &err);
+    later = can_wait(c, status);
+  }
   if (status == IU_OK) {
     c->counts.bytes_sent += b.len;
     iu__request_take(c, &c->waiting, r);
     fly(c, r);
-  } else if (!encoded) {
+  } else if (!later) {
     iu__request_take(c, &c->waiting, r);
     iu__request_end(c, r, status, err.message);
   }
   iu__buf_free(&b);
-  return status == IU_OK || !encoded;
+  return !later;
 }
 
 /* During a resync only what restores the subscriptions goes out: an answer must not come before the change it made can be seen. */
@@ -230,7 +238,10 @@ static void tell_end(iu_client *c, iu_request *r, iu_status status, const iu_err
     case IU_R_CALL:
     case IU_R_PROCEDURE: iu__request_answer(c, r, status, err, NULL, NULL); return;
     case IU_R_ONE_OFF: iu__read_failed(c, r, status, err); return;
-    case IU_R_SUBSCRIBE: iu__sub_failed(c, s, err); break;
+    case IU_R_SUBSCRIBE:
+      iu__sub_answered(c, s); /* a resync does not wait for it */
+      iu__sub_failed(c, s, err);
+      break;
     case IU_R_UNSUBSCRIBE: iu__sub_ended(c, s); break;
   }
   iu__request_free(r);
@@ -275,10 +286,11 @@ static void drop_subscribing(iu_client *c) {
   }
 }
 
+/* For good, what waits ends when the connection is closed: until then a callback that asks again would be given a place in the queue, for ever. */
 void iu__request_on_lost(iu_client *c, bool final, const iu_error *why) {
   end_list(c, &c->flying, true, why);
   drop_subscribing(c);
-  if (final || c->config.away == IU_AWAY_REFUSE) end_list(c, &c->waiting, false, why);
+  if (!final && c->config.away == IU_AWAY_REFUSE) end_list(c, &c->waiting, false, why);
 }
 
 void iu__request_answer_all(iu_client *c, const iu_error *why) {
@@ -287,8 +299,10 @@ void iu__request_answer_all(iu_client *c, const iu_error *why) {
   end_list(c, &c->waiting, false, why);
 }
 
+static uint64_t older(uint64_t oldest, const iu_request *r) { return r != NULL && r->sequence < oldest ? r->sequence : oldest; }
+
 uint64_t iu__request_oldest(const iu_client *c) {
-  uint64_t oldest = c->flying.first != NULL ? c->flying.first->sequence : UINT64_MAX;
-  if (c->waiting.first != NULL && c->waiting.first->sequence < oldest) oldest = c->waiting.first->sequence;
+  uint64_t oldest = older(older(older(UINT64_MAX, c->flying.first), c->waiting.first), c->work.request);
+  for (const iu_request *r = c->done.first; r != NULL; r = r->next) oldest = older(oldest, r); /* few, and in no order */
   return oldest;
 }

@@ -249,6 +249,7 @@ static bool restore_one(iu_client *c, iu_sub *s) {
   iu_request *r = iu__request_new(c, IU_R_SUBSCRIBE, NULL, 0, NULL);
   if (r == NULL) return false;
   r->sub = s;
+  r->sequence = 0; /* before everything that waits: the lists stay in order */
   s->requests++;
   s->restoring = c->resync;
   if (c->resync) c->restoring++;
@@ -277,6 +278,8 @@ void iu__sub_answered(iu_client *c, iu_sub *s) {
 /* The view shows the new state: those that were given up meanwhile have ended; those that were made meanwhile are applied, or asked for now. */
 void iu__sub_adopted(iu_client *c) {
   iu_sub *s = c->subs;
+  iu_error err;
+  iu__sub_recount(c); /* tables are held whole again */
   while (s != NULL && !c->base.closed) {
     bool settled = s->over || (s->state == IU_SUB_ACTIVE && s->told && !s->ending) || (s->state == IU_SUB_SENT && !s->ending) || s->requests > 0;
     if (settled) {
@@ -284,7 +287,7 @@ void iu__sub_adopted(iu_client *c) {
       continue;
     }
     if (s->ending && s->state != IU_SUB_WAITS) { /* it was restored before it was given up */
-      if (ask(c, s, IU_R_UNSUBSCRIBE, NULL) != IU_OK) return;
+      if (ask(c, s, IU_R_UNSUBSCRIBE, &err) != IU_OK) break;
       s = s->next;
     } else if (s->ending) {
       iu__sub_ended(c, s);
@@ -293,10 +296,11 @@ void iu__sub_adopted(iu_client *c) {
       tell(c, s, IU_SUB_APPLIED, NULL);
       s = c->subs;
     } else {
-      if (ask(c, s, IU_R_SUBSCRIBE, NULL) != IU_OK) return;
+      if (ask(c, s, IU_R_SUBSCRIBE, &err) != IU_OK) break;
       s = s->next;
     }
   }
+  if (s != NULL && !c->base.closed) iu__link_cut(c, &err); /* no memory to ask: the next connection asks for all of them */
 }
 
 /* ---- a set's queries ---- */

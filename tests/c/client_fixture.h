@@ -37,7 +37,7 @@
 
 /* ---- the server ---- */
 
-#define SERVER_THREADS 32
+#define SERVER_THREADS 1024 /* connections in one test; an attempt is two or three */
 typedef struct server server;
 typedef struct socket_conn { peer_conn c; server *s; int number; uint8_t bytes[70000]; } socket_conn;
 struct server {
@@ -48,10 +48,13 @@ struct server {
   atomic_int sockets;          /* WebSockets so far */
   atomic_int schema_number;    /* which of the answers below */
   const char *schemas[2];
-  int schema_status;           /* 0: 200 */
+  atomic_int schema_status;    /* 0: 200 */
   const char *extra_header;
   const char *protocol;
-  int upgrade_status;          /* 0: 101 */
+  atomic_int upgrade_status;   /* 0: 101 */
+  atomic_int cue;              /* scripts wait for it: await_cue */
+  char heard[2048];            /* of all WebSockets, in order: note_heard */
+  pthread_mutex_t heard_lock;
   void (*script)(socket_conn *s, int number);  /* number: of the WebSocket, from 0 */
   char seen_token[2][200];     /* of the last schema request and the last upgrade */
 };
@@ -75,6 +78,8 @@ static inline void *serve(void *arg) {
     if (strstr(s->c.head, "/schema?version=9") != NULL) {
       note_token(s, v->seen_token[0]);
       http_answer(s, v->schema_status != 0 ? v->schema_status : 200, v->extra_header, v->schema_status != 0 ? "no" : v->schemas[v->schema_number]);
+    } else if (strstr(s->c.head, "/subscribe?") == NULL) {
+      http_answer(s, 404, NULL, "who owns it is not told");
     } else if (v->upgrade_status != 0) {
       http_answer(s, v->upgrade_status, NULL, "refused");
     } else {
@@ -94,10 +99,14 @@ static inline void *serve(void *arg) {
 
 static inline void *accept_all(void *arg) {
   server *v = arg;
-  while (v->thread_count < SERVER_THREADS) {
+  for (;;) {
     struct timeval limit = {.tv_sec = PATIENCE_MS / 1000};
     int one = 1, fd = accept(v->fd, NULL, NULL);
     if (fd < 0) break;
+    if (v->thread_count == SERVER_THREADS) { /* left unanswered, every further attempt would last until it times out */
+      fprintf(stderr, "the test's server had %d connections, which is its limit\n", SERVER_THREADS);
+      abort();
+    }
     socket_conn *s = calloc(1, sizeof *s);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -118,6 +127,7 @@ static inline void server_start(server *v, const char *protocol, void (*script)(
   v->protocol = protocol;
   v->script = script;
   v->schemas[0] = v->schemas[1] = SCHEMA;
+  pthread_mutex_init(&v->heard_lock, NULL);
   v->fd = socket(AF_INET, SOCK_STREAM, 0);
   assert_true(v->fd >= 0);
   assert_int_equal(bind(v->fd, (struct sockaddr *)&a, len), 0);
@@ -127,10 +137,18 @@ static inline void server_start(server *v, const char *protocol, void (*script)(
   assert_int_equal(pthread_create(&v->acceptor, NULL, accept_all, v), 0);
 }
 static inline void server_stop(server *v) {
+  if (v->script == NULL) return;
+  v->script = NULL;
   shutdown(v->fd, SHUT_RDWR);
   pthread_join(v->acceptor, NULL);
   close(v->fd);
   for (int i = 0; i < v->thread_count; i++) pthread_join(v->threads[i], NULL);
+  pthread_mutex_destroy(&v->heard_lock);
+}
+
+/* Until the test says `cue` for the n-th time, or gives up. */
+static inline void await_cue(socket_conn *s, int n) {
+  for (int waited = 0; s->s->cue < n && waited < PATIENCE_MS; waited++) usleep(1000);
 }
 
 /* ---- what the client asked ---- */
@@ -182,6 +200,17 @@ static inline asked ask_next(socket_conn *s) {
     }
   }
   return a;
+}
+
+/* A word per message: the WebSocket's number, then what was asked: "0:s1" subscribe as set 1, "0:u1", "0:c8" call with 8 as its first argument,
+ * "0:q". */
+static inline void note_heard(socket_conn *s, const asked *a) {
+  char number[16] = "";
+  if (a->tag != ONE_OFF) snprintf(number, sizeof number, "%u", a->tag == CALL ? iu__load_u32(a->args) : a->set);
+  pthread_mutex_lock(&s->s->heard_lock);
+  size_t used = strlen(s->s->heard);
+  snprintf(s->s->heard + used, sizeof s->s->heard - used, "%s%d:%c%s", used > 0 ? " " : "", s->number, "cqsu"[a->tag], number);
+  pthread_mutex_unlock(&s->s->heard_lock);
 }
 
 /* ---- what the server answers ---- */
@@ -406,10 +435,13 @@ static inline void wait_for(client *k, const char *text) {
   if (strstr(k->trace, text) == NULL) fail_msg("\"%s\" did not come: \"%s\" (%s)", text, k->trace, k->why);
 }
 static inline void client_close(client *k) {
+  if (k->loop == NULL) return;
   if (k->c != NULL) k->c->vtable->release(k->c);
   k->c = NULL;
-  assert_true(comes_to_rest(k->loop));
+  bool rests = comes_to_rest(k->loop);
   iu__loop_free(k->loop);
+  k->loop = NULL;
+  assert_true(rests);
 }
 
 static inline uint64_t subscribe(client *k, const char *sql) {
