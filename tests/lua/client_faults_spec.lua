@@ -3,6 +3,8 @@
 
 local iu = require "inner_universe"
 local peers = require "peer"
+local spacetimedb = require "spacetimedb"
+local support = require "support"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
@@ -57,6 +59,7 @@ describe("a client", function()
   after_each(function()
     for _, conn in ipairs(opened) do assert(conn:close()) end
     fault('{"reset":true}')
+    support.clean() -- fails the test when a handler raised
   end)
 
   it("comes back after a restart, told what differs and nothing else", function()
