@@ -64,7 +64,7 @@ describe("a client", function()
 
   it("comes back after a restart, told what differs and nothing else", function()
     local target = database()
-    local conn, other = connect(target), connect(target)
+    local conn, other = connect(target, { reconnect = { min_delay = 1, max_delay = 1 } }), connect(target) -- the other one is back first
     local heard, states = {}, {}
     conn:on_state(function(state) states[#states + 1] = state end)
     assert(other:call("create_entity", "T", NO_METADATA, "stays"))
@@ -129,6 +129,54 @@ describe("a client", function()
     assert.equal(10, refused)
     wait_until(function() return answers == 20 end, "the answers")
     assert.equal(20, #assert(conn:query("SELECT * FROM entity")))
+  end)
+
+  it("a flush ends with the connection, is refused while away, and waits for what is queued", function()
+    for _, away in ipairs { "refuse", "queue" } do
+      local manager = assert(iu.open(database(), { token_file = "none", away = away, reconnect_min_delay_ms = 2, reconnect_max_delay_ms = 20 }))
+      opened[#opened + 1] = { close = function() return manager:shutdown() end }
+      local function away_for(ms)
+        local before = manager:status().connection.connects
+        fault(('{"restart_ms":%d}'):format(ms))
+        return function() wait_until(function() return manager:status().connection.connects > before end, "connected again") end
+      end
+      assert(manager:flush())
+      -- lost with a call in flight: neither of the two can be known
+      fault('{"hold":true}')
+      local answers = {}
+      iu.run(function()
+        iu.spawn(function() answers[1] = select(2, manager:create_entity("T")) end)
+        iu.spawn(function() answers[2] = select(2, manager:flush()) end)
+        iu.sleep(0.02)
+        fault('{"hold":false,"drop_before":0}')
+        fault('{"cut":true}')
+      end)
+      for i = 1, 2 do assert.same({ "ConnectionError", "UNKNOWN_OUTCOME", false }, { answers[i].kind, answers[i].code, answers[i].retryable }) end
+      fault('{"reset":true}')
+      wait_until(function() return manager:flush() end, "a flush after the loss")
+      local back = away_for(60)
+      local started = iu.now()
+      wait_until(function()
+        local ok, err = manager:flush()
+        return not ok and err.kind == "ConnectionError" and err.retryable and err.message:find("not connected", 1, true)
+      end, "a flush that is refused")
+      if away == "queue" then
+        iu.run(function()
+          local done
+          iu.spawn(function()
+            assert(manager:create_entity("T", nil, "queued"))
+            done = true
+          end)
+          iu.sleep(0.001)
+          assert(manager:flush())
+          assert.is_true(done)
+        end)
+        assert(manager:get_entity("queued"))
+      end
+      back()
+      assert(manager:flush())
+      assert.is_true(iu.now() - started < 10 * 1000000)
+    end
   end)
 
   it("stops for good when coming back is hopeless, with a kind of its own", function()
