@@ -3,7 +3,6 @@
 
 local iu = require "inner_universe"
 local peers = require "peer"
-local spacetimedb = require "spacetimedb"
 local support = require "support"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
