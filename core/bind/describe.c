@@ -66,6 +66,10 @@ static void push_table(lua_State *L, const iu_schema *s, const iu_table_def *def
   }
   lua_pushboolean(L, def->is_public);
   lua_setfield(L, -2, "public");
+  if (def->is_view) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "view");
+  }
   lua_createtable(L, (int)def->index_count, 0);
   for (uint32_t i = 0; i < def->index_count; i++) {
     push_index(L, def, &def->indexes[i]);

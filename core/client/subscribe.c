@@ -82,7 +82,7 @@ static void find_whole(iu_client *c, iu_sub *s) {
     }
   }
   for (uint32_t t = 0; everything && t < schema->table_count; t++) {
-    if (schema->tables[t].is_public) s->whole[s->whole_count++] = t;
+    if (schema->tables[t].is_public && !schema->tables[t].is_view) s->whole[s->whole_count++] = t;
   }
   whole_count(c, s, true);
 }

@@ -108,6 +108,9 @@ iu_status iu__lifecycle_call(iu_engine *e, iu_lifecycle which, const uint8_t ide
 /* ---- opening: the module and its schema ---- */
 
 static iu_status check_schema(const iu_schema *s, iu_error *err) {
+  if (s->view_count != 0) {
+    return iu__fail(err, IU_E_VALIDATION, "view %s: views are not supported by the embedded engine", s->tables[s->table_count - s->view_count].name);
+  }
   for (uint32_t t = 0; t < s->table_count; t++) {
     if (s->tables[t].schedule_reducer >= 0) {
       return iu__fail(err, IU_E_VALIDATION, "table %s: scheduled tables are not supported by the embedded engine", s->tables[t].name);

@@ -5,7 +5,8 @@
  * names of tables, and of one table's columns, that differ only in case; tables named `st_...`, `_iu_...`, `sqlite_...`,
  * columns named `_row` or `_iu_...` (the SQLite file has its own use for those); sequences whose increment the host would panic
  * on; system tables, and row level security, since ignoring it would show rows it hides. Definitions of other versions (V8, V10)
- * are refused by name. Views are read over; defaults of columns are checked, not kept.
+ * are refused by name. Defaults of columns are checked, not kept. Views that can be asked like tables (without parameters, of rows of a product type)
+ * are tables without keys and indexes, behind all others; other views are read over.
  *
  * Cost: decoding walks the bytes a few times and sorts names; the limits keep hostile definitions from costing more than a second
  * or so. Look-ups of tables and reducers are O(log n), of columns and indexes linear.
@@ -36,6 +37,7 @@ typedef struct iu_table_def {
   const iu_type *row;             /* a product, dereferenced */
   int32_t primary_key;            /* column, or -1 */
   bool is_public;
+  bool is_view;                   /* what a server computes: read and subscribed like a table, and never written */
   uint32_t index_count; const iu_index_def *indexes;
   uint32_t sequence_count; const iu_sequence_def *sequences;
   int32_t schedule_reducer;       /* reducer index, or -1 */
@@ -52,7 +54,7 @@ typedef struct iu_schema {
   iu_typespace types;
   iu_arena arena;
   const char **type_names;        /* per typespace entry, NULL where unnamed; scopes joined by "." */
-  uint32_t table_count; iu_table_def *tables;
+  uint32_t table_count, view_count; iu_table_def *tables; /* the last view_count of them are views */
   uint32_t reducer_count; iu_reducer_def *reducers;
   uint32_t procedure_count; iu_procedure_def *procedures;
   uint32_t *table_order, *reducer_order; /* indexes sorted by name */

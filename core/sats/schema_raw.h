@@ -36,15 +36,21 @@ typedef struct iu_raw_table {
 typedef struct iu_raw_type { const char *name; uint32_t type; bool custom_ordering; } iu_raw_type;
 typedef struct iu_raw_default { const char *table; uint16_t column; const uint8_t *value; uint32_t len; } iu_raw_default;
 
+typedef struct iu_raw_view { const char *name; bool is_public; const iu_type *params, *returns; } iu_raw_view;
+
 typedef struct iu_raw_schema {
   iu_arena arena;
-  uint32_t table_count, type_count, default_count, function_count;
+  uint32_t table_count, type_count, default_count, function_count, view_count;
   iu_raw_table *tables;
   iu_raw_type *types;
   iu_raw_default *defaults;
+  iu_raw_view *views;
   const char **functions; /* procedures and views */
 } iu_raw_schema;
 
+/* The Ref to the type of a view's rows; NULL for a view that cannot be read like a table: it has parameters, or returns something else than
+ * rows of a product type. After linking. */
+const iu_type *iu__raw_view_row(const iu_raw_view *view);
 /* Reads s->definition: the typespace and the reducers go straight into s. */
 iu_status iu__schema_read(iu_schema *s, iu_raw_schema *raw, iu_error *err);
 

@@ -275,12 +275,13 @@ static bool read_default(input *in) {
 static bool read_procedure_or_view(input *in, bool view) {
   iu_procedure_def d = {0};
   uint32_t index;
-  bool flag;
+  bool is_public = false, is_anonymous;
   if (!read_name(in, &d.name)) return false;
   in->raw->functions[in->raw->function_count++] = d.name;
-  if (view && (!read_u32(in, &index) || !read_bool(in, &flag) || !read_bool(in, &flag))) return false;
+  if (view && (!read_u32(in, &index) || !read_bool(in, &is_public) || !read_bool(in, &is_anonymous))) return false;
   if (!read_params(in, &d.params) || (d.returns = iu__type_decode(&in->s->types, &in->r, in->err)) == NULL) return false;
-  if (!view) in->s->procedures[in->s->procedure_count++] = d;
+  if (view) in->raw->views[in->raw->view_count++] = (iu_raw_view){d.name, is_public, d.params, d.returns};
+  else in->s->procedures[in->s->procedure_count++] = d;
   return true;
 }
 
@@ -291,7 +292,8 @@ static bool read_misc_exports(input *in) {
   if (raw->defaults == NULL) return false;
   raw->functions = iu__arena_zero(&raw->arena, count != 0 ? count : 1, sizeof *raw->functions);
   in->s->procedures = iu__arena_zero(&in->s->arena, count != 0 ? count : 1, sizeof *in->s->procedures);
-  if (raw->functions == NULL || in->s->procedures == NULL) return no_memory(in);
+  raw->views = iu__arena_zero(&raw->arena, count != 0 ? count : 1, sizeof *raw->views);
+  if (raw->functions == NULL || in->s->procedures == NULL || raw->views == NULL) return no_memory(in);
   for (uint32_t i = 0; i < count; i++) {
     uint8_t kind;
     if (!read_tag(in, 3, &kind, "expected a miscellaneous export")) return false;

@@ -314,6 +314,25 @@ static bool check_defaults(build *b) {
   return true;
 }
 
+/* ---- views ---- */
+
+/* Views are tables without keys and indexes, behind the module's own. One with a table's name would not be found, and is left out. */
+static bool build_views(build *b) {
+  iu_schema *s = b->s;
+  for (uint32_t i = 0; i < b->raw->view_count; i++) {
+    const iu_raw_view *view = &b->raw->views[i];
+    const iu_type *row = iu__raw_view_row(view);
+    if (row == NULL || iu__schema_table(s, view->name, strlen(view->name)) >= 0) continue;
+    if (s->table_count + s->view_count == IU_SCHEMA_TABLES_MAX) return refuse(b, "more tables and views than the limit");
+    s->tables[s->table_count + s->view_count++] = (iu_table_def){
+        .name = view->name, .row = iu__type_deref(row), .primary_key = -1, .is_public = view->is_public, .is_view = true, .schedule_reducer = -1};
+  }
+  if (s->view_count == 0) return true;
+  s->table_count += s->view_count;
+  s->table_order = iu__order_by_name(&s->arena, s->tables, sizeof *s->tables, s->table_count);
+  return s->table_order != NULL || no_memory(b);
+}
+
 /* How many names the namespace can hold at most. */
 static size_t count_names(const iu_raw_schema *raw) {
   size_t n = 1;
@@ -326,7 +345,7 @@ static size_t count_names(const iu_raw_schema *raw) {
 
 iu_status iu__schema_build_tables(iu_schema *s, iu_raw_schema *raw, iu_error *err) {
   build b = {.s = s, .raw = raw, .err = err, .names = iu__arena_zero(&raw->arena, count_names(raw), sizeof(char *))};
-  s->tables = iu__arena_zero(&s->arena, raw->table_count + (size_t)1, sizeof *s->tables);
+  s->tables = iu__arena_zero(&s->arena, (size_t)raw->table_count + raw->view_count + 1, sizeof *s->tables);
   if (b.names == NULL || s->tables == NULL) return iu__fail_nomem(err);
   for (uint32_t i = 0; i < raw->table_count; i++) {
     b.from = &raw->tables[i];
@@ -340,5 +359,5 @@ iu_status iu__schema_build_tables(iu_schema *s, iu_raw_schema *raw, iu_error *er
   if (!check_namespace(&b)) return err->status;
   s->table_order = iu__order_by_name(&s->arena, s->tables, sizeof *s->tables, s->table_count);
   if (s->table_order == NULL) return iu__fail_nomem(err);
-  return check_defaults(&b) ? IU_OK : err->status;
+  return check_defaults(&b) && build_views(&b) ? IU_OK : err->status;
 }

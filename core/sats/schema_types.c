@@ -171,23 +171,48 @@ static iu_status check_names(iu_schema *s, iu_raw_schema const *raw, const char 
 
 /* ---- all of it ---- */
 
-static bool check_row(uses *u, const iu_raw_table *t) {
-  if (t->row_type >= u->s->types.count || iu__type_deref(u->s->types.types[t->row_type])->tag != IU_T_PRODUCT) {
+static bool check_row(uses *u, uint32_t row_type) {
+  if (row_type >= u->s->types.count || iu__type_deref(u->s->types.types[row_type])->tag != IU_T_PRODUCT) {
     return refuse(u, "its row type is no product");
   }
-  const iu_type *row = iu__type_deref(u->s->types.types[t->row_type]);
-  if (u->stored[t->row_type] == SEEN) return check_fields(u, row);
-  u->stored[t->row_type] = OPEN;
+  const iu_type *row = iu__type_deref(u->s->types.types[row_type]);
+  if (u->stored[row_type] == SEEN) return check_fields(u, row);
+  u->stored[row_type] = OPEN;
   for (uint32_t i = 0; i < row->count; i++) {
     if (!check_stored(u, row->u.fields[i].type, 1)) return false;
   }
-  u->stored[t->row_type] = SEEN;
+  u->stored[row_type] = SEEN;
   return check_fields(u, row);
+}
+
+const iu_type *iu__raw_view_row(const iu_raw_view *view) {
+  const iu_type *t = iu__type_deref(view->returns), *row = NULL;
+  if (t->tag == IU_T_ARRAY) row = t->u.element;
+  else if (t->special == IU_S_OPTION) row = t->u.fields[0].type;
+  else if (t->tag == IU_T_PRODUCT && t->count == 1 && t->u.fields[0].name != NULL && strcmp(t->u.fields[0].name, "__query__") == 0) row = t->u.fields[0].type;
+  if (view->params->count != 0 || row == NULL || row->tag != IU_T_REF) return NULL;
+  const iu_type *product = iu__type_deref(row);
+  if (product->tag != IU_T_PRODUCT || product->special != IU_S_NONE) return NULL;
+  for (uint32_t i = 0; i < product->count; i++) {
+    if (product->u.fields[i].name == NULL) return NULL;
+  }
+  return row;
+}
+
+static bool check_views(uses *u, const iu_raw_schema *raw) {
+  for (uint32_t i = 0; i < raw->view_count; i++) {
+    const iu_type *row = iu__raw_view_row(&raw->views[i]);
+    if (row != NULL && !check_row(u, row->count)) {
+      iu__error_prefix(u->err, "view `%s`", raw->views[i].name);
+      return false;
+    }
+  }
+  return true;
 }
 
 static bool check_all_uses(uses *u, const iu_raw_schema *raw) {
   for (uint32_t i = 0; i < raw->table_count; i++) {
-    if (!check_row(u, &raw->tables[i])) {
+    if (!check_row(u, raw->tables[i].row_type)) {
       iu__error_prefix(u->err, "table `%s`", raw->tables[i].name);
       return false;
     }
@@ -204,7 +229,7 @@ static bool check_all_uses(uses *u, const iu_raw_schema *raw) {
       return false;
     }
   }
-  return check_waiting(u);
+  return check_views(u, raw) && check_waiting(u);
 }
 
 iu_status iu__schema_check_types(iu_schema *s, iu_raw_schema *raw, iu_error *err) {

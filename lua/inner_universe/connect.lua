@@ -48,13 +48,13 @@ local function check_options(options, is_server)
   return true
 end
 
----The queries of every public table, sorted by name.
+---The queries of every public table, sorted by name. Views are asked for by name: a server computes them for each who subscribes.
 ---@param schema table
 ---@return string[]
 function connect.all_tables(schema)
   local queries = {}
   for name, def in pairs(schema.tables) do
-    if def.public then queries[#queries + 1] = "SELECT * FROM " .. name end
+    if def.public and not def.view then queries[#queries + 1] = ('SELECT * FROM "%s"'):format(name) end
   end
   table.sort(queries)
   return queries

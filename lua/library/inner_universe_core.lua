@@ -176,6 +176,7 @@ function core.process(request, on_exit) end
 ---@param signal integer
 ---@return boolean?, inner_universe.Error?
 function core.kill(pid, signal) end
+
 ---A server's schema answer (version 9), as conn:schema() tells it.
 ---@param json string
 ---@return table? schema, inner_universe.Error? err

@@ -93,6 +93,49 @@ static void all_that_a_definition_may_hold(void **state) {
   assert_true(every->sequence_count == 1 && every->sequences[0].start == 5 && every->sequences[0].max == 1000 && every->sequences[0].increment == 2);
   assert_true(!every->is_public && ticks->is_public && ticks->schedule_reducer == 0 && ticks->schedule_column == 1);
   assert_string_equal(s->type_names[1], "my.own.Colour");
+  assert_int_equal(s->table_count, 3);
+  assert_true(s->tables[2].is_view && s->tables[2].row == every->row);
+  iu__schema_free(s);
+}
+
+/* A module of one table `user` with these exports. */
+#define VIEWS_JSON(more_types, exports) \
+  "{\"typespace\":{\"types\":[" USER_TYPE more_types "]},\"tables\":[{\"name\":\"user\",\"product_type_ref\":0,\"primary_key\":[],\"indexes\":[]," \
+  "\"constraints\":[],\"sequences\":[],\"schedule\":" NONE ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}],\"reducers\":[]," \
+  "\"types\":[" TYPE_NAME("User", "0") "],\"misc_exports\":[" exports "],\"row_level_security\":[]}"
+#define VIEW(name, is_public, params, returns) \
+  "{\"View\":{\"name\":\"" name "\",\"index\":0,\"is_public\":" is_public ",\"is_anonymous\":false,\"params\":{\"elements\":[" params "]}," \
+  "\"return_type\":" returns "}}"
+#define OPTION(type) "{\"Sum\":{\"variants\":[" FIELD("some", type) "," FIELD("none", "{\"Product\":{\"elements\":[]}}") "]}}"
+
+static void assert_view(const iu_schema *s, const char *name, bool is_public) {
+  int i = iu__schema_table(s, name, strlen(name));
+  assert_true(i >= 0);
+  const iu_table_def *t = &s->tables[i];
+  assert_true(t->is_view && t->is_public == is_public && t->primary_key == -1 && t->index_count == 0 && t->sequence_count == 0 && t->schedule_reducer == -1);
+  assert_int_equal(iu__table_def_column(t, "name", 4), 1);
+}
+
+static void views_are_tables_without_keys(void **state) {
+  (void)state;
+  iu_schema *s = must_read(VIEWS_JSON("", VIEW("all_of", "true", "", "{\"Array\":{\"Ref\":0}}") "," VIEW("me", "false", "", OPTION("{\"Ref\":0}")) ","
+                                          VIEW("asked", "true", "", "{\"Product\":{\"elements\":[" FIELD("__query__", "{\"Ref\":0}") "]}}")));
+  assert_int_equal(s->table_count, 4);
+  assert_int_equal(s->view_count, 3);
+  assert_view(s, "all_of", true);
+  assert_view(s, "me", false);
+  assert_view(s, "asked", true);
+  assert_false(s->tables[iu__schema_table(s, "user", 4)].is_view);
+  iu__schema_free(s);
+}
+
+static void views_that_nobody_can_ask_for_are_read_over(void **state) {
+  (void)state;
+  iu_schema *s = must_read(VIEWS_JSON(",{\"U8\":[]}", VIEW("by_id", "true", FIELD("id", T("U32")), "{\"Array\":{\"Ref\":0}}") ","
+                                          VIEW("count", "true", "", "{\"U64\":[]}") "," VIEW("numbers", "true", "", "{\"Array\":{\"Ref\":1}}") ","
+                                          VIEW("in_place", "true", "", "{\"Array\":{\"U8\":[]}}") "," VIEW("user", "true", "", "{\"Array\":{\"Ref\":0}}")));
+  assert_int_equal(s->table_count, 1);
+  assert_int_equal(s->view_count, 0);
   iu__schema_free(s);
 }
 
@@ -104,6 +147,34 @@ static void assert_refused(const char *json, iu_status status, const char *what)
   assert_int_equal(read_schema(json, &s, &err), status);
   assert_null(s);
   if (strstr(err.message, what) == NULL) fail_msg("`%s` does not say `%s`", err.message, what);
+}
+
+static void views_of_what_cannot_be_stored_are_refused(void **state) {
+  (void)state;
+  assert_refused(VIEWS_JSON(",{\"Product\":{\"elements\":[" FIELD("in", "{\"Array\":{\"Ref\":1}}") "]}}", VIEW("bad", "true", "", "{\"Array\":{\"Ref\":1}}")),
+                 IU_E_VALIDATION, "view `bad`: type 1 (`unnamed`) contains itself");
+  assert_refused(VIEWS_JSON("", VIEW("bad", "true", "", "{\"Array\":{\"Ref\":7}}")), IU_E_VALIDATION, "schema answer: ");
+  assert_refused(VIEWS_JSON("", VIEW("bad", "true", "", OPTION("{\"Ref\":0}")) "," VIEW("bad", "true", "", OPTION("{\"Ref\":0}"))), IU_E_VALIDATION,
+                 "two reducers, procedures or views are named `bad`");
+}
+
+static void tables_and_views_share_a_limit(void **state) {
+  (void)state;
+  iu_buf b = {0};
+  static const char head[] = VIEWS_JSON("", "@");
+  const char *at = strchr(head, '@');
+  for (int more = 0; more < 2; more++) {
+    iu__buf_reset(&b);
+    iu__buf_put(&b, head, (size_t)(at - head));
+    for (int i = 0; i < IU_SCHEMA_TABLES_MAX - 1 + more; i++) {
+      iu__buf_printf(&b, "%s{\"View\":{\"name\":\"v%d\",\"index\":0,\"is_public\":true,\"is_anonymous\":false,\"params\":{\"elements\":[]},"
+                     "\"return_type\":{\"Array\":{\"Ref\":0}}}}", i > 0 ? "," : "", i);
+    }
+    iu__buf_put(&b, at + 1, strlen(at)); /* with its end */
+    if (more == 0) iu__schema_free(must_read((const char *)b.data));
+    else assert_refused((const char *)b.data, IU_E_VALIDATION, "more tables and views than the limit");
+  }
+  iu__buf_free(&b);
 }
 
 static void wrong_answers_are_named(void **state) {
@@ -219,6 +290,10 @@ int main(void) {
     cmocka_unit_test(an_answer_is_the_modules_own_definition),
     cmocka_unit_test(an_empty_module),
     cmocka_unit_test(all_that_a_definition_may_hold),
+    cmocka_unit_test(views_are_tables_without_keys),
+    cmocka_unit_test(views_that_nobody_can_ask_for_are_read_over),
+    cmocka_unit_test(views_of_what_cannot_be_stored_are_refused),
+    cmocka_unit_test(tables_and_views_share_a_limit),
     cmocka_unit_test(wrong_answers_are_named),
     cmocka_unit_test(deep_types_are_refused),
     cmocka_unit_test(options_nest_fourteen_deep),

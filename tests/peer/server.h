@@ -48,6 +48,7 @@ typedef struct peer_fault {
   int64_t answer_bytes;              /* the next one-off query is answered by an error of so many bytes; -1 */
   uint32_t schema_delay_ms, upgrade_delay_ms;
   bool extra_schema;                 /* a table and a reducer more than the engine has */
+  bool views;                        /* the schema tells of PEER_VIEW */
   bool refuse_token, refuse_connect, hide_databases;
   bool hold;                         /* messages are read and queued, not answered */
   int http_status; char http_body[8192]; /* the answer to the next request over HTTP, whatever it is; 0: its own */
@@ -118,7 +119,10 @@ void peer__database_call(peer_database *db, iu_connection *session, iu_slice nam
 void peer__broadcast(peer_database *db, const peer_link *caller, uint32_t request);
 
 /* ---- subscription.c ---- */
-typedef struct peer_query { struct peer_query *next; uint32_t set, refs; bool legacy; char *text; iu_query *query; } peer_query;
+/* A view that can always be asked for: the entities of one type. In `query` it is the table below it. */
+#define PEER_VIEW "peer_people"
+#define PEER_VIEW_TYPE "Person"
+typedef struct peer_query { struct peer_query *next; uint32_t set, refs; bool legacy, view; char *text; iu_query *query; } peer_query;
 typedef struct peer_set { struct peer_set *next; uint32_t id; bool legacy; peer_query **queries; uint32_t count; } peer_set;
 typedef struct peer_parts { peer_part *parts; uint32_t count, cap; } peer_parts;
 

@@ -7,6 +7,37 @@
 
 static bool is_v1(const peer_link *l) { return l->protocol == IU_P_V1; }
 static const iu_table_def *table_of(const peer_link *l, const peer_query *q) { return &l->session->schema->tables[iu__query_table(q->query)]; }
+static const char *name_of(const peer_link *l, const peer_query *q) { return q->view ? PEER_VIEW : table_of(l, q)->name; }
+
+/* A query of the view as one of the table below it; false: it is of no view. */
+static bool below_view(iu_slice text, iu_buf *out) {
+  static const char quoted[] = "\"" PEER_VIEW "\"", from[] = " WHERE ";
+  const char *name = quoted, *end = (const char *)text.p + text.len;
+  size_t len = sizeof quoted - 1;
+  const char *at = memmem(text.p, text.len, name, len);
+  if (at == NULL) at = memmem(text.p, text.len, ++name, len -= 2);
+  if (at == NULL) return false;
+  iu__buf_put(out, text.p, (size_t)(at - (const char *)text.p));
+  iu__buf_put_str(out, "entity WHERE entity_type = '" PEER_VIEW_TYPE "'");
+  const char *where = memmem(at, (size_t)(end - at), from, sizeof from - 1);
+  if (where != NULL) {
+    iu__buf_put_str(out, " AND (");
+    iu__buf_put(out, where + sizeof from - 1, (size_t)(end - where) - (sizeof from - 1));
+    iu__buf_put_u8(out, ')');
+  }
+  if (out->failed) abort();
+  return true;
+}
+
+static iu_status parse_query(const peer_link *l, iu_slice text, bool *view, iu_query **out, iu_error *err) {
+  const iu_connection *c = l->session;
+  iu_buf below = {0};
+  *view = below_view(text, &below);
+  if (*view) text = (iu_slice){below.data, below.len};
+  iu_status status = iu__query_parse(c->schema, (const char *)text.p, text.len, c->identity, c->is_owner, out, err);
+  iu__buf_free(&below);
+  return status;
+}
 
 /* ---- parts ---- */
 
@@ -19,7 +50,7 @@ static peer_part *add_part(const peer_link *l, peer_parts *parts, const peer_que
     if (parts->parts == NULL) abort();
   }
   peer_part *part = &parts->parts[parts->count++];
-  *part = (peer_part){.set = q->set, .table = table->name, .table_id = 4096 + iu__query_table(q->query),
+  *part = (peer_part){.set = q->set, .table = name_of(l, q), .table_id = q->view ? 4095 : 4096 + iu__query_table(q->query),
                       .hint = offsets ? PEER_HINT_OFFSETS : PEER_HINT_MEASURED};
   return part;
 }
@@ -76,7 +107,7 @@ static peer_query *find_query(const peer_link *l, uint32_t set, bool legacy, iu_
 
 static bool before(const peer_link *l, const peer_query *a, const peer_query *b) {
   if (a->set != b->set) return a->set < b->set;
-  return strcmp(table_of(l, a)->name, table_of(l, b)->name) <= 0;
+  return strcmp(name_of(l, a), name_of(l, b)) <= 0;
 }
 
 /* The query of that text in the set (v1: of the connection), made when it is not there; *fresh says so. */
@@ -89,8 +120,8 @@ static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice te
     q->refs++;
     return IU_OK;
   }
-  const iu_connection *c = l->session;
-  iu_status status = iu__query_parse(c->schema, (const char *)text.p, text.len, c->identity, c->is_owner, &parsed, err);
+  bool view;
+  iu_status status = parse_query(l, text, &view, &parsed, err);
   if (status != IU_OK) return status;
   q = calloc(1, sizeof *q);
   if (q == NULL || (q->text = strndup((const char *)text.p, text.len)) == NULL) abort();
@@ -98,6 +129,7 @@ static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice te
   q->legacy = legacy;
   q->refs = 1;
   q->query = parsed;
+  q->view = view;
   while (*at != NULL && before(l, *at, q)) at = &(*at)->next;
   q->next = *at;
   *at = q;
@@ -330,7 +362,6 @@ static void answer_one_off(peer_link *l, const peer_request *request, const peer
 }
 
 void peer__one_off(peer_link *l, const peer_request *request) {
-  const iu_connection *c = l->session;
   peer_parts parts = {0};
   peer_query q = {.set = 0};
   iu_error err;
@@ -344,7 +375,7 @@ void peer__one_off(peer_link *l, const peer_request *request) {
     free(text);
     return;
   }
-  if (iu__query_parse(c->schema, (const char *)request->text.p, request->text.len, c->identity, c->is_owner, &q.query, &err) != IU_OK) {
+  if (parse_query(l, request->text, &q.view, &q.query, &err) != IU_OK) {
     iu_buf why = {0};
     peer__put_query_error(l->server, &err, &why);
     answer_one_off(l, request, &parts, (iu_slice){why.data, why.len});
