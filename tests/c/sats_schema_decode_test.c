@@ -199,7 +199,7 @@ static void parameters_may_be_recursive_through_names(void **state) {
   iu__typespace_free(&ts);
 }
 
-static void exports_are_read_over(void **state) {
+static void defaults_procedures_and_views_are_read(void **state) {
   (void)state;
   iu_typespace ts = {0};
   def d = {0};
@@ -222,7 +222,12 @@ static void exports_are_read_over(void **state) {
   iu__type_encode(iu__type_ref(&ts, 0), b);
   d.exports.count = 3;
   iu_schema *s = good(&d);
-  assert_int_equal(s->table_count, 1);
+  assert_int_equal(s->table_count, 2);
+  assert_int_equal(s->view_count, 1);
+  assert_true(s->tables[1].is_view && s->tables[1].is_public && s->tables[1].row == s->tables[0].row);
+  assert_string_equal(s->tables[1].name, "a_view");
+  assert_int_equal(iu__schema_table(s, "user", 4), 0);
+  assert_int_equal(iu__schema_procedure(s, "a_procedure", 11), 0);
   iu__schema_free(s);
   iu__typespace_free(&ts);
 }
@@ -280,7 +285,7 @@ int main(void) {
       cmocka_unit_test(the_fixture_writes_the_same_bytes),
       cmocka_unit_test(a_full_definition_means_what_it_says),
       cmocka_unit_test(parameters_may_be_recursive_through_names),
-      cmocka_unit_test(exports_are_read_over),
+      cmocka_unit_test(defaults_procedures_and_views_are_read),
       cmocka_unit_test(names_are_found_among_many),
       cmocka_unit_test(near_names_are_suggested),
   };
