@@ -52,11 +52,24 @@ typedef struct iu_conn_state {
 /* What a procedure returned: BSATN of its type. Borrowed. */
 typedef struct iu_typed_value { const iu_type *type; iu_slice bytes; } iu_typed_value;
 
+/* Rows to be told, in order, one call of `next` each; of use during the listener's `rows` only. It ends at the last row, when the loop's deadline is over
+ * (not before one row was told), or when the connection is closed. The rows are borrowed until `rows` returns. */
+typedef struct iu_row_source iu_row_source;
+struct iu_row_source {
+  bool (*next)(iu_row_source *s);  /* false: nothing more is to be told now; else: */
+  uint32_t table;
+  const iu_row *old_row, *new_row; /* insert: old NULL; delete: new NULL */
+  const iu_event *event;           /* one for all */
+  void *ud;                        /* the implementation's, as is: */
+  bool told;                       /* a row was given */
+};
+
 /* What the layer above wants to hear; every function is called on the owner thread, never inside one of the methods below
  * except `call`, `deliver` and `close` (which answers what is still pending). */
 typedef struct iu_listener {
   void *ud;
   void (*row)(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *event);
+  void (*rows)(void *ud, iu_row_source *source);    /* instead of `row`: the listener asks for the rows; those that it leaves are not told */
   void (*subscription)(void *ud, uint64_t subscription, iu_sub_event what, const iu_error *err);
   void (*answer)(void *ud, uint64_t pending, iu_status status, const iu_error *err, iu_rows *rows /* taken; may be NULL */,
                  const iu_typed_value *value /* of a procedure; else NULL */);
@@ -110,13 +123,24 @@ struct iu_connection {
 static inline void iu__conn_listen(iu_connection *c, const iu_listener *listener) {
   c->listener = listener != NULL ? *listener : (iu_listener){0};
 }
+enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
+static inline bool iu__conn_watches(const iu_connection *c, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
+  return (c->watched[table] & (old_row == NULL ? IU_WATCH_INSERT : new_row == NULL ? IU_WATCH_DELETE : IU_WATCH_UPDATE)) != 0;
+}
+/* By an implementation, when rows are to be told. The connection may be closed afterwards. */
+static inline void iu__conn_tell(iu_connection *c, iu_row_source *source) {
+  if (c->listener.rows != NULL) c->listener.rows(c->listener.ud, source);
+  else if (c->listener.row != NULL) {
+    while (c->listener.row != NULL && source->next(source)) c->listener.row(c->listener.ud, source->table, source->old_row, source->new_row, source->event);
+  }
+  while (source->next(source)) continue; /* nobody listens (any more) */
+}
 /* A table that callers may ask for. Private ones are the owner's; the others get the same words as for a table that does not exist. */
 static inline iu_status iu__conn_check_table(const iu_connection *c, uint32_t table, iu_error *err) {
   if (table >= c->schema->table_count) return iu__fail(err, IU_E_VALIDATION, "table number %u does not exist", table);
   if (c->schema->tables[table].is_public || c->is_owner) return IU_OK;
   return iu__fail(err, IU_E_VALIDATION, "no such table: `%s`. If the table exists, it may be marked private.", c->schema->tables[table].name);
 }
-enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
 static inline void iu__conn_watch(iu_connection *c, uint32_t table, uint8_t mask) {
   if (table < c->schema->table_count) c->watched[table] = mask;
 }

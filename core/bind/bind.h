@@ -20,6 +20,7 @@ struct iu_lua_connection;
 struct iu_lua_timer;
 struct iu_lua_http;
 struct iu_lua_process;
+typedef struct iu_lua_rows iu_lua_rows;
 
 typedef struct iu_lua {
   lua_State *L;                 /* the thread that entered the core, or NULL */
@@ -34,6 +35,7 @@ typedef struct iu_lua {
   struct iu_lua_timer *timers;
   struct iu_lua_http *requests;
   struct iu_lua_process *processes;
+  iu_lua_rows *rows;            /* being told (listen.c), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
 
@@ -101,7 +103,7 @@ void iu__processes_close(iu_lua *x);
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
 
 /* What a connection's listener in Lua has functions for. */
-enum { IU_LISTEN_ROW, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
+enum { IU_LISTEN_ROWS, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
 
 /* connection.c */
 typedef struct iu_lua_view_iter iu_lua_view_iter;

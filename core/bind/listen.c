@@ -3,9 +3,10 @@
 
 #include "../base/hash.h"
 
-static const char *const listen_names[IU_LISTEN_COUNT] = {"row", "subscription", "answer", "closed", "state"};
+static const char *const listen_names[IU_LISTEN_COUNT] = {"rows", "subscription", "answer", "closed", "state"};
 
-typedef struct row_call { iu_lua_connection *lc; uint32_t table; const iu_row *old_row, *new_row; const iu_event *event; } row_call;
+/* The rows that are being told now: what `next` walks. One in another when a callback changes another connection. */
+struct iu_lua_rows { iu_lua_connection *lc; iu_row_source *source; uint64_t given; const iu_table_def *named; };
 
 void iu__push_hex(lua_State *L, const uint8_t *little, size_t size) {
   uint8_t big[32];
@@ -73,22 +74,65 @@ void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *ro
   else lua_pushnil(L);
 }
 
-static int row_body(lua_State *L) {
-  const row_call *c = lua_touserdata(L, 1);
-  const iu_table_def *def = &c->lc->c->schema->tables[c->table];
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->lc->listener[IU_LISTEN_ROW]);
-  lua_pushstring(L, def->name);
-  lua_pushstring(L, c->old_row == NULL ? "insert" : c->new_row == NULL ? "delete" : "update");
-  iu__push_row_or_nil(L, def, c->new_row);
-  iu__push_row_or_nil(L, def, c->old_row);
-  push_event_once(L, c->lc, c->event);
-  lua_call(L, 5, 0);
+/* next() -> table, "insert" | "update" | "delete", new row or nil, old row or nil; nothing when there is no more to be told now, and outside of the
+ * listener's call. Upvalues: the context, the three words, the name of the table given last. */
+static int next_row(lua_State *L) {
+  iu_lua *x = lua_touserdata(L, lua_upvalueindex(1));
+  iu_lua_rows *r = x->rows;
+  if (r == NULL || !r->source->next(r->source)) return 0;
+  const iu_row_source *s = r->source;
+  const iu_table_def *def = &r->lc->c->schema->tables[s->table];
+  r->given++;
+  if (def != r->named) {
+    lua_pushstring(L, def->name);
+    lua_replace(L, lua_upvalueindex(5));
+    r->named = def;
+  }
+  lua_pushvalue(L, lua_upvalueindex(5));
+  lua_pushvalue(L, lua_upvalueindex(s->old_row == NULL ? 2 : s->new_row != NULL ? 3 : 4));
+  iu__push_row_or_nil(L, def, s->new_row);
+  iu__push_row_or_nil(L, def, s->old_row);
+  return 4;
+}
+
+static void push_next(lua_State *L, iu_lua *x) {
+  static const char key = 0;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TFUNCTION) return;
+  lua_pop(L, 1);
+  lua_pushlightuserdata(L, x);
+  lua_pushliteral(L, "insert");
+  lua_pushliteral(L, "update");
+  lua_pushliteral(L, "delete");
+  lua_pushnil(L);
+  lua_pushcclosure(L, next_row, 5);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
+static int rows_body(lua_State *L) {
+  const iu_lua_rows *r = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->lc->listener[IU_LISTEN_ROWS]);
+  push_next(L, r->lc->x);
+  push_event_once(L, r->lc, r->source->event);
+  lua_call(L, 2, 0);
   return 0;
 }
 
-static void on_row(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *event) {
-  row_call c = {ud, table, old_row, new_row, event};
-  if (c.lc->listener[IU_LISTEN_ROW] >= 0) iu__gate(c.lc->x, row_body, &c);
+/* The rows that one failure (of memory) did not reach are told all the same: by another call, without the row where it happened. */
+static void on_rows(void *ud, iu_row_source *source) {
+  iu_lua_connection *lc = ud;
+  iu_lua *x = lc->x;
+  iu_lua_rows rows = {lc, source, 0, NULL}, *outer = x->rows;
+  while (lc->listener[IU_LISTEN_ROWS] >= 0) {
+    uint64_t given = rows.given;
+    bool ok;
+    rows.named = NULL;
+    x->rows = &rows;
+    ok = iu__gate(x, rows_body, &rows);
+    x->rows = outer;
+    if (ok || (rows.given == given && !source->next(source))) break;
+  }
+  if (outer != NULL) outer->named = NULL; /* the name given last is another table's */
 }
 
 typedef struct note_call {
@@ -226,7 +270,7 @@ static void on_state(void *ud, const iu_conn_state *state) {
 /* ---- in Lua's hands ---- */
 
 void iu__connection_listen(iu_lua_connection *lc) {
-  const iu_listener listener = {lc, on_row, on_subscription, on_answer, on_closed, on_state};
+  const iu_listener listener = {.ud = lc, .rows = on_rows, .subscription = on_subscription, .answer = on_answer, .closed = on_closed, .state = on_state};
   iu__conn_listen(lc->c, &listener);
 }
 

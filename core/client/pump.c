@@ -28,46 +28,68 @@ void iu__pump_drop_work(iu_client *c) {
 
 /* ---- telling ---- */
 
-static uint8_t mask_of(const iu_row *old_row, const iu_row *new_row) {
-  if (old_row == NULL) return IU_WATCH_INSERT;
-  return new_row == NULL ? IU_WATCH_DELETE : IU_WATCH_UPDATE;
+/* The source of the rows of the thing at hand. `count`: how many there are of the kind that it walks. */
+typedef struct telling { iu_row_source source; iu_client *c; uint32_t count; } telling;
+
+static bool may_tell(const telling *t) {
+  const iu_client *c = t->c;
+  return !c->base.closed && c->work.at < t->count && !(t->source.told && iu__loop_over_deadline(c->config.loop));
 }
 
-/* true: somebody was called. */
-static bool tell_row(iu_client *c, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
-  if (c->base.listener.row == NULL || (c->base.watched[table] & mask_of(old_row, new_row)) == 0) return false;
-  c->base.listener.row(c->base.listener.ud, table, old_row, new_row, &c->work.event);
+/* true: it is watched, and is what the source gives. */
+static bool offer(telling *t, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
+  if (!iu__conn_watches(&t->c->base, table, old_row, new_row)) return false;
+  t->source.table = table;
+  t->source.old_row = old_row;
+  t->source.new_row = new_row;
+  t->source.told = true;
   return true;
+}
+
+static bool next_event(iu_row_source *source) {
+  telling *t = source->ud;
+  iu_work *w = &t->c->work;
+  uint32_t count;
+  while (may_tell(t)) {
+    const iu_replica_event *e = &iu__replica_events(w->target, &count)[w->at++];
+    if (offer(t, e->table, NULL, e->row)) return true;
+  }
+  return false;
+}
+
+static bool next_change(iu_row_source *source) {
+  telling *t = source->ud;
+  iu_work *w = &t->c->work;
+  while (may_tell(t)) {
+    const iu_change *change = &iu__replica_changes(w->target)->changes[w->at++];
+    if (offer(t, iu__table_index(change->table), change->old_row, change->new_row)) return true;
+  }
+  return false;
 }
 
 /* false: out of time. */
-static bool tell_events(iu_client *c) {
+static bool tell(iu_client *c, uint32_t count, bool (*next)(iu_row_source *source), iu_stage then) {
   iu_work *w = &c->work;
-  uint32_t count;
-  const iu_replica_event *events = iu__replica_events(w->target, &count);
-  while (w->at < count) {
-    const iu_replica_event *e = &events[w->at++];
-    if (!tell_row(c, e->table, NULL, e->row)) continue;
-    if (c->base.closed) return true;
-    if (iu__loop_over_deadline(c->config.loop)) return false;
-  }
+  telling t = {{.next = next, .event = &w->event}, c, count};
+  t.source.ud = &t;
+  iu__conn_tell(&c->base, &t.source);
+  if (c->base.closed) return true;
+  if (w->at < count) return false;
   w->at = 0;
-  w->stage = IU_ST_CHANGES;
+  w->stage = then;
   return true;
 }
 
+static bool tell_events(iu_client *c) {
+  uint32_t count;
+  iu__replica_events(c->work.target, &count);
+  return tell(c, count, next_event, IU_ST_CHANGES);
+}
+
 static bool tell_changes(iu_client *c) {
-  iu_work *w = &c->work;
-  const iu_changeset *changes = iu__replica_changes(w->target);
-  while (changes != NULL && w->at < changes->count) {
-    const iu_change *change = &changes->changes[w->at++];
-    if (!tell_row(c, iu__table_index(change->table), change->old_row, change->new_row)) continue;
-    if (c->base.closed) return true;
-    if (w->at < changes->count && iu__loop_over_deadline(c->config.loop)) return false;
-  }
-  iu__replica_finish(w->target);
-  w->at = 0;
-  w->stage = IU_ST_END;
+  const iu_changeset *changes = iu__replica_changes(c->work.target);
+  if (!tell(c, changes != NULL ? changes->count : 0, next_change, IU_ST_END)) return false;
+  if (!c->base.closed) iu__replica_finish(c->work.target);
   return true;
 }
 

@@ -81,75 +81,89 @@ iu_status iu__delivery_push_subscription(iu_session *s, iu_subscription *sub, bo
 
 /* ---- callbacks ---- */
 
-static void call_row(iu_session *s, const iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
-  uint8_t mask = old_row == NULL ? IU_WATCH_INSERT : new_row == NULL ? IU_WATCH_DELETE : IU_WATCH_UPDATE;
-  iu_event event = {0};
-  if (s->base.listener.row == NULL || (s->base.watched[table] & mask) == 0) return;
-  if (item->commit != NULL) {
-    const iu_commit *c = item->commit;
-    event.reducer = c->reducer;
-    event.args = (iu_slice){c->args, c->args_len};
-    memcpy(event.caller, c->identity, 32);
-    memcpy(event.connection_id, c->connection_id, 16);
-    event.timestamp = c->timestamp;
-    event.own = c->caller == s;
-    event.transaction = item->epoch;
-  } else {
-    event.subscribed = true;
-  }
-  s->base.listener.row(s->base.listener.ud, table, old_row, new_row, &event);
+/* The source of an item's rows: first those that entered or left filters, then the tables that are held whole. */
+typedef struct telling { iu_row_source source; iu_session *s; iu_item *item; bool ignore_deadline; } telling;
+
+static void describe(const iu_session *s, const iu_item *item, iu_event *event) {
+  const iu_commit *c = item->commit;
+  *event = (iu_event){.subscribed = c == NULL};
+  if (c == NULL) return;
+  event->reducer = c->reducer;
+  event->args = (iu_slice){c->args, c->args_len};
+  memcpy(event->caller, c->identity, 32);
+  memcpy(event->connection_id, c->connection_id, 16);
+  event->timestamp = c->timestamp;
+  event->own = c->caller == s;
+  event->transaction = item->epoch;
 }
 
 static bool out_of_time(const iu_session *s, bool ignore_deadline) {
   return !ignore_deadline && iu__loop_over_deadline(s->engine->config.loop);
 }
 
-static bool run_edges(iu_session *s, iu_item *item, bool ignore_deadline) {
-  while (item->edge_at < item->edge_count) {
-    const iu_edge *e = &item->edges[item->edge_at++];
-    call_row(s, item, e->table, e->old_row, e->new_row);
-    if (s->base.closed) return true;
-    if (item->edge_at < item->edge_count && out_of_time(s, ignore_deadline)) return false;
-  }
+static bool offer(telling *t, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
+  if (!iu__conn_watches(&t->s->base, table, old_row, new_row)) return false;
+  t->source.table = table;
+  t->source.old_row = old_row;
+  t->source.new_row = new_row;
+  t->source.told = true;
   return true;
 }
 
-static bool run_walk(iu_session *s, iu_item *item, bool ignore_deadline) {
+/* The next row of the tables that are walked. Without memory for the walk its callbacks are lost; the session is told by being closed. */
+static const iu_row *next_walked(telling *t, uint32_t *table) {
+  iu_item *item = t->item;
   bool entering = item->kind == IU_ITEM_SUBSCRIBE;
   uint8_t mask = entering ? IU_WATCH_INSERT : IU_WATCH_DELETE;
-  while (item->walk_at < item->walk_count) {
-    uint32_t table = item->walk[item->walk_at];
+  for (; item->walk_at < item->walk_count; item->walk_at++) {
     const iu_row *row;
-    if (item->walk_iter == NULL) {
-      bool watched = (s->base.watched[table] & mask) != 0;
-      /* Without memory for the walk its callbacks are lost; the session is told by being closed. */
-      iu_error err;
-      if (watched && iu__table_iter(iu__store_table(s->base.store, table), iu__view_epoch(s->base.view), IU_INDEX_MAIN, NULL, false,
-                                    &item->walk_iter, &err) != IU_OK) {
-        iu__session_break(s, &err);
-        return true;
-      }
-      if (!watched) {
-        item->walk_at++;
-        continue;
-      }
+    iu_error err;
+    *table = item->walk[item->walk_at];
+    if (item->walk_iter == NULL && (t->s->base.watched[*table] & mask) == 0) continue;
+    if (item->walk_iter == NULL && iu__table_iter(iu__store_table(t->s->base.store, *table), iu__view_epoch(t->s->base.view), IU_INDEX_MAIN, NULL, false,
+                                                  &item->walk_iter, &err) != IU_OK) {
+      iu__session_break(t->s, &err);
+      return NULL;
     }
-    while ((row = iu__iter_next(item->walk_iter)) != NULL) {
-      call_row(s, item, table, entering ? NULL : row, entering ? row : NULL);
-      if (s->base.closed) return true;
-      if (out_of_time(s, ignore_deadline)) return false;
-    }
+    if ((row = iu__iter_next(item->walk_iter)) != NULL) return row;
     iu__iter_close(item->walk_iter);
     item->walk_iter = NULL;
-    item->walk_at++;
   }
-  return true;
+  return NULL;
+}
+
+static bool next_row(iu_row_source *source) {
+  telling *t = source->ud;
+  iu_item *item = t->item;
+  const iu_row *row;
+  uint32_t table;
+  while (!t->s->base.closed && !(source->told && out_of_time(t->s, t->ignore_deadline))) {
+    if (item->edge_at < item->edge_count) {
+      const iu_edge *e = &item->edges[item->edge_at++];
+      if (offer(t, e->table, e->old_row, e->new_row)) return true;
+      continue;
+    }
+    if ((row = next_walked(t, &table)) == NULL) return false;
+    if (offer(t, table, item->kind == IU_ITEM_SUBSCRIBE ? NULL : row, item->kind == IU_ITEM_SUBSCRIBE ? row : NULL)) return true;
+  }
+  return false;
+}
+
+/* false: out of time. */
+static bool tell_rows(iu_session *s, iu_item *item, bool ignore_deadline) {
+  iu_event event;
+  telling t = {{.next = next_row, .event = &event}, s, item, ignore_deadline};
+  if (item->edge_at == item->edge_count && item->walk_at == item->walk_count) return true;
+  describe(s, item, &event);
+  t.source.ud = &t;
+  iu__conn_tell(&s->base, &t.source);
+  return s->base.closed || (item->edge_at == item->edge_count && item->walk_at == item->walk_count);
 }
 
 /* false: out of time, to be continued. */
 static bool run_item(iu_session *s, iu_item *item, bool ignore_deadline) {
   iu_sub_event what = item->kind == IU_ITEM_SUBSCRIBE ? IU_SUB_APPLIED : IU_SUB_ENDED;
-  if (!run_edges(s, item, ignore_deadline) || (!s->base.closed && !run_walk(s, item, ignore_deadline))) return false;
+  if (!tell_rows(s, item, ignore_deadline)) return false;
   if (s->base.closed || item->sub == NULL || s->base.listener.subscription == NULL) return true;
   s->base.listener.subscription(s->base.listener.ud, item->sub->id, what, NULL);
   return true;

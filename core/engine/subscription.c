@@ -63,11 +63,6 @@ static bool in_view(const iu_session *s, uint32_t table, const iu_row *row) {
   return row != NULL && (iu__view_holds_table(s->base.view, table) || (s->by_table[table] != NULL && iu__view_has_row(s->base.view, table, row)));
 }
 
-static uint8_t mask_of(const iu_row *old_row, const iu_row *new_row) {
-  if (old_row == NULL) return IU_WATCH_INSERT;
-  return new_row == NULL ? IU_WATCH_DELETE : IU_WATCH_UPDATE;
-}
-
 static iu_status apply_change(iu_session *s, iu_item *item, const iu_change *c, iu_error *err) {
   uint32_t table = iu__table_index(c->table);
   bool edge, before = in_view(s, table, c->old_row), after;
@@ -83,7 +78,7 @@ static iu_status apply_change(iu_session *s, iu_item *item, const iu_change *c, 
   after = in_view(s, table, c->new_row);
   if (!before && !after) return IU_OK;
   const iu_row *old_row = before ? c->old_row : NULL, *new_row = after ? c->new_row : NULL;
-  if ((s->base.watched[table] & mask_of(old_row, new_row)) == 0) return IU_OK;
+  if (!iu__conn_watches(&s->base, table, old_row, new_row)) return IU_OK;
   return add_edge(item, table, old_row, new_row, err);
 }
 

@@ -36,17 +36,8 @@ end
 
 -- what the core calls ------------------------------------------------------------------------------------------------
 
-local function deliver_row(state, name, kind, new, old, event)
-  local by_kind = state.lists[name]
-  local list = by_kind and by_kind[kind]
-  if not list then return end
-  if kind == "insert" then
-    list:emit(new, event)
-  elseif kind == "update" then
-    list:emit(new, old, event)
-  else
-    list:emit(old, event)
-  end
+local function deliver_rows(state, next, event)
+  handlers.tell(tasks.relay, state.lists, next, event)
 end
 
 local function deliver_answer(state, id, err, value, matched)
@@ -125,7 +116,7 @@ local function listen(core_conn, state)
     end
   end
   core_conn:listen({
-    row = weakly(deliver_row),
+    rows = weakly(deliver_rows),
     subscription = weakly(subscription.deliver),
     answer = weakly(deliver_answer),
     closed = weakly(deliver_closed),

@@ -79,4 +79,68 @@ function List:clear()
   if self.changed then self.changed(0) end
 end
 
+-- Telling rows ------------------------------------------------------------------------------------------------------
+
+-- A job of `relay`: calls the handlers of row after row until there is none. It is suspended where a handler waits; another one goes on then, with the
+-- row's other handlers first, and this one ends when the handler has.
+local function tell(run, turn)
+  run.began = true
+  local next, event, lists = run.next, run.event, run.lists
+  local items, kind, row, old = run.items, run.kind, run.row, run.old
+  while true do
+    while items do
+      local item = items[run.at]
+      run.at = run.at + 1
+      if not item then
+        items, run.items, run.row, run.old = nil, nil, nil, nil
+      elseif item.fn then
+        if kind == "update" then
+          item.fn(row, old, event)
+        else
+          item.fn(row, event)
+        end
+        if run.turn ~= turn then return end
+      end
+    end
+    local name
+    name, kind, row, old = next()
+    if not name then
+      run.over = true
+      return
+    end
+    local by_kind = lists[name]
+    local list = by_kind and by_kind[kind]
+    if list then
+      if kind == "delete" then row = old end
+      items = list.items
+      if #items == 1 then
+        local fn = items[1].fn
+        items = nil
+        if fn then
+          if kind == "update" then
+            fn(row, old, event)
+          else
+            fn(row, event)
+          end
+          if run.turn ~= turn then return end
+        end
+      else
+        run.items, run.at, run.kind, run.row, run.old = items, 1, kind, row, old
+      end
+    end
+  end
+end
+
+---Calls the handlers of rows, each up to its end or first wait.
+---@param relay fun(run: table, job: function, skip: function) tasks.relay
+---@param lists table<string, table<string, inner_universe.Handlers>> by table, then by kind
+---@param next fun(): string?, string, table?, table? the core's: table, kind, new row, old row
+---@param event table
+function handlers.tell(relay, lists, next, event)
+  local run = { lists = lists, next = next, event = event }
+  relay(run, tell, function()
+    run.over = next() == nil
+  end)
+end
+
 return handlers

@@ -451,6 +451,18 @@ function tasks.new(core, report)
     resume(take_worker(nil), nil, fn, ...)
   end
 
+  ---Runs `job(run, turn)` in pooled coroutines, one after another, until it sets `run.over`: where one waits or raises (what it raises is reported),
+  ---the next goes on. A job sets `run.began` first; it stops when it comes back from foreign code and `run.turn` is not its `turn` any more. `skip()`
+  ---is called when one could not begin.
+  function scheduler.relay(run, job, skip)
+    run.turn = 0
+    repeat
+      run.turn, run.began = run.turn + 1, false
+      resume(take_worker(nil), nil, job, run, run.turn)
+      if not run.began then skip() end
+    until run.over
+  end
+
   ---@param seconds number
   function scheduler.sleep(seconds)
     check.type(seconds, "number", 1, "sleep", "seconds")

@@ -333,7 +333,7 @@ function core.connect(options) end
 
 ---@class inner_universe.core.Listener
 ---@field state? fun(state: table)
----@field row? fun(table: string, what: "insert"|"update"|"delete", new: table?, old: table?, event: table)
+---@field rows? fun(next: (fun(): string?, "insert"|"update"|"delete"?, table?, table?), event: table) next: table, what, new row, old row
 ---@field subscription? fun(id: integer, what: "applied"|"ended"|"failed", err: inner_universe.Error?)
 ---@field answer? fun(id: integer, err: inner_universe.Error?, value: any, matched: integer?)
 ---@field closed? fun(err: inner_universe.Error?)
@@ -341,7 +341,7 @@ function core.connect(options) end
 ---@param listener inner_universe.core.Listener
 function Connection:listen(listener) end
 
----Which changes `listener.row` hears: 1 insert + 2 update + 4 delete.
+---Which changes `listener.rows` hears: 1 insert + 2 update + 4 delete.
 ---@param name string
 ---@param mask integer
 function Connection:watch(name, mask) end

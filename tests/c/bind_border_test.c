@@ -153,7 +153,7 @@ static void the_state_may_end_inside_a_callback(void **state) {
   static const char *const chunks[] = {
       "core.timer(0, function() os.exit(7, true) end) while true do core.loop_turn(1) end",
       "local conn = open() local s = conn:session() s:listen{ closed = function() os.exit(7, true) end } conn:close()",
-      "local conn = open() conn:watch('entity', 7) conn:listen{ row = function() os.exit(7, true) end } conn:deliver()",
+      "local conn = open() conn:watch('entity', 7) conn:listen{ rows = function() os.exit(7, true) end } conn:deliver()",
   };
   (void)state;
   for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {

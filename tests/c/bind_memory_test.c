@@ -10,7 +10,7 @@ static const char primitives[] =
     "function session(path)\n"
     "  local conn <close> = assert(core.open{ path = path })\n"
     "  local heard = {}\n"
-    "  conn:listen{ row = function(name, kind, new, old, event) heard[#heard + 1] = { name, kind, new or old, event.args } end,\n"
+    "  conn:listen{ rows = function(next, event) for name, kind, new, old in next do heard[#heard + 1] = { name, kind, new or old, event.args } end end,\n"
     "    subscription = function(id, what, err) heard[#heard + 1] = what end, answer = function(...) heard[#heard + 1] = { ... } end,\n"
     "    closed = function(err) heard[#heard + 1] = tostring(err) end }\n"
     "  conn:watch('entity', 7)\n"

@@ -190,7 +190,7 @@ static void heard_closed(void *ud, const iu_error *why) {
   ((fixture *)ud)->closed_heard = true;
 }
 static inline void listen_to(fixture *f, iu_connection *c) {
-  iu_listener l = {f, heard_row, heard_subscription, heard_answer, heard_closed, NULL};
+  iu_listener l = {.ud = f, .row = heard_row, .subscription = heard_subscription, .answer = heard_answer, .closed = heard_closed};
   iu__conn_listen(c, &l);
   iu__conn_watch(c, 0, 7);
 }

@@ -323,6 +323,52 @@ describe("subscriptions", function()
     assert.is_truthy(tostring(reported[1].err):find("broken on purpose", 1, true))
   end)
 
+  it("a callback that waits, yields or raises holds up neither the row's others nor later rows; each hears each row once", function()
+    for i = 1, 3 do make("r" .. i) end
+    local t = conn.tables.entity
+    local function note(text) heard[#heard + 1] = text end
+    t:on_insert(function(row)
+      note("a" .. row.id)
+      iu.sleep(0.02)
+      note("A" .. row.id)
+    end)
+    t:on_insert(function(row)
+      note("b" .. row.id)
+      if row.id == "r2" then error("of r2") end
+      coroutine.yield()
+      note("B" .. row.id)
+    end)
+    local handle
+    handle = t:on_insert(function(row)
+      note("c" .. row.id)
+      if row.id == "r2" then handle:cancel() end
+    end)
+    iu.run(function()
+      assert(conn:subscribe("SELECT * FROM entity"):wait())
+    end)
+    assert.equal(1, #support.take_reported())
+    local calls, ends = {}, {}
+    for _, text in ipairs(heard) do
+      local list = text:match("^%l") and calls or ends
+      list[#list + 1] = text
+    end
+    heard = {}
+    table.sort(ends)
+    -- Servers tell the rows of a set in an order of their own.
+    local order = {}
+    for _, text in ipairs(calls) do
+      if text:match("^a") then order[#order + 1] = text:sub(2) end
+    end
+    local expected, over = {}, false
+    for _, id in ipairs(order) do
+      for _, name in ipairs(over and { "a", "b" } or { "a", "b", "c" }) do expected[#expected + 1] = name .. id end
+      over = over or id == "r2"
+    end
+    assert.equal(3, #order)
+    assert.same(expected, calls)
+    assert.same({ "Ar1", "Ar2", "Ar3", "Br1", "Br3" }, ends)
+  end)
+
   it("a callback that closes its own connection ends it cleanly, in the middle of a transaction", function()
     assert(conn:subscribe("SELECT * FROM entity"):wait())
     local calls = 0
