@@ -25,7 +25,7 @@ typedef struct iu_lua_rows iu_lua_rows;
 typedef struct iu_lua {
   lua_State *L;                 /* the thread that entered the core, or NULL */
   iu_loop *loop;                /* made on first use */
-  int runner, on_error, log, error_mt;    /* registry references */
+  int runner, on_error, on_alarm, log, error_mt;    /* registry references */
   iu_log_level log_level;
   uint32_t refs;                /* how many references are held through iu__ref */
   uint32_t gates;               /* callbacks running now */
@@ -33,6 +33,7 @@ typedef struct iu_lua {
   iu_uuid_state uuid;
   struct iu_lua_connection *connections;
   struct iu_lua_timer *timers;
+  iu_timer *alarm;              /* made on first use */
   struct iu_lua_http *requests;
   struct iu_lua_process *processes;
   iu_lua_rows *rows;            /* being told (listen.c), or NULL */

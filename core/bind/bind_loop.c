@@ -68,6 +68,8 @@ void iu__timers_close(iu_lua *x) {
     t->timer = NULL;
   }
   x->timers = NULL;
+  iu__timer_close(x->alarm);
+  x->alarm = NULL;
 }
 
 static int timer_body(lua_State *L) {
@@ -120,13 +122,37 @@ static int f_timer(lua_State *L) {
   return 1;
 }
 
+/* ---- the alarm: one timer that is set again and again, for the scheduler ---- */
+
+static int alarm_body(lua_State *L) {
+  iu_lua *x = lua_touserdata(L, 1);
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, x->on_alarm) == LUA_TFUNCTION) lua_call(L, 0, 0);
+  return 0;
+}
+
+static void on_alarm(void *ud) { iu__gate(ud, alarm_body, ud); }
+
+static int f_alarm(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  if (lua_isnoneornil(L, 1)) {
+    if (x->alarm != NULL) iu__timer_set(x->alarm, -1);
+    return 0;
+  }
+  uint64_t delay = milliseconds(L, 1);
+  iu_loop *loop = check_loop(L, x);
+  iu_error err;
+  if (x->alarm != NULL) iu__timer_set(x->alarm, (int64_t)delay);
+  else if (iu__timer_start(loop, delay, 0, on_alarm, x, &x->alarm, &err) != IU_OK) return luaL_error(L, "alarm: %s", err.message);
+  return 0;
+}
+
 static int m_close(lua_State *L) {
   timer_shut(L, luaL_checkudata(L, 1, CLASS));
   return 0;
 }
 
 void iu__loop_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"set_deadline", f_deadline}, {"timer", f_timer}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
   static const iu_class class = {CLASS, NULL, NULL, m_close, NULL};
   iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);

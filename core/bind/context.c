@@ -33,7 +33,7 @@ iu_lua *iu__lua(lua_State *L) {
   if (x != NULL) return x;
   x = lua_newuserdatauv(L, sizeof *x, 0);
   memset(x, 0, sizeof *x);
-  x->runner = x->on_error = x->log = x->error_mt = LUA_NOREF;
+  x->runner = x->on_error = x->on_alarm = x->log = x->error_mt = LUA_NOREF;
   x->log_level = IU_LOG_INFO;
   if (luaL_newmetatable(L, CONTEXT_CLASS)) {
     lua_pushcfunction(L, context_gc);

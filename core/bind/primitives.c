@@ -31,6 +31,7 @@ static int set_handler(lua_State *L, int *ref) {
 }
 
 static int f_set_runner(lua_State *L) { return set_handler(L, &iu__lua(L)->runner); }
+static int f_set_alarm(lua_State *L) { return set_handler(L, &iu__lua(L)->on_alarm); }
 static int f_set_error_handler(lua_State *L) { return set_handler(L, &iu__lua(L)->on_error); }
 
 static int f_set_log(lua_State *L) {
@@ -55,7 +56,7 @@ static int f_debug_refs(lua_State *L) {
 
 void iu__primitives_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"now", f_now}, {"mono", f_mono}, {"uuid", f_uuid}, {"set_runner", f_set_runner}, {"set_error_handler", f_set_error_handler},
+      {"now", f_now}, {"mono", f_mono}, {"uuid", f_uuid}, {"set_runner", f_set_runner}, {"set_alarm", f_set_alarm}, {"set_error_handler", f_set_error_handler},
       {"set_log", f_set_log}, {"set_error_metatable", f_set_error_metatable}, {"debug_refs", f_debug_refs}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushliteral(L, IU_VERSION);

@@ -182,6 +182,15 @@ iu_status iu__timer_start(iu_loop *l, uint64_t delay_ms, uint64_t repeat_ms, iu_
   return IU_OK;
 }
 
+void iu__timer_set(iu_timer *t, int64_t delay_ms) {
+  if (delay_ms < 0) {
+    uv_timer_stop(&t->h.uv.timer);
+    return;
+  }
+  uv_update_time(t->h.loop->uv);
+  uv_timer_start(&t->h.uv.timer, on_timer, (uint64_t)delay_ms, 0);
+}
+
 void iu__timer_close(iu_timer *t) {
   if (t != NULL) handle_close(&t->h);
 }

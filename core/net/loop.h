@@ -31,6 +31,8 @@ int iu__loop_timeout_ms(iu_loop *l);
 typedef struct iu_timer iu_timer;
 /* One shot when repeat_ms is 0. */
 iu_status iu__timer_start(iu_loop *l, uint64_t delay_ms, uint64_t repeat_ms, iu_loop_fn fn, void *ud, iu_timer **out, iu_error *err);
+/* Fires once in so many milliseconds instead of whenever it would have; negative: not at all, and the loop does not wait for it. */
+void iu__timer_set(iu_timer *t, int64_t delay_ms);
 void iu__timer_close(iu_timer *t);
 
 typedef struct iu_wake iu_wake;

@@ -62,7 +62,7 @@ end
 -- What came before anybody could wait for it.
 local function take_early(state, id)
   local early = state.early[id]
-  state.early[id] = nil
+  if early then state.early[id] = nil end
   return early
 end
 
@@ -110,9 +110,9 @@ end
 local function listen(core_conn, state)
   local weak = setmetatable({ state = state }, { __mode = "v" })
   local function weakly(fn)
-    return function(...)
+    return function(a, b, c, d) -- as many as any of them takes
       local present = weak.state
-      if present then return fn(present, ...) end
+      if present then return fn(present, a, b, c, d) end
     end
   end
   core_conn:listen({

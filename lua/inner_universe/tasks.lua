@@ -1,5 +1,5 @@
 -- Tasks: coroutines that wait for the loop. `tasks.new(core, report)` makes the scheduler of a Lua state; the core is passed in, so that
--- tests can bring a loop of their own (loop_turn, loop_turning, set_deadline, timer, mono).
+-- tests can bring a loop of their own (loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono).
 --
 -- Rules. A task's own coroutine yields when it must wait; plain code turns the loop; where the loop is already turning outside a task, in a
 -- coroutine nested in a task, or where no yield is possible, waiting raises. A spawned task starts at the next turn, in the
@@ -8,6 +8,9 @@
 --
 -- A worker is a coroutine that runs one job after another: { co, task, entry, cancel, counted }. An entry is one suspension or one start in
 -- the queue; it is used once and dropped when its worker is killed meanwhile, so a late wake-up cannot hit the worker's next job.
+--
+-- Timeouts: most waits have one of a few (a connection's), and end before it. Entries with the same timeout are in one list, in the order in which
+-- they are due; the core's one alarm is set for the first of them all. Where LISTS_MAX other timeouts are in use, an entry has a timer of its own.
 -- Cost: a callback that does not wait costs one resume and one yield (about 0.2 us).
 
 local errors = require("inner_universe.errors")
@@ -19,6 +22,7 @@ local IDLE, WAIT = {}, {} -- what a worker yields: job done, suspended
 local POOL_MAX = 256 -- idle coroutines kept for the next callbacks
 local NO_LIMIT = 1e9 -- seconds; a longer timeout is none
 local TURN_MAX = 0.25 -- seconds; the interpreter's own signal handling gets its chance in between
+local LISTS_MAX = 8 -- different timeouts that share the alarm
 local HELD_TURN = 0.05 -- seconds between looks while an answer is owed by something the loop does not see
 
 local NESTED = "cannot wait in a coroutine nested in a task (use iu.spawn for it)"
@@ -34,7 +38,7 @@ local function finite(timeout)
   return timeout > 0 and timeout or 0.0
 end
 
----@param core table loop_turn, loop_turning, set_deadline, timer, mono
+---@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono
 ---@param report fun(err: any, traceback: string?) hears errors nobody waits for
 function tasks.new(core, report)
   local scheduler = {}
@@ -44,7 +48,7 @@ function tasks.new(core, report)
   Task.__index = Task
 
   ---@class inner_universe.Waiter
-  local Waiter = { __name = "inner_universe.Waiter" }
+  local Waiter = { __name = "inner_universe.Waiter", loops = 0 }
   Waiter.__index = Waiter
 
   local current -- worker whose job is running, innermost
@@ -132,7 +136,8 @@ function tasks.new(core, report)
       pooled = pooled - 1
     else
       worker = { co = coroutine.create(work) }
-      coroutine.resume(worker.co) -- up to its first wait for a job
+      local ok, err = coroutine.resume(worker.co) -- up to its first wait for a job
+      if not ok then error(err, 0) end -- no memory; a dead coroutine that is resumed without any would unwind past every caller
     end
     worker.task = task
     return worker
@@ -167,10 +172,97 @@ function tasks.new(core, report)
     after_resume(worker, previous, coroutine.resume(worker.co, ...))
   end
 
+  -- timeouts -------------------------------------------------------------------------------------------------------
+
+  local by_timeout, lists = {}, {} -- lists: { timeout, first, last }
+  local busy = 0 -- lists with entries
+  local alarm_at -- when the alarm rings, never after the first entry is due; nil: not set
+
+  local function list_for(timeout)
+    local list = by_timeout[timeout]
+    if list then return list end
+    if #lists < LISTS_MAX then
+      list = {}
+      lists[#lists + 1] = list
+    else
+      for _, each in ipairs(lists) do
+        if not each.first then list = each end
+      end
+      if not list then return nil end
+      by_timeout[list.timeout] = nil
+    end
+    list.timeout = timeout
+    by_timeout[timeout] = list
+    return list
+  end
+
+  local function enlist(entry, list)
+    local due = core.mono() + list.timeout
+    local last_entry = list.last
+    if last_entry then
+      last_entry.after = entry
+    else
+      if not alarm_at or due < alarm_at then
+        core.alarm(list.timeout)
+        alarm_at = due
+      end
+      list.first = entry
+      busy = busy + 1
+    end
+    list.last = entry
+    entry.list, entry.due, entry.before = list, due, last_entry
+  end
+
+  local function unlist(entry)
+    local list, before, after = entry.list, entry.before, entry.after
+    entry.list, entry.before, entry.after = nil, nil, nil
+    if before then before.after = after else list.first = after end
+    if after then after.before = before else list.last = before end
+    if not list.first then busy = busy - 1 end
+  end
+
+  local function wake(entry)
+    if not entry.dead and not entry.woken then
+      entry.woken = true
+      push(entry)
+    end
+  end
+
+  local function first_due()
+    local found
+    for _, list in ipairs(lists) do
+      local entry = list.first
+      if entry and (not found or entry.due < found.due) then found = entry end
+    end
+    return found
+  end
+
+  core.set_alarm(function()
+    local now = core.mono()
+    alarm_at = nil
+    local entry = first_due()
+    while entry and entry.due <= now do
+      unlist(entry)
+      wake(entry)
+      entry = first_due()
+    end
+    if entry then
+      core.alarm(entry.due - now)
+      alarm_at = entry.due
+    end
+  end)
+
   local function drop_entry(worker)
     local entry = worker.entry
     if entry then
       entry.dead = true
+      if entry.list then
+        unlist(entry)
+        if busy == 0 then
+          core.alarm()
+          alarm_at = nil
+        end
+      end
       if entry.timer then entry.timer:close() end
       if entry.waiter then entry.waiter:forget(entry) end
       worker.entry = nil
@@ -274,12 +366,12 @@ function tasks.new(core, report)
     entry.worker = worker
     worker.entry = entry
     if timeout then
-      entry.timer = arm(timeout, function()
-        if not entry.dead and not entry.woken then
-          entry.woken = true
-          push(entry)
-        end
-      end)
+      local list = list_for(timeout)
+      if list then
+        enlist(entry, list)
+      else
+        entry.timer = arm(timeout, function() wake(entry) end)
+      end
     end
     if worker.task then worker.task.state = "waiting" end
     coroutine.yield(WAIT)
@@ -295,7 +387,7 @@ function tasks.new(core, report)
     end)
     waiter.loops = waiter.loops + 1
     local ok, done = pcall(turn_until, function()
-      return waiter.values or expired
+      return waiter.count or expired
     end)
     waiter.loops = waiter.loops - 1
     if timer then timer:close() end
@@ -304,14 +396,20 @@ function tasks.new(core, report)
   end
 
   local function wait_in_task(waiter, timeout)
-    local entry = { waiter = waiter }
-    waiter.entries[#waiter.entries + 1] = entry
+    local entry = { waiter = waiter, worker = current, list = nil, due = nil, before = nil, after = nil, woken = nil, dead = nil }
+    if not waiter.entry then
+      waiter.entry = entry
+    else
+      local more = waiter.more or {}
+      more[#more + 1] = entry
+      waiter.more = more
+    end
     suspend(entry, timeout)
   end
 
   -- Values of the waiter, or nil, err. `level` is for raising where nothing may wait.
   local function wait(waiter, timeout, level, what)
-    if not waiter.values then
+    if not waiter.count then
       local how, why = mode()
       if not how then error(why, level + 1) end
       timeout = finite(timeout)
@@ -320,39 +418,51 @@ function tasks.new(core, report)
       elseif not wait_in_loop(waiter, timeout) then
         return nil, errors.new("PersistenceError", (what or "wait") .. ": nothing is left that could end it", { code = "DEADLOCK" })
       end
-      if not waiter.values then
+      if not waiter.count then
         return nil, timeout_error(("%s: nothing came within %g s"):format(what or "wait", timeout))
       end
     end
-    return table.unpack(waiter.values, 1, waiter.values.n)
+    local count = waiter.count
+    if count == 2 then return waiter.first, waiter.second end
+    if count == 1 then return waiter.first end
+    if count > 2 then return table.unpack(waiter.values, 1, count) end
   end
 
   ---Resolves once; later calls change nothing.
   ---@return boolean first
   function Waiter:resolve(...)
-    if self.values then return false end
-    self.values = table.pack(...)
-    for _, entry in ipairs(self.entries) do
-      if not entry.dead and not entry.woken then
-        entry.woken = true
-        push(entry)
-      end
+    if self.count then return false end
+    local count = select("#", ...)
+    self.count = count
+    if count > 2 then
+      self.values = table.pack(...)
+    else
+      self.first, self.second = ...
+    end
+    if self.entry then wake(self.entry) end
+    if self.more then
+      for _, entry in ipairs(self.more) do wake(entry) end
     end
     return true
   end
 
   function Waiter:is_resolved()
-    return self.values ~= nil
+    return self.count ~= false
   end
 
   function Waiter:forget(entry)
-    for i = #self.entries, 1, -1 do
-      if self.entries[i] == entry then table.remove(self.entries, i) end
+    local more = self.more
+    if self.entry == entry then
+      self.entry = more and table.remove(more, 1) or false
+    elseif more then
+      for i = #more, 1, -1 do
+        if more[i] == entry then table.remove(more, i) end
+      end
     end
   end
 
   function Waiter:is_awaited()
-    return self.loops > 0 or #self.entries > 0
+    return self.loops > 0 or self.entry ~= false
   end
 
   ---The resolved values, or nil and a TimeoutError after `timeout` seconds.
@@ -364,7 +474,7 @@ function tasks.new(core, report)
 
   ---@return inner_universe.Waiter
   function scheduler.waiter()
-    return setmetatable({ entries = {}, loops = 0 }, Waiter)
+    return setmetatable({ count = false, first = nil, second = nil, entry = false }, Waiter)
   end
 
   scheduler.wait, scheduler.mode = wait, mode

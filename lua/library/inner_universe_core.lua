@@ -106,6 +106,14 @@ function core.timer(seconds, fn, repeat_seconds) end
 ---@param fn? fun(callback: function, ...)
 function core.set_runner(fn) end
 
+---What the alarm calls. It is the scheduler's.
+---@param fn? function
+function core.set_alarm(fn) end
+
+---Sets the one alarm: it calls its function once in so many seconds, whatever was set before; nil: not at all.
+---@param seconds? number
+function core.alarm(seconds) end
+
 ---@param fn? fun(message_with_traceback: string, value: any)
 function core.set_error_handler(fn) end
 

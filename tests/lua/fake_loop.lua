@@ -1,5 +1,5 @@
 -- A loop without a core, for specs of the scheduler: time passes only when the loop waits. `fake_loop.new()` has the functions that the
--- scheduler uses (loop_turn, loop_turning, set_deadline, timer, mono) and `post(fn)`, which runs fn at the next turn.
+-- scheduler uses (loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono) and `post(fn)`, which runs fn at the next turn.
 
 local fake_loop = {}
 
@@ -26,6 +26,15 @@ function fake_loop.new()
       loop.timers[timer] = nil
     end
     return timer
+  end
+
+  function loop.set_alarm(fn)
+    loop.on_alarm = fn
+  end
+
+  function loop.alarm(seconds)
+    if loop.alarm_timer then loop.alarm_timer.close() end
+    loop.alarm_timer = seconds and loop.timer(seconds, function() loop.on_alarm() end)
   end
 
   function loop.post(fn)

@@ -339,6 +339,27 @@ describe("waiting", function()
       raised(function() iu.waiter():wait("1") end))
   end)
 
+  it("ends waits in the order in which they are due, however many different timeouts there are", function()
+    local order, tasks_of = {}, {}
+    iu.run(function()
+      for i = 1, 60 do
+        local seconds = (i * 37) % 24 + 1 -- 24 different ones, more than share a timer
+        tasks_of[i] = iu.spawn(function()
+          iu.sleep(seconds)
+          order[#order + 1] = seconds
+        end)
+      end
+      iu.sleep(0.5)
+      for i = 3, 60, 3 do tasks_of[i]:cancel() end
+      iu.sleep(30)
+    end)
+    assert.equal(40, #order)
+    for i = 2, #order do
+      assert.is_true(order[i - 1] <= order[i], ("%d after %d"):format(order[i], order[i - 1]))
+    end
+    assert.equal(30.5, loop.now)
+  end)
+
   it("takes an infinite timeout for none, a negative one for 0", function()
     local waiter = iu.waiter()
     loop.timer(1, function() waiter:resolve("x") end)
