@@ -72,6 +72,9 @@ PEER_SOURCES := $(sort $(wildcard tests/node/*.c))
 # A server to test clients against: one program of several files.
 DOUBLE_SOURCES := $(sort $(wildcard tests/peer/*.c))
 
+# Programs against the public header alone, to learn from.
+EXAMPLE_SOURCES := $(sort $(wildcard scripts/examples/*.c))
+
 # Each is compiled whole with the sources below the layers that know an operating system.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
@@ -83,7 +86,7 @@ WASM_LDFLAGS := --no-entry --strip-all
 
 # --- targets for people ---------------------------------------------------------------------------------------------
 
-.PHONY: all demo test test-c test-lua check asan fuzz bench soak module spacetimedb install uninstall clean help \
+.PHONY: all examples demo test test-c test-lua check asan fuzz bench soak module spacetimedb install install-lua install-c uninstall clean help \
   build-peers build-tests build-asan module-where-possible deps-run deps-test FORCE
 
 all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
@@ -139,7 +142,7 @@ clean: ## remove build/
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD SPACETIMEDB_SERVER; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR"
+	@echo "  Variables: V=1 CC CFLAGS LDFLAGS OPTIMIZE LUA LUA_INCDIR BUILD SPACETIMEDB_SERVER; install: PREFIX DESTDIR LUADIR LIBDIR BINDIR INCLUDEDIR CLIBDIR PKGCONFIGDIR"
 
 deps-run:
 	@scripts/install-deps run
@@ -152,13 +155,18 @@ PREFIX ?= /usr/local
 LUADIR ?= $(PREFIX)/share/lua/5.4
 LIBDIR ?= $(PREFIX)/lib/lua/5.4
 BINDIR ?= $(PREFIX)/bin
+# For C: LIBDIR is Lua's.
+INCLUDEDIR ?= $(PREFIX)/include
+CLIBDIR ?= $(PREFIX)/lib
+PKGCONFIGDIR ?= $(CLIBDIR)/pkgconfig
 INSTALL ?= install
+put = put() { $(INSTALL) -d "$$(dirname "$$3")"; $(INSTALL) -m "$$1" "$$2" "$$3"; };
 
 # Lua modules keep their folder names; a plugin becomes inner_universe/plugins/<name>/, where the plugin host looks; the annotations for
 # editors (lua/library, never loaded) become inner_universe/library/; the module for servers, where it was built, inner_universe/module/.
-install: all ## install under PREFIX (/usr/local), below DESTDIR when given
-	@set -e; \
-	put() { $(INSTALL) -d "$$(dirname "$$3")"; $(INSTALL) -m "$$1" "$$2" "$$3"; }; \
+install: install-lua install-c ## install under PREFIX (/usr/local), below DESTDIR when given
+install-lua: all
+	@set -e; $(put) \
 	put 755 $(BUILD)/lua/inner_universe/core.so "$(DESTDIR)$(LIBDIR)/inner_universe/core.so"; \
 	put_all() { (cd "$$1" && find . $$3 -name '*.lua' -printf '%P\n') | while read -r file; do put 644 "$$1/$$file" "$$2/$$file"; done; }; \
 	put_all lua "$(DESTDIR)$(LUADIR)" '-path ./library -prune -o'; \
@@ -168,7 +176,30 @@ install: all ## install under PREFIX (/usr/local), below DESTDIR when given
 	put 755 scripts/iu "$(DESTDIR)$(BINDIR)/iu"
 	@echo "installed Lua modules in $(DESTDIR)$(LUADIR), core.so in $(DESTDIR)$(LIBDIR), iu in $(DESTDIR)$(BINDIR)"
 
+# The library is a static one: whoever links it links what it needs, too.
+define pkg_config_text
+prefix=$(PREFIX)
+includedir=$(INCLUDEDIR)
+libdir=$(CLIBDIR)
+
+Name: inner_universe
+Description: an embedded reactive database, and a client of SpacetimeDB servers
+Version: $(VERSION)
+Requires: $(PACKAGES)
+Cflags: -I$${includedir}
+Libs: -L$${libdir} -linner_universe -lm -pthread
+endef
+
+install-c: $(BUILD)/libinner_universe.a ## the C part alone: header, static library, inner_universe.pc
+	$(file >$(BUILD)/inner_universe.pc,$(pkg_config_text))
+	@set -e; $(put) \
+	put 644 core/include/inner_universe.h "$(DESTDIR)$(INCLUDEDIR)/inner_universe.h"; \
+	put 644 $(BUILD)/libinner_universe.a "$(DESTDIR)$(CLIBDIR)/libinner_universe.a"; \
+	put 644 $(BUILD)/inner_universe.pc "$(DESTDIR)$(PKGCONFIGDIR)/inner_universe.pc"
+	@echo "installed inner_universe.h in $(DESTDIR)$(INCLUDEDIR), libinner_universe.a in $(DESTDIR)$(CLIBDIR), inner_universe.pc in $(DESTDIR)$(PKGCONFIGDIR)"
+
 uninstall: ## remove what install put there
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/inner_universe.h" "$(DESTDIR)$(CLIBDIR)/libinner_universe.a" "$(DESTDIR)$(PKGCONFIGDIR)/inner_universe.pc"
 	rm -rf "$(DESTDIR)$(LUADIR)/inner_universe" "$(DESTDIR)$(LUADIR)/inner_universe.lua" "$(DESTDIR)$(LIBDIR)/inner_universe" "$(DESTDIR)$(BINDIR)/iu"
 
 # --- what is computed -----------------------------------------------------------------------------------------------
@@ -195,6 +226,7 @@ LIB_OBJECTS_$1 := $$(LIB_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 BIND_OBJECTS_$1 := $$(BIND_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
 PEERS_$1 := $$(PEER_SOURCES:tests/node/%.c=$$(OUT_$1)/tests/node/%) $$(OUT_$1)/tests/peer/peer
+EXAMPLES_$1 := $$(EXAMPLE_SOURCES:scripts/examples/%.c=$$(OUT_$1)/examples/%)
 DOUBLE_OBJECTS_$1 := $$(DOUBLE_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 
 $(BUILD)/obj/$1/flags: FORCE
@@ -264,6 +296,15 @@ $$(OUT_$1)/tests/node/%: $(BUILD)/obj/$1/tests/node/%.o $$(OUT_$1)/libinner_univ
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS)
+# As a stranger would: strict C99 that sees the public header and nothing else of the tree.
+$(BUILD)/obj/$1/scripts/examples/%.o: scripts/examples/%.c core/include/inner_universe.h $(BUILD)/obj/$1/flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	$$(Q)$$(CC) -std=c99 -pedantic $$(WARNINGS) $$(OPTIMIZE) -Icore/include $$(FLAGS_$1) $$(CFLAGS) -c -o $$@ $$<
+$$(OUT_$1)/examples/%: $(BUILD)/obj/$1/scripts/examples/%.o $$(OUT_$1)/libinner_universe.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS)
 $$(OUT_$1)/tests/peer/peer: $$(DOUBLE_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
@@ -275,9 +316,10 @@ endef
 $(foreach v,release test asan,$(eval $(call variant,$v)))
 .SECONDARY:
 
-build-peers: $(PEERS_test)
+examples: $(EXAMPLES_release) ## the C examples of scripts/examples into build/examples/
+build-peers: $(PEERS_test) $(EXAMPLES_test)
 build-tests: $(TESTS_test) build-peers
-build-asan: $(TESTS_asan) $(PEERS_asan) $(OUT_asan)/lua/inner_universe/core.so
+build-asan: $(TESTS_asan) $(PEERS_asan) $(EXAMPLES_asan) $(OUT_asan)/lua/inner_universe/core.so
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard core/*/*.h tests/c/*.h) $(GENERATED)/pow10_rows.h
 	@mkdir -p $(@D)

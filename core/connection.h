@@ -25,7 +25,7 @@
 typedef struct iu_connection iu_connection;
 
 /* Why rows change. All borrowed for the callback. */
-typedef struct iu_event {
+struct iu_event {
   bool subscribed;               /* an initial (or final) state of a subscription, not a transaction: nothing below is set */
   const iu_reducer_def *reducer; /* NULL: unknown (a remote transaction without a name) */
   iu_slice args;                 /* BSATN of the parameters */
@@ -33,21 +33,9 @@ typedef struct iu_event {
   int64_t timestamp;             /* microseconds */
   bool own;                      /* this connection called it */
   uint64_t transaction;          /* its number: the same for all its rows, for no other one; 0: unknown */
-} iu_event;
+};
 
-typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
-
-/* Where a connection over a network stands. An embedded one is always connected and never says so. */
-typedef enum iu_phase { IU_PHASE_CONNECTING, IU_PHASE_CONNECTED, IU_PHASE_DISCONNECTED } iu_phase;
-typedef struct iu_conn_state {
-  iu_phase phase;
-  uint32_t attempt;              /* of connecting, from 1; starts again after a success */
-  int64_t delay_ms;              /* disconnected: until the next attempt; -1: there will be none */
-  uint16_t close_code;           /* disconnected: 0 where there was no close frame */
-  const iu_error *why;           /* disconnected: the reason; else NULL */
-  const char *protocol;          /* connected: what was chosen ("v2.bsatn.spacetimedb") */
-  bool schema_changed, identity_changed;
-} iu_conn_state;
+/* iu_sub_event, iu_phase and iu_conn_state (where a connection over a network stands) are public: inner_universe.h. */
 
 /* What a procedure returned: BSATN of its type. Borrowed. */
 typedef struct iu_typed_value { const iu_type *type; iu_slice bytes; } iu_typed_value;

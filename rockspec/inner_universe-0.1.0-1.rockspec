@@ -29,7 +29,7 @@ external_dependencies = {
 build = {
   type = "make",
   build_target = "all",
-  install_target = "install",
+  install_target = "install-lua",
   -- A build folder of its own: the Lua headers may differ from those of the tree's own build.
   build_variables = {
     BUILD = "build/rock",

@@ -113,9 +113,9 @@ iu_status iu__client_flush(iu_connection *conn, uint64_t *pending, iu_error *err
     return iu__fail(err, IU_E_CONNECTION, "not connected to %s: whether it has saved what it acknowledged cannot be known", c->config.url);
   }
   if (status != IU_OK || nothing) return status;
-  iu_flush *f = iu__alloc(sizeof *f), **end = &c->flushes;
+  iu_flush_wait *f = iu__alloc(sizeof *f), **end = &c->flushes;
   if (f == NULL) return iu__fail_nomem(err);
-  *f = (iu_flush){NULL, ++c->next_pending, c->next_sequence, IU_OK};
+  *f = (iu_flush_wait){NULL, ++c->next_pending, c->next_sequence, IU_OK};
   while (*end != NULL) end = &(*end)->next;
   *end = f;
   *pending = f->pending;
@@ -123,8 +123,8 @@ iu_status iu__client_flush(iu_connection *conn, uint64_t *pending, iu_error *err
 }
 
 /* Taken out of the list first: the callback may flush again, or close. */
-static void tell_flush(iu_client *c, iu_flush **place, iu_status status, const iu_error *err) {
-  iu_flush *f = *place;
+static void tell_flush(iu_client *c, iu_flush_wait **place, iu_status status, const iu_error *err) {
+  iu_flush_wait *f = *place;
   uint64_t pending = f->pending;
   *place = f->next;
   iu__free(f);
@@ -143,14 +143,14 @@ static bool has_call(const iu_requests *list, uint64_t until) {
 }
 
 void iu__call_doubt_flushes(iu_client *c, bool keep_queued) {
-  for (iu_flush *f = c->flushes; f != NULL; f = f->next) {
+  for (iu_flush_wait *f = c->flushes; f != NULL; f = f->next) {
     if (has_call(&c->flying, f->after)) f->lost = IU_E_UNKNOWN_OUTCOME;
     else if (!keep_queued || !has_call(&c->waiting, f->after)) f->lost = IU_E_CONNECTION;
   }
 }
 
 void iu__call_fail_flushes(iu_client *c, const iu_error *why) {
-  iu_flush **place = &c->flushes;
+  iu_flush_wait **place = &c->flushes;
   iu_error err;
   while (*place != NULL) {
     iu_status status = (*place)->lost;

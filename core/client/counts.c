@@ -14,7 +14,7 @@ void iu__counts_free(iu_counts *c) {
   *c = (iu_counts){0};
 }
 
-iu_count *iu__counts_find(const iu_counts *c, const iu_row *row) {
+iu_row_count *iu__counts_find(const iu_counts *c, const iu_row *row) {
   if (c->used == 0) return NULL;
   for (uint32_t i = home(c, row); c->entries[i].row != NULL; i = (i + 1) & (c->cap - 1)) {
     if (c->entries[i].row == row) return &c->entries[i];
@@ -22,7 +22,7 @@ iu_count *iu__counts_find(const iu_counts *c, const iu_row *row) {
   return NULL;
 }
 
-static void put(iu_counts *c, iu_count entry) {
+static void put(iu_counts *c, iu_row_count entry) {
   uint32_t i = home(c, entry.row);
   while (c->entries[i].row != NULL) i = (i + 1) & (c->cap - 1);
   c->entries[i] = entry;
@@ -43,18 +43,18 @@ static bool grow(iu_counts *c) {
 }
 
 bool iu__counts_set(iu_counts *c, uint32_t table, const iu_row *row, uint32_t count) {
-  iu_count *there = iu__counts_find(c, row);
+  iu_row_count *there = iu__counts_find(c, row);
   if (there != NULL) {
     there->count = count;
     return true;
   }
   if (c->used >= c->cap / 4 * 3 && !grow(c)) return false;
-  put(c, (iu_count){row, table, count});
+  put(c, (iu_row_count){row, table, count});
   return true;
 }
 
 void iu__counts_remove(iu_counts *c, const iu_row *row) {
-  iu_count *gone = iu__counts_find(c, row);
+  iu_row_count *gone = iu__counts_find(c, row);
   uint32_t hole, i;
   if (gone == NULL) return;
   hole = i = (uint32_t)(gone - c->entries);

@@ -7,12 +7,12 @@
 
 #include "../store/store.h"
 
-typedef struct iu_count { const iu_row *row; uint32_t table, count; } iu_count;
-typedef struct iu_counts { iu_count *entries; uint32_t cap, used; } iu_counts;
+typedef struct iu_row_count { const iu_row *row; uint32_t table, count; } iu_row_count;
+typedef struct iu_counts { iu_row_count *entries; uint32_t cap, used; } iu_counts;
 
 void iu__counts_free(iu_counts *c);
 /* NULL: the row counts as one. */
-iu_count *iu__counts_find(const iu_counts *c, const iu_row *row);
+iu_row_count *iu__counts_find(const iu_counts *c, const iu_row *row);
 bool iu__counts_set(iu_counts *c, uint32_t table, const iu_row *row, uint32_t count);
 void iu__counts_remove(iu_counts *c, const iu_row *row);
 

@@ -67,7 +67,7 @@ typedef struct iu_request {
 typedef struct iu_requests { iu_request *first, *last; uint32_t count; size_t bytes; } iu_requests;
 #define IU_CLIENT_BUCKETS 1024u
 
-typedef struct iu_flush { struct iu_flush *next; uint64_t pending, after; iu_status lost; /* it ends so with the loss at hand */ } iu_flush;
+typedef struct iu_flush_wait { struct iu_flush_wait *next; uint64_t pending, after; iu_status lost; /* it ends so with the loss at hand */ } iu_flush_wait;
 
 /* ---- subscriptions ---- */
 typedef enum iu_sub_state { IU_SUB_WAITS, IU_SUB_SENT, IU_SUB_ACTIVE } iu_sub_state;
@@ -151,7 +151,7 @@ struct iu_client {
   iu_request *buckets[IU_CLIENT_BUCKETS];
   uint32_t next_request, next_set;
   uint64_t next_pending, next_sequence;
-  iu_flush *flushes;
+  iu_flush_wait *flushes;
   /* subscriptions */
   iu_sub *subs; uint32_t sub_count;
   uint64_t next_sub;

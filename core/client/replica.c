@@ -139,7 +139,7 @@ iu_status iu__replica_list_zero(iu_replica *r, uint32_t table, const iu_row *row
 
 /* Once less. */
 static iu_status count_down(iu_replica *r, uint32_t table, const iu_row *row, iu_error *err) {
-  iu_count *c = iu__counts_find(&r->counts, row);
+  iu_row_count *c = iu__counts_find(&r->counts, row);
   if (c == NULL) return iu__replica_list_zero(r, table, row, err);
   if (c->count == 0) {
     return iu__fail(err, IU_E_CONNECTION, "the server deleted a row of `%s` more often than it had told it", r->schema->tables[table].name);
@@ -151,7 +151,7 @@ static iu_status count_down(iu_replica *r, uint32_t table, const iu_row *row, iu
 
 /* Once more. */
 static iu_status count_up(iu_replica *r, uint32_t table, const iu_row *row, iu_error *err) {
-  iu_count *c = iu__counts_find(&r->counts, row);
+  iu_row_count *c = iu__counts_find(&r->counts, row);
   if (c == NULL) return iu__counts_set(&r->counts, table, row, 2) ? IU_OK : iu__fail_nomem(err);
   if (c->count == UINT32_MAX) return iu__fail(err, IU_E_CONNECTION, "a row of `%s` is held too often", r->schema->tables[table].name);
   c->count++;
@@ -269,7 +269,7 @@ static iu_status remove_zeros(iu_replica *r, iu_loop *loop, bool *out_of_time, i
   uint32_t since = 0;
   for (; r->zero_at < r->zero_count; r->zero_at++) {
     const iu_row *row = r->zero[r->zero_at];
-    const iu_count *c = iu__counts_find(&r->counts, row);
+    const iu_row_count *c = iu__counts_find(&r->counts, row);
     if (iu__replica_out_of_time(loop, &since)) {
       *out_of_time = true;
       return IU_OK;

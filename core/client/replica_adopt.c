@@ -75,7 +75,7 @@ iu_status iu__replica_coming(iu_replica *r, iu_loop *loop, bool *out_of_time, iu
 /* The counts of `from` for the rows of `to` that are equal; `table_of` maps tables (NULL: the same). */
 static iu_status copy_counts(iu_replica *to, const iu_replica *from, const uint32_t *table_of, iu_counts *out, iu_error *err) {
   for (uint32_t i = 0; i < from->counts.cap; i++) {
-    const iu_count *c = &from->counts.entries[i];
+    const iu_row_count *c = &from->counts.entries[i];
     if (c->row == NULL) continue;
     uint32_t table = table_of != NULL ? table_of[c->table] : c->table;
     const iu_row *row = iu__table_find_row(iu__store_table(to->store, table), IU_EPOCH_LATEST, c->row->data, c->row->len);

@@ -1,14 +1,32 @@
-/* inner_universe.h: the one public C header.
+/* inner_universe.h: the one public C header: a universe (embedded, in a file, or on a SpacetimeDB server) from C, without Lua;
+ * and the entry point of the Lua module. README.md beside this file has a complete program.
  *
- * Status codes and the error detail that every fallible function of the library fills in, the
- * version, and the entry point of the Lua module. Hosts that embed Lua link the library and hand
- * `luaopen_inner_universe_core` to luaL_requiref (or let `require` find it).
+ *   runtime    an event loop and what is open on it              iu_runtime_new ... iu_runtime_free
+ *   universe   one connection to one database                    iu_open ... iu_close, iu_free
+ *   cursor     rows, one after the other                         iu_query_once, iu_scan, ... iu_cursor_free
+ *   value      a row, a column, a part of it: a few words by value that point into a row
+ *   arg        what you hand in: an argument of a reducer, a key
  *
- * Ownership: nothing here allocates; an iu_error is plain memory of the caller.
+ * Errors. What can fail returns an iu_status and explains itself in the iu_error it is given, which may be NULL. Misuse that can be
+ * seen (NULL, a closed universe, a wrong column, a wrong type, waiting inside a callback) is an error like any other, nothing aborts.
+ *
+ * Ownership. Texts and arrays that you pass are borrowed for the call. What a function gives is yours to free with the function named after its
+ * type, which accepts NULL. Callbacks get everything borrowed, but a cursor handed to an iu_done_fn, which is yours.
+ *
+ * Threads. A runtime, and everything made from it, is used on one thread at a time (the one that turns its loop). Only iu_runtime_wake may be
+ * called from others. Different runtimes know nothing of each other.
+ *
+ * Time. `timeout_ms` is milliseconds: 0 the default of the universe's options, below 0 no limit. Timestamps are microseconds since 1970 (UTC).
+ *
+ * Callbacks run while the loop is turned (iu_step, iu_wait, a function that waits, or your own uv_run), and inside iu_call, iu_call_json and
+ * iu_close; never inside others. In a callback everything may be called, iu_close and iu_free included, but what waits:
+ * iu_open of a server, iu_call, iu_query_once and the others that take a timeout, iu_step and iu_wait are refused there with IU_E_VALIDATION. Their
+ * `_async` forms are for that. A transaction becomes visible as a whole, then its row callbacks run, then the call that made it ends.
  */
 #ifndef INNER_UNIVERSE_H
 #define INNER_UNIVERSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +44,12 @@ extern "C" {
 #define IU_API __attribute__((visibility("default")))
 #else
 #define IU_API
+#endif
+
+#ifdef __cplusplus
+#define IU_ALL_ZERO {}
+#else
+#define IU_ALL_ZERO {0}
 #endif
 
 /* One list for all: symbol, the `kind` Lua sees, the CODE a reducer's message starts with
@@ -74,8 +98,378 @@ IU_API const char *iu_status_kind(iu_status status);   /* "ValidationError"; "" 
 IU_API const char *iu_status_code(iu_status status);   /* "VALIDATION"; "" for IU_OK */
 IU_API int iu_status_retryable(iu_status status);
 
+/* ---- 1. runtime: the loop ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct iu_runtime iu_runtime;
+typedef struct iu_universe iu_universe;
+
+typedef enum iu_log_level { IU_LOG_ERROR, IU_LOG_WARN, IU_LOG_INFO, IU_LOG_DEBUG, IU_LOG_TRACE } iu_log_level;
+/* `message` is UTF-8, borrowed. On the runtime's thread. */
+typedef void (*iu_log_fn)(void *ud, iu_log_level level, const char *message);
+
+/* Start from iu_runtime_options_default(); fields that are zero mean what the brackets say. New fields are added at the end. */
+typedef struct iu_runtime_options {
+  size_t size;               /* of this struct, as your program knows it */
+  void *uv_loop;             /* [NULL: an own one] a uv_loop_t of the same shared libuv that the library is linked with; held */
+  iu_log_fn log;             /* [NULL: silence] */
+  void *log_ud;
+  iu_log_level log_level;    /* [errors only] */
+} iu_runtime_options;
+static inline iu_runtime_options iu_runtime_options_default(void) {
+  iu_runtime_options o = IU_ALL_ZERO;
+  o.size = sizeof o;
+  return o;
+}
+
+/* options NULL: the defaults. */
+IU_API iu_status iu_runtime_new(const iu_runtime_options *options, iu_runtime **out, iu_error *err);
+/* IU_E_CONFLICT, and nothing is freed, while a universe or a cursor made from it is not freed; inside a callback too. NULL is fine. On a host's
+ * uv_loop_t the handles are closed when that loop turns next. */
+IU_API iu_status iu_runtime_free(iu_runtime *rt, iu_error *err);
+
+/* One turn without waiting, for a frame: runs what is ready. Callbacks and the applying of received rows stop between two of them once budget_us
+ * microseconds are over (0: no limit) and go on in the next step. *more (may be NULL): something is left that could go on at once. */
+IU_API iu_status iu_step(iu_runtime *rt, uint64_t budget_us, bool *more, iu_error *err);
+/* One turn that waits at most timeout_ms for something to happen (0: not at all, below 0: without limit). *more (may be NULL): something is open
+ * that could still happen. */
+IU_API iu_status iu_wait(iu_runtime *rt, int64_t timeout_ms, bool *more, iu_error *err);
+/* For a host that turns its own uv_loop_t: callbacks yield once budget_us are over from now, until this is called again. 0: no limit. */
+IU_API void iu_runtime_budget(iu_runtime *rt, uint64_t budget_us);
+/* For a host with a loop of another kind: call iu_step when this descriptor is readable (epoll, poll) or this time is over.
+ * The descriptor is -1 where there is none; the time in milliseconds, -1: nothing is timed. */
+IU_API int iu_runtime_fd(const iu_runtime *rt);
+IU_API int iu_runtime_timeout_ms(iu_runtime *rt);
+/* Ends the iu_wait that is running, or the next one. From any thread, until iu_runtime_free begins. */
+IU_API void iu_runtime_wake(iu_runtime *rt);
+
+/* ---- 2. universe: opening and closing ----------------------------------------------------------------------------------------------------- */
+
+/* Where a connection to a server stands. An embedded universe is always connected and never says so. */
+typedef enum iu_phase { IU_PHASE_CONNECTING, IU_PHASE_CONNECTED, IU_PHASE_DISCONNECTED } iu_phase;
+typedef struct iu_conn_state {
+  iu_phase phase;
+  uint32_t attempt;              /* of connecting, from 1; starts again after a success */
+  int64_t delay_ms;              /* disconnected: until the next attempt; -1: there will be none */
+  uint16_t close_code;           /* disconnected: 0 where there was no close frame */
+  const iu_error *why;           /* disconnected: the reason; else NULL */
+  const char *protocol;          /* connected: what was chosen ("v2.bsatn.spacetimedb") */
+  bool schema_changed;           /* what iu_schema gives is another one from here on; scans have ended */
+  bool identity_changed;
+} iu_conn_state;
+typedef void (*iu_state_fn)(void *ud, iu_universe *u, const iu_conn_state *state);
+/* It closed by itself (a server that refuses the token, no memory): why. Not called for your own iu_close. Nothing follows but iu_free. */
+typedef void (*iu_closed_fn)(void *ud, iu_universe *u, const iu_error *why);
+
+/* Start from iu_options_default(), where all is zero; zeros (NULL, false) mean what the brackets say. Texts are copied. New fields are added at the
+ * end: a program built against an older header runs with a newer library, and the other way round as long as it leaves new fields zero. A field
+ * for the other kind of target is an error, as are unknown words. */
+typedef struct iu_options {
+  size_t size;                   /* of this struct, as your program knows it */
+  void *ud;                      /* of the functions below */
+  iu_state_fn on_state;
+  iu_closed_fn on_closed;
+  int64_t timeout_ms;            /* [30000] what a timeout of 0 means; below 0: no limit */
+  /* embedded (memory:, files) */
+  const char *durability;        /* ["normal"] "full": a call ends on disk; "normal": within flush_interval_ms; "off": memory only */
+  uint32_t flush_interval_ms;    /* [20] */
+  uint64_t fold_bytes;           /* [64 MiB] of journal that start a fold */
+  uint64_t pending_bytes_max;    /* [256 MiB] not yet written; past it calls end with IU_E_OVERLOADED */
+  /* servers (ws://, wss://) */
+  bool background;               /* [false: iu_open waits for the connection] true: on_state tells */
+  const char *token;             /* the identity to be; without it, and without a token file, a new anonymous one */
+  const char *token_file;        /* read at the start, written (mode 0600) when the server gave a token; "auto": one per server and database below the user's state folder */
+  const char *protocol;          /* [the best both know] "v1", "v2", "v3", "v1.json" */
+  const char *compression;       /* ["none"] "gzip", "brotli": of what comes from there */
+  bool light;                    /* v1: others' changes without their reducer */
+  int confirmed;                 /* [0: the server's default] 1, -1: changes are told when they are durable there, or not */
+  uint64_t connect_timeout_ms;   /* [10000] for one attempt */
+  uint64_t ping_interval_ms;     /* [10000] of silence after which a ping is sent */
+  uint64_t idle_timeout_ms;      /* [35000] of silence after which the connection counts as lost */
+  bool no_reconnect;             /* a loss closes */
+  bool retry_first;              /* the first connect is tried again, too */
+  uint32_t attempts_max;         /* [0: without end] in a row */
+  uint64_t delay_min_ms, delay_max_ms; /* [500, 30000] before a new attempt: doubled each time, half of it random */
+  const char *away;              /* ["refuse"] "queue": what becomes of calls while there is no connection */
+  uint32_t away_calls_max;       /* [10000] */
+  uint64_t away_bytes_max;       /* [8 MiB] */
+  uint32_t in_flight_max;        /* [8192] requests without an answer; more wait */
+  uint64_t outgoing_bytes_max;   /* [64 MiB] of requests that wait; past it IU_E_OVERLOADED */
+  uint64_t incoming_bytes_max;   /* [64 MiB] received and not applied; past it nothing more is read */
+  uint64_t message_bytes_max;    /* [64 MiB] of one message; past it the connection starts anew */
+  uint64_t answer_bytes_max;     /* [32 MiB] of the answer to a query; past it the query ends with IU_E_OVERLOADED */
+  const char *ca_file;           /* wss: trusted instead of the system's certificates */
+  bool insecure;                 /* wss: trusts anybody; for tests */
+  bool owner;                    /* ask for private tables, too */
+} iu_options;
+static inline iu_options iu_options_default(void) {
+  iu_options o = IU_ALL_ZERO;
+  o.size = sizeof o;
+  return o;
+}
+
+/* target: "memory:", a path or "file:path", "ws://host:port/database", "wss://...". options NULL: the defaults. */
+IU_API iu_status iu_open(iu_runtime *rt, const char *target, const iu_options *options, iu_universe **out, iu_error *err);
+/* Another connection of the same embedded universe, with an identity (32 bytes, little endian; NULL: a fresh one), subscriptions and handlers of its own.
+ * Closing the universe that was opened closes its sessions. */
+IU_API iu_status iu_open_session(iu_universe *u, const uint8_t *identity, iu_universe **out, iu_error *err);
+/* In order: what was sent to a server is waited for (at most 5 s; not inside a callback), calls that are still pending end, the
+ * journal is written (blocks), the connection closes. Idempotent. The handle stays; every function then says IU_E_CLOSED. err: what was not saved. */
+IU_API iu_status iu_close(iu_universe *u, iu_error *err);
+/* Closes where that was not done and gives the handle up. Cursors stay good until they are freed. NULL is fine. */
+IU_API void iu_free(iu_universe *u);
+
+IU_API iu_runtime *iu_runtime_of(const iu_universe *u);
+IU_API bool iu_is_closed(const iu_universe *u);
+IU_API bool iu_is_owner(const iu_universe *u);       /* of the database: private tables may be read */
+/* Who this connection is: little endian, as in rows. Zeros before the first connect. */
+IU_API iu_status iu_identity(const iu_universe *u, uint8_t out[32], iu_error *err);
+IU_API iu_status iu_connection_id(const iu_universe *u, uint8_t out[16], iu_error *err);
+/* `size` little-endian bytes as people write them: 2 * size hex digits, most significant first, and a terminator. */
+IU_API void iu_hex(const uint8_t *bytes, size_t size, char *out);
+
+/* Set `size` before the call; fields that the library does not know stay as they are. Texts are borrowed until the next call on the universe. */
+typedef struct iu_info {
+  size_t size;
+  bool is_server;
+  iu_phase phase;                /* embedded: connected */
+  const char *location;          /* the file's path, "memory:", or the server's URL */
+  const char *database;          /* servers; "" */
+  const char *protocol;          /* servers, while connected; "" */
+  const char *token;             /* servers: to be this identity again; "" */
+  const char *durability;        /* embedded: "full", "normal", "off"; servers: "confirmed", "unconfirmed" */
+  uint64_t rows, row_bytes;      /* held here: all rows (embedded), the subscribed ones (servers) */
+  uint64_t calls;                /* committed (embedded), sent (servers) */
+  uint64_t pending_bytes;        /* not yet on disk (embedded), not yet sent (servers) */
+  uint64_t in_flight;            /* servers: requests without an answer */
+  uint64_t connects;             /* servers */
+  uint64_t bytes_received, bytes_sent;
+} iu_info;
+IU_API iu_status iu_get_info(iu_universe *u, iu_info *out, iu_error *err);
+
+/* ---- 3. args: what you hand in ---------------------------------------------------------------------------------------------------------- */
+
+/* One argument of a reducer, one column of a key, one part of those. Made by the functions below, by value; what they are given is borrowed until the
+ * call that takes the arg has returned. Which types a form fits is checked against the schema by that call. */
+typedef enum iu_arg_kind {
+  IU_ARG_NONE,                   /* an Option without a value, a unit */
+  IU_ARG_BOOL,
+  IU_ARG_I64, IU_ARG_U64,        /* every integer type that holds the value; Timestamp, TimeDuration */
+  IU_ARG_F64,                    /* F32 (rounded), F64 */
+  IU_ARG_TEXT,                   /* String; the name of a unit variant; Identity, ConnectionId, Uuid as people write them */
+  IU_ARG_BYTES,                  /* Array<U8>; integers of 128 and 256 bits, Identity, ConnectionId, Uuid as little-endian bytes of their size */
+  IU_ARG_LIST,                   /* `len` parts: the elements of an array, the fields of a product in order */
+  IU_ARG_VARIANT,                /* of a sum: `name` and one part */
+  IU_ARG_JSON,                   /* any type, as SATS-JSON text */
+  IU_ARG_BSATN                   /* any type, as its bytes */
+} iu_arg_kind;
+typedef struct iu_arg {
+  iu_arg_kind kind;
+  size_t len;
+  union { bool b; int64_t i; uint64_t u; double d; const void *p; } v;
+  const char *name;
+} iu_arg;
+
+static inline iu_arg iu_arg_of(iu_arg_kind kind, const void *p, size_t len) {
+  iu_arg a;
+  a.kind = kind;
+  a.len = len;
+  a.v.p = p;
+  a.name = NULL;
+  return a;
+}
+static inline iu_arg iu_arg_none(void) { return iu_arg_of(IU_ARG_NONE, NULL, 0); }
+static inline iu_arg iu_arg_bool(bool b) { iu_arg a = iu_arg_of(IU_ARG_BOOL, NULL, 0); a.v.b = b; return a; }
+static inline iu_arg iu_arg_i64(int64_t i) { iu_arg a = iu_arg_of(IU_ARG_I64, NULL, 0); a.v.i = i; return a; }
+static inline iu_arg iu_arg_u64(uint64_t u) { iu_arg a = iu_arg_of(IU_ARG_U64, NULL, 0); a.v.u = u; return a; }
+static inline iu_arg iu_arg_f64(double d) { iu_arg a = iu_arg_of(IU_ARG_F64, NULL, 0); a.v.d = d; return a; }
+#define IU_TERMINATED SIZE_MAX   /* as a length: the text ends with a zero byte */
+static inline iu_arg iu_arg_text_n(const char *text, size_t len) { return iu_arg_of(IU_ARG_TEXT, text, len); }
+static inline iu_arg iu_arg_text(const char *text) { return iu_arg_of(IU_ARG_TEXT, text, IU_TERMINATED); }
+static inline iu_arg iu_arg_bytes(const void *bytes, size_t len) { return iu_arg_of(IU_ARG_BYTES, bytes, len); }
+static inline iu_arg iu_arg_list(const iu_arg *parts, size_t count) { return iu_arg_of(IU_ARG_LIST, parts, count); }
+/* payload NULL: a unit variant. */
+static inline iu_arg iu_arg_variant(const char *name, const iu_arg *payload) { iu_arg a = iu_arg_of(IU_ARG_VARIANT, payload, 0); a.name = name; return a; }
+static inline iu_arg iu_arg_json(const char *text) { return iu_arg_of(IU_ARG_JSON, text, IU_TERMINATED); }
+static inline iu_arg iu_arg_bsatn(const void *bytes, size_t len) { return iu_arg_of(IU_ARG_BSATN, bytes, len); }
+
+/* ---- 4. calls ------------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct iu_cursor iu_cursor;
+/* How something that was begun ended: exactly once for each, by the loop's turn or by the close. err NULL: it went well. rows: of a query, or the one
+ * value of a procedure; given; NULL for all else. */
+typedef void (*iu_done_fn)(void *ud, iu_universe *u, const iu_error *err, iu_cursor *rows);
+
+/* Calls a reducer and waits for its end: committed, refused (the reducer's message), IU_E_TIMEOUT, or IU_E_UNKNOWN_OUTCOME when the connection was lost
+ * after it was sent. A wrong name, count or type fails here, with the reducer's signature in the message, and nothing is sent. Options at the end may
+ * be left out. args may be NULL when count is 0. */
+IU_API iu_status iu_call(iu_universe *u, const char *reducer, const iu_arg *args, size_t count, int64_t timeout_ms, iu_error *err);
+/* The arguments as JSON text: an array, or an object by parameter names. */
+IU_API iu_status iu_call_json(iu_universe *u, const char *reducer, const char *json, int64_t timeout_ms, iu_error *err);
+/* Does not wait. IU_OK: `done` (NULL: nobody is interested; failures are logged) is called once, later. Else the call was not made and `done` is
+ * never called: a wrong name, count or type, a closed universe, no memory. The reducer's refusal always goes to `done`. */
+IU_API iu_status iu_call_async(iu_universe *u, const char *reducer, const iu_arg *args, size_t count, int64_t timeout_ms, iu_done_fn done, void *ud,
+                               iu_error *err);
+IU_API iu_status iu_call_json_async(iu_universe *u, const char *reducer, const char *json, int64_t timeout_ms, iu_done_fn done, void *ud, iu_error *err);
+
+/* A procedure of a server's module: its value is the cursor's one value. */
+IU_API iu_status iu_procedure(iu_universe *u, const char *name, const iu_arg *args, size_t count, int64_t timeout_ms, iu_cursor **value, iu_error *err);
+IU_API iu_status iu_procedure_async(iu_universe *u, const char *name, const iu_arg *args, size_t count, int64_t timeout_ms, iu_done_fn done, void *ud,
+                                    iu_error *err);
+
+/* Waits until everything before it is on disk (embedded), or answered (servers; on v2 and v3 with confirmed reads: durable there). */
+IU_API iu_status iu_flush(iu_universe *u, int64_t timeout_ms, iu_error *err);
+IU_API iu_status iu_flush_async(iu_universe *u, int64_t timeout_ms, iu_done_fn done, void *ud, iu_error *err);
+
+/* Servers: reads the module's schema anew (a compatible republish is not announced). Embedded: nothing. */
+IU_API iu_status iu_refresh_schema(iu_universe *u, int64_t timeout_ms, iu_error *err);
+
+/* ---- 5. subscriptions and row callbacks ------------------------------------------------------------------------------------------------------ */
+
+/* applied, then ended or failed; or failed; or only ended. After ended or failed the number means nothing any more. err: failed. */
+typedef enum iu_sub_event { IU_SUB_APPLIED, IU_SUB_ENDED, IU_SUB_FAILED } iu_sub_event;
+typedef void (*iu_subscription_fn)(void *ud, iu_universe *u, uint64_t subscription, iu_sub_event what, const iu_error *err);
+
+/* Subscribes to queries (SQL texts), applied together, and waits until their rows are here. `fn` (may be NULL) hears what comes later.
+ * When it fails or the time is over, nothing is subscribed. *subscription (may be NULL) is its number. */
+IU_API iu_status iu_subscribe(iu_universe *u, const char *const *queries, size_t count, int64_t timeout_ms, iu_subscription_fn fn, void *ud,
+                              uint64_t *subscription, iu_error *err);
+/* Does not wait; `fn` (may be NULL) hears everything. */
+IU_API iu_status iu_subscribe_async(iu_universe *u, const char *const *queries, size_t count, iu_subscription_fn fn, void *ud, uint64_t *subscription,
+                                    iu_error *err);
+/* Rows that no other subscription holds are deleted from the view, and their handlers hear it; then `fn` hears IU_SUB_ENDED. */
+IU_API iu_status iu_unsubscribe(iu_universe *u, uint64_t subscription, iu_error *err);
+
+/* A row, a column, a part of one. Copied freely; points into the row, and is good as long as that is. */
+typedef struct iu_value {
+  const void *type, *bytes, *schema; /* the library's */
+  size_t len;
+} iu_value;
+
+/* Why rows change; borrowed for the callback. */
+typedef struct iu_event iu_event;
+IU_API bool iu_event_is_subscription(const iu_event *e);         /* the first (or last) state of a subscription; nothing below is known */
+IU_API const char *iu_event_reducer(const iu_event *e);          /* its name; NULL: not known (others' transactions on v2 and v3) */
+IU_API bool iu_event_args(const iu_event *e, iu_value *out);     /* a product of its parameters; false: not known */
+IU_API bool iu_event_is_own(const iu_event *e);                  /* this connection called it */
+IU_API int64_t iu_event_timestamp(const iu_event *e);            /* microseconds; 0: not known */
+IU_API bool iu_event_caller(const iu_event *e, uint8_t identity[32], uint8_t connection_id[16]); /* false: not known; both may be NULL */
+IU_API uint64_t iu_event_transaction(const iu_event *e);         /* the same for all rows of one, for no other one; 0: not known */
+
+enum { IU_ON_INSERT = 1, IU_ON_UPDATE = 2, IU_ON_DELETE = 4, IU_ON_ALL = 7 };
+/* Insert: old_row is NULL; delete: new_row is NULL; update: both, with the same primary key. The rows are good until it returns. */
+typedef void (*iu_row_handler)(void *ud, iu_universe *u, const iu_value *old_row, const iu_value *new_row, const iu_event *event);
+/* Hears what the subscriptions bring, of one table; handlers run in the order they were added. *handler (may be NULL) is its number. Before a
+ * universe has connected for the first time any name is taken, and holds as soon as the schema has such a table. */
+IU_API iu_status iu_on_row(iu_universe *u, const char *table, unsigned what, iu_row_handler fn, void *ud, uint64_t *handler, iu_error *err);
+/* From here on it is not called any more. */
+IU_API iu_status iu_cancel(iu_universe *u, uint64_t handler, iu_error *err);
+
+/* ---- 6. reading ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Reads of the subscribed rows, which answer at once, in callbacks too. A row in *row is good until the loop is turned or a function is called that
+ * may run callbacks (see the top); a cursor's rows until it is freed. */
+
+/* By primary key. *found false: there is none. row may be NULL. */
+IU_API iu_status iu_get(iu_universe *u, const char *table, const iu_arg *key, iu_value *row, bool *found, iu_error *err);
+IU_API iu_status iu_count(iu_universe *u, const char *table, uint64_t *count, iu_error *err);
+/* Rows whose index (its accessor or name) has these values, in the index's order: a value for each of its first `count` columns. */
+IU_API iu_status iu_find(iu_universe *u, const char *table, const char *index, const iu_arg *key, size_t count, iu_cursor **out, iu_error *err);
+/* All rows in the order of an index (NULL: the primary key's); low and high (NULL: open) bound its first column, both included. Sees the rows as they
+ * are now, whatever happens later; ends when the universe is closed or its schema changes. */
+IU_API iu_status iu_scan(iu_universe *u, const char *table, const char *index, const iu_arg *low, const iu_arg *high, bool descending, iu_cursor **out,
+                         iu_error *err);
+
+/* A one-off query of the latest committed state, subscribed or not: SELECT * FROM table [WHERE ...]. */
+IU_API iu_status iu_query_once(iu_universe *u, const char *sql, int64_t timeout_ms, iu_cursor **out, iu_error *err);
+IU_API iu_status iu_query_once_async(iu_universe *u, const char *sql, int64_t timeout_ms, iu_done_fn done, void *ud, iu_error *err);
+
+/* false: there is no next one, or the cursor was cut (iu_cursor_status says why). The row is good until the cursor is freed. */
+IU_API bool iu_cursor_next(iu_cursor *c, iu_value *row);
+/* How many rows it has in all; IU_COUNT_UNKNOWN for scans and finds. */
+#define IU_COUNT_UNKNOWN UINT64_MAX
+IU_API uint64_t iu_cursor_count(const iu_cursor *c);
+IU_API iu_status iu_cursor_status(const iu_cursor *c, iu_error *err);
+IU_API void iu_cursor_free(iu_cursor *c);
+
+/* ---- 7. values ------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum iu_kind {
+  IU_KIND_INVALID, IU_KIND_BOOL, IU_KIND_I8, IU_KIND_U8, IU_KIND_I16, IU_KIND_U16, IU_KIND_I32, IU_KIND_U32, IU_KIND_I64, IU_KIND_U64, IU_KIND_I128,
+  IU_KIND_U128, IU_KIND_I256, IU_KIND_U256, IU_KIND_F32, IU_KIND_F64, IU_KIND_STRING, IU_KIND_BYTES, IU_KIND_ARRAY, IU_KIND_PRODUCT, IU_KIND_SUM,
+  IU_KIND_OPTION, IU_KIND_IDENTITY, IU_KIND_CONNECTION_ID, IU_KIND_TIMESTAMP, IU_KIND_TIME_DURATION, IU_KIND_UUID
+} iu_kind;
+IU_API iu_kind iu_value_kind(const iu_value *v);
+
+/* Typed reads. A value of another kind, or an integer that does not fit, is IU_E_VALIDATION saying what it is. An Option that has a value is read
+ * as that value; without one it is IU_E_VALIDATION (ask iu_value_is_none before). */
+IU_API bool iu_value_is_none(const iu_value *v);                                    /* an Option without a value */
+IU_API iu_status iu_value_bool(const iu_value *v, bool *out, iu_error *err);
+IU_API iu_status iu_value_i64(const iu_value *v, int64_t *out, iu_error *err);      /* every integer; Timestamp, TimeDuration (microseconds) */
+IU_API iu_status iu_value_u64(const iu_value *v, uint64_t *out, iu_error *err);
+IU_API iu_status iu_value_f64(const iu_value *v, double *out, iu_error *err);       /* F32, F64 */
+IU_API iu_status iu_value_string(const iu_value *v, const char **text, size_t *len, iu_error *err);   /* borrowed, NOT terminated, UTF-8 */
+IU_API iu_status iu_value_bytes(const iu_value *v, const uint8_t **bytes, size_t *len, iu_error *err); /* Array<U8>; borrowed */
+/* Integers of 128 and 256 bits, Identity (32), ConnectionId and Uuid (16): little-endian bytes; size must be theirs. */
+IU_API iu_status iu_value_fixed(const iu_value *v, uint8_t *out, size_t size, iu_error *err);
+
+/* Parts. `out` may be `v` itself, but for iu_value_next. */
+IU_API uint32_t iu_value_count(const iu_value *v);                                   /* fields, elements; 1 or 0 for an Option; 1 for a sum; else 0 */
+IU_API iu_status iu_value_at(const iu_value *v, uint32_t position, iu_value *out, iu_error *err);     /* from 0; O(position) */
+IU_API iu_status iu_value_field(const iu_value *v, const char *name, iu_value *out, iu_error *err);   /* of a product: a row's column */
+/* One part after the other, each in O(1): start with *position 0 and give the same `out` again; false when there are no more. */
+IU_API bool iu_value_next(const iu_value *v, uint32_t *position, iu_value *out);
+/* Which variant a sum is (borrowed; "" when it has no name), and what is in it. tag, name and payload may be NULL. */
+IU_API iu_status iu_value_variant(const iu_value *v, uint32_t *tag, const char **name, iu_value *payload, iu_error *err);
+
+/* Columns of a row by name, in one step. */
+IU_API iu_status iu_column_bool(const iu_value *row, const char *name, bool *out, iu_error *err);
+IU_API iu_status iu_column_i64(const iu_value *row, const char *name, int64_t *out, iu_error *err);
+IU_API iu_status iu_column_u64(const iu_value *row, const char *name, uint64_t *out, iu_error *err);
+IU_API iu_status iu_column_f64(const iu_value *row, const char *name, double *out, iu_error *err);
+IU_API iu_status iu_column_string(const iu_value *row, const char *name, const char **text, size_t *len, iu_error *err);
+
+/* For people: a string as it is; an Identity, ConnectionId or Uuid as it is written; all else as readable JSON. Writes at most size - 1 bytes, cut
+ * at a character, and a terminator (size 0: nothing); *needed (may be NULL) is the whole length. */
+IU_API iu_status iu_value_text(const iu_value *v, char *out, size_t size, size_t *needed, iu_error *err);
+/* As SATS-JSON (what iu_arg_json takes), terminated; given: iu_string_free. */
+IU_API iu_status iu_value_json(const iu_value *v, char **out, size_t *len /* may be NULL */, iu_error *err);
+IU_API void iu_string_free(char *text);
+/* Its BSATN; borrowed. */
+IU_API iu_status iu_value_bsatn(const iu_value *v, const uint8_t **bytes, size_t *len, iu_error *err);
+
+/* ---- 8. schema -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Everything here is borrowed and good until the universe is freed. Positions count from 0; names outside give NULL. */
+typedef struct iu_schema iu_schema;
+IU_API const iu_schema *iu_get_schema(const iu_universe *u);    /* before the first connect: without tables and reducers */
+IU_API uint32_t iu_schema_tables(const iu_schema *s);
+IU_API uint32_t iu_schema_reducers(const iu_schema *s);
+IU_API uint32_t iu_schema_procedures(const iu_schema *s);
+IU_API const char *iu_schema_table_name(const iu_schema *s, uint32_t table);
+IU_API const char *iu_schema_reducer_name(const iu_schema *s, uint32_t reducer);
+IU_API const char *iu_schema_procedure_name(const iu_schema *s, uint32_t procedure);
+IU_API int64_t iu_schema_table_named(const iu_schema *s, const char *name);       /* its position; -1: none */
+IU_API int64_t iu_schema_reducer_named(const iu_schema *s, const char *name);
+IU_API bool iu_table_is_public(const iu_schema *s, uint32_t table);
+IU_API int64_t iu_table_primary_key(const iu_schema *s, uint32_t table);          /* its column; -1: none */
+IU_API uint32_t iu_table_columns(const iu_schema *s, uint32_t table);
+IU_API const char *iu_table_column_name(const iu_schema *s, uint32_t table, uint32_t column);
+IU_API iu_kind iu_table_column_kind(const iu_schema *s, uint32_t table, uint32_t column);
+/* "Option<String>"; as iu_value_text writes. */
+IU_API iu_status iu_table_column_type(const iu_schema *s, uint32_t table, uint32_t column, char *out, size_t size, size_t *needed, iu_error *err);
+IU_API uint32_t iu_table_indexes(const iu_schema *s, uint32_t table);
+IU_API const char *iu_table_index_name(const iu_schema *s, uint32_t table, uint32_t index); /* its accessor: what iu_find and iu_scan take */
+IU_API bool iu_table_index_is_unique(const iu_schema *s, uint32_t table, uint32_t index);
+IU_API uint32_t iu_table_index_columns(const iu_schema *s, uint32_t table, uint32_t index);
+IU_API int64_t iu_table_index_column(const iu_schema *s, uint32_t table, uint32_t index, uint32_t position); /* a column; -1 */
+/* "create_entity(entity_type: String, metadata: EntityMetadata, id: Option<String>)" */
+IU_API iu_status iu_reducer_signature_text(const iu_schema *s, uint32_t reducer, char *out, size_t size, size_t *needed, iu_error *err);
+
+/* ---- 9. Lua ------------------------------------------------------------------------------------------------------------------------------------ */
+
 struct lua_State;
-/* The C half of `require "inner_universe"`: `inner_universe.core`. */
+/* The C half of `require "inner_universe"`: `inner_universe.core`. Hosts that embed Lua hand it to luaL_requiref (or let `require` find it); it is in
+ * the Lua module, not in libinner_universe.a. */
 IU_API int luaopen_inner_universe_core(struct lua_State *L);
 
 #ifdef __cplusplus

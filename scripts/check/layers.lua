@@ -18,6 +18,7 @@ local ORDER = {
   { "rows.c" },
   { "connection.h" },
   { "engine", "client" },
+  { "host" },
   { "server" },
   { "bind" },
 }
