@@ -1,6 +1,7 @@
 -- The examples run, print what they promise, and leave in the universe what they say.
 
 local iu = require "inner_universe"
+local command = require "command"
 local support = require "support"
 
 -- Runs an example in this state, its `print` caught; what it printed.
@@ -60,6 +61,22 @@ describe("the example", function()
     for name, text in pairs(PRINTS) do
       assert.equal(text, run(name, nil))
     end
+  end)
+
+  it("in C prints what it promises", function()
+    local built = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1" and "build/asan" or "build/test"
+    local result = command.sh(("%s/examples/entities %s"):format(built, command.quote(support.target())))
+    assert.equal("", result.err)
+    assert.equal(0, result.status)
+    assert.equal([[
+arrives: Ada
+arrives: Brunel
+refused: create_entity takes 3 arguments, got 1: crea...
+held: 2, in the universe: 2
+leaves: X
+leaves: X
+arrived 2, changed 0, left 2
+]], (result.out:gsub("leaves: %a+", "leaves: X"))) -- in the order of their ids, which are made within a millisecond
   end)
 
   if not support.on_file then return end -- nothing is left of memory:
