@@ -12,6 +12,7 @@
 #include "../base/clock.h"
 #include "../client/client.h"
 #include "../engine/engine.h"
+#include "../host/callee.h"
 #include "../sats/json.h"
 
 #define IU_LUA_DEPTH_MAX IU_JSON_DEPTH_MAX

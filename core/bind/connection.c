@@ -173,92 +173,44 @@ static int m_session(lua_State *L) {
 
 /* ---- calls ---- */
 
-/* What is called: a reducer, or a procedure. */
-typedef struct callee { const char *name; const iu_type *params; const iu_reducer_def *reducer; const iu_procedure_def *procedure; } callee;
-
-static iu_status wrong_arguments(iu_connection *c, const callee *f, int given, iu_error *err) {
-  iu_buf signature = {0};
-  if (f->reducer != NULL) iu__reducer_signature(c->schema, f->reducer, &signature);
-  else iu__procedure_signature(c->schema, f->procedure, &signature);
-  iu__buf_put_u8(&signature, 0);
-  const char *text = signature.failed ? f->name : (const char *)signature.data;
-  if (given >= 0) iu__fail(err, IU_E_VALIDATION, "%s takes %u arguments, got %d: %s", f->name, f->params->count, given, text);
-  else {
-    char detail[IU_ERROR_MESSAGE_MAX];
-    memcpy(detail, err->message, sizeof detail);
-    iu__fail(err, IU_E_VALIDATION, "%s (%s)", detail, text);
-  }
-  iu__buf_free(&signature);
-  return IU_E_VALIDATION;
-}
-
-static iu_status encode_arguments(lua_State *L, iu_connection *c, const callee *f, int first, iu_buf *args, iu_error *err) {
+static iu_status encode_arguments(lua_State *L, iu_connection *c, const iu_callee *f, int first, iu_buf *args, iu_error *err) {
   int given = lua_gettop(L) - first + 1;
   iu_status status = IU_OK;
-  if (given > (int)f->params->count) return wrong_arguments(c, f, given, err);
+  if (given > (int)f->params->count) return iu__callee_wrong_count(c->schema, f, (size_t)given, err);
   if (!lua_checkstack(L, (int)f->params->count + LUA_MINSTACK)) return iu__fail_nomem(err);
   lua_settop(L, first + (int)f->params->count - 1); /* absent ones at the end are nil: none, where the type is an option */
   for (uint32_t i = 0; status == IU_OK && i < f->params->count; i++) {
     const iu_field *p = &f->params->u.fields[i];
-    if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return wrong_arguments(c, f, given, err);
+    if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return iu__callee_wrong_count(c->schema, f, (size_t)given, err);
     status = iu__encode_value(L, first + (int)i, p->type, p->name, args, err);
   }
-  if (status == IU_E_VALIDATION) return wrong_arguments(c, f, -1, err);
+  if (status == IU_E_VALIDATION) return iu__callee_wrong_argument(c->schema, f, err);
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
 }
 
-static int unknown(lua_State *L, iu_lua *x, const char *what, const char *name, size_t len, const char *suggestion) {
-  char shown[64 * 4 + 4];
-  iu_error err;
-  iu__fail(&err, IU_E_VALIDATION, "unknown %s `%s`%s", what, iu__printable(shown, 64, name, len), suggestion);
-  return iu__push_failure(L, x, &err);
-}
-
-/* `method` is the connection's for this kind of callee. */
-static int call(lua_State *L, iu_lua *x, iu_connection *c, const callee *f, uint32_t number,
-                iu_status (*method)(iu_connection *c, uint32_t number, const void *args, size_t len, uint64_t *pending, iu_error *err)) {
-  iu_buf args = {.limit = IU_ENGINE_ARGS_BYTES_MAX};
+/* `find` says what kind of callee the name at 2 is. */
+static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err)) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_connection *c = lc->c;
+  iu_buf args = {.limit = IU_ARGS_BYTES_MAX};
   uint64_t pending = 0;
+  iu_callee f;
   iu_error err;
-  iu_status status = encode_arguments(L, c, f, 3, &args, &err);
+  size_t len;
+  const char *name = luaL_checklstring(L, 2, &len);
+  iu_status status = find(c->schema, name, len, &f, &err);
+  if (status == IU_OK) status = encode_arguments(L, c, &f, 3, &args, &err);
   if (status == IU_OK) {
-    IU_ENTER(x, L);
-    status = method(c, number, args.data, args.len, &pending, &err);
-    IU_LEAVE(x);
+    IU_ENTER(lc->x, L);
+    status = iu__callee_call(c, &f, args.data, args.len, &pending, &err);
+    IU_LEAVE(lc->x);
   }
   iu__buf_free(&args);
-  return iu__give(L, x, status, &err, pending, NULL, NULL);
+  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
-static int m_call(lua_State *L) {
-  iu_lua_connection *lc = iu__check_connection(L, 1);
-  iu_connection *c = lc->c;
-  size_t len;
-  const char *name = luaL_checklstring(L, 2, &len);
-  int reducer = iu__schema_reducer(c->schema, name, len);
-  if (reducer < 0) {
-    char suggestion[96];
-    iu__schema_suggest_reducer(c->schema, name, len, suggestion);
-    return unknown(L, lc->x, "reducer", name, len, suggestion);
-  }
-  const iu_reducer_def *def = &c->schema->reducers[reducer];
-  return call(L, lc->x, c, &(callee){def->name, def->params, def, NULL}, (uint32_t)reducer, c->vtable->call);
-}
-
-static int m_procedure(lua_State *L) {
-  iu_lua_connection *lc = iu__check_connection(L, 1);
-  iu_connection *c = lc->c;
-  size_t len;
-  const char *name = luaL_checklstring(L, 2, &len);
-  int procedure = iu__schema_procedure(c->schema, name, len);
-  if (procedure < 0) {
-    char suggestion[96];
-    iu__schema_suggest_procedure(c->schema, name, len, suggestion);
-    return unknown(L, lc->x, "procedure", name, len, suggestion);
-  }
-  const iu_procedure_def *def = &c->schema->procedures[procedure];
-  return call(L, lc->x, c, &(callee){def->name, def->params, NULL, def}, (uint32_t)procedure, c->vtable->procedure);
-}
+static int m_call(lua_State *L) { return call(L, iu__callee_reducer); }
+static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure); }
 
 static int m_refresh_schema(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
@@ -272,8 +224,6 @@ static int m_refresh_schema(lua_State *L) {
 
 /* ---- subscriptions ---- */
 
-#define QUERIES_MAX 1000
-
 static int m_subscribe(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
@@ -283,8 +233,8 @@ static int m_subscribe(lua_State *L) {
   iu_error err;
   luaL_checktype(L, 2, LUA_TTABLE);
   n = (lua_Integer)lua_rawlen(L, 2);
-  if (n > QUERIES_MAX) {
-    iu__fail(&err, IU_E_VALIDATION, "queries: %lld of them, the limit is %d", (long long)n, QUERIES_MAX);
+  if (n > IU_SUBSCRIBE_QUERIES_MAX) {
+    iu__fail(&err, IU_E_VALIDATION, "queries: %lld of them, the limit is %d", (long long)n, IU_SUBSCRIBE_QUERIES_MAX);
     return iu__push_failure(L, lc->x, &err);
   }
   queries = lua_newuserdatauv(L, (size_t)(n > 0 ? n : 1) * sizeof *queries, 0);
@@ -383,14 +333,10 @@ static int m_is_closed(lua_State *L) {
 
 uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok) {
   size_t len;
+  uint32_t table = 0;
   const char *name = luaL_checklstring(L, index, &len);
-  int table = iu__schema_table(c->schema, name, len);
-  *ok = table >= 0;
-  if (*ok) return (uint32_t)table;
-  char suggestion[96], shown[64 * 4 + 4];
-  iu__schema_suggest_table(c->schema, name, len, suggestion);
-  iu__fail(err, IU_E_VALIDATION, "no such table: `%s`%s", iu__printable(shown, 64, name, len), suggestion);
-  return 0;
+  *ok = iu__find_table(c->schema, name, len, &table, err) == IU_OK;
+  return table;
 }
 
 void iu__connection_open(lua_State *L) {

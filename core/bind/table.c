@@ -133,11 +133,9 @@ static int iter_close(lua_State *L) {
 
 static int check_index(lua_State *L, int arg, const iu_table_def *def, iu_error *err) {
   size_t len;
+  uint32_t index;
   const char *name = luaL_checklstring(L, arg, &len);
-  int index = iu__table_def_index(def, name, len);
-  char shown[64 * 4 + 4];
-  if (index < 0) iu__fail(err, IU_E_VALIDATION, "%s: no such index: `%s`", def->name, iu__printable(shown, 64, name, len));
-  return index;
+  return iu__find_index(def, name, len, &index, err) == IU_OK ? (int)index : -1;
 }
 
 static iu_status open_iter(iu_lua_view_iter *v, iu_connection *c, uint32_t table, uint32_t index, const iu_range *range, bool descending, iu_error *err) {

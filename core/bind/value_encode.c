@@ -5,10 +5,8 @@
  */
 #include "bind.h"
 
-#include <math.h>
-
-#include "../base/hash.h"
 #include "../base/text.h"
+#include "../sats/bsatn_put.h"
 
 typedef struct encoder { lua_State *L; iu_buf *out; iu_error *err; const char *what; uint32_t depth; struct { const char *name; lua_Integer index; } path[IU_TYPE_DEPTH_MAX + 1]; } encoder;
 
@@ -68,62 +66,17 @@ static iu_status refuse_type(const encoder *e, int index, const iu_type *t) {
 
 /* ---- scalars ---- */
 
-static const struct { uint8_t size; bool is_signed; } integer_kinds[IU_T_COUNT] = {
-    [IU_T_I8] = {1, true}, [IU_T_U8] = {1, false}, [IU_T_I16] = {2, true}, [IU_T_U16] = {2, false}, [IU_T_I32] = {4, true}, [IU_T_U32] = {4, false},
-    [IU_T_I64] = {8, true}, [IU_T_U64] = {8, false}, [IU_T_I128] = {16, true}, [IU_T_U128] = {16, false}, [IU_T_I256] = {32, true}, [IU_T_U256] = {32, false}};
-
-static bool fits(lua_Integer v, size_t size, bool is_signed) {
-  if (size == 8) return is_signed || v >= 0;
-  if (!is_signed) return v >= 0 && v < (lua_Integer)1 << (8 * size);
-  return v >= -((lua_Integer)1 << (8 * size - 1)) && v < (lua_Integer)1 << (8 * size - 1);
-}
-
 static iu_status encode_integer(encoder *e, int index, const iu_type *t) {
-  uint8_t bytes[32];
-  size_t size = integer_kinds[t->tag].size;
-  bool is_signed = integer_kinds[t->tag].is_signed;
   char text[IU_WIDE_TEXT_ROOM];
-  size_t len;
   int is_integer = 0;
   lua_Integer v = lua_type(e->L, index) == LUA_TNUMBER ? lua_tointegerx(e->L, index, &is_integer) : 0;
-  if (is_integer) {
-    if (size <= 8) {
-      if (!fits(v, size, is_signed)) return refuse_type(e, index, t);
-      for (size_t i = 0; i < size; i++) bytes[i] = (uint8_t)((uint64_t)v >> (8 * i));
-      iu__buf_put(e->out, bytes, size);
-      return IU_OK;
-    }
-    len = iu__i64_format(v, text);
-  } else {
-    len = iu__wide_text(e->L, index, text, sizeof text);
-    if (len == 0) return refuse_type(e, index, t);
-  }
-  if (!iu__wide_parse(text, len, is_signed, bytes, size < 16 ? 16 : size)) return refuse_type(e, index, t);
-  if (size < 16) { /* the narrow ones are checked here: the rest must be the sign */
-    uint8_t fill = is_signed && (bytes[size - 1] & 0x80) ? 0xff : 0;
-    for (size_t i = size; i < 16; i++) {
-      if (bytes[i] != fill) return refuse_type(e, index, t);
-    }
-  }
-  iu__buf_put(e->out, bytes, size);
-  return IU_OK;
+  if (is_integer) return iu__put_i64(t, v, e->out) ? IU_OK : refuse_type(e, index, t);
+  size_t len = iu__wide_text(e->L, index, text, sizeof text);
+  return len > 0 && iu__put_digits(t, text, len, e->out) ? IU_OK : refuse_type(e, index, t);
 }
 
 static iu_status encode_float(encoder *e, int index, const iu_type *t) {
-  double d;
-  if (lua_type(e->L, index) != LUA_TNUMBER) return refuse_type(e, index, t);
-  d = lua_tonumber(e->L, index);
-  if (t->tag == IU_T_F32) {
-    float f = (float)d;
-    uint32_t bits;
-    if (isinf(f) && !isinf(d)) return refuse_type(e, index, t);
-    memcpy(&bits, &f, 4);
-    iu__buf_put_u32(e->out, bits);
-  } else {
-    uint64_t bits;
-    memcpy(&bits, &d, 8);
-    iu__buf_put_u64(e->out, bits);
-  }
+  if (lua_type(e->L, index) != LUA_TNUMBER || !iu__put_f64(t, lua_tonumber(e->L, index), e->out)) return refuse_type(e, index, t);
   return IU_OK;
 }
 
@@ -146,21 +99,10 @@ static iu_status encode_string(encoder *e, int index, const iu_type *t) {
   return IU_OK;
 }
 
-/* Big-endian hex text (an optional 0x) or UUID text to little-endian bytes. */
-static iu_status encode_hex(encoder *e, int index, const iu_type *t, size_t size) {
-  uint8_t big[32], little[32];
-  char digits[65];
-  size_t len = 0, n = 0;
+static iu_status encode_hex(encoder *e, int index, const iu_type *t) {
+  size_t len = 0;
   const char *s = lua_type(e->L, index) == LUA_TSTRING ? lua_tolstring(e->L, index, &len) : "";
-  if (len > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') && t->special != IU_S_UUID) { s += 2; len -= 2; }
-  for (size_t i = 0; i < len && n < sizeof digits; i++) {
-    if (t->special == IU_S_UUID && len == 36 && (i == 8 || i == 13 || i == 18 || i == 23) && s[i] == '-') continue;
-    digits[n++] = s[i];
-  }
-  if (n != size * 2 || !iu__unhex(big, digits, n)) return refuse_type(e, index, t);
-  for (size_t i = 0; i < size; i++) little[i] = big[size - 1 - i];
-  iu__buf_put(e->out, little, size);
-  return IU_OK;
+  return iu__put_hex(t, s, len, e->out) ? IU_OK : refuse_type(e, index, t);
 }
 
 /* ---- containers ---- */
@@ -311,8 +253,7 @@ static iu_status encode_sum(encoder *e, int index, const iu_type *t) {
 static iu_status encode(encoder *e, int index, const iu_type *t) {
   t = iu__type_deref(t);
   switch ((iu_special)t->special) {
-    case IU_S_IDENTITY: return encode_hex(e, index, t, 32);
-    case IU_S_CONNECTION_ID: case IU_S_UUID: return encode_hex(e, index, t, 16);
+    case IU_S_IDENTITY: case IU_S_CONNECTION_ID: case IU_S_UUID: return encode_hex(e, index, t);
     case IU_S_TIMESTAMP: case IU_S_TIME_DURATION: return encode_integer(e, index, iu__type_scalar(IU_T_I64));
     case IU_S_OPTION: return encode_option(e, index, t);
     case IU_S_BYTES: return encode_string(e, index, t);
