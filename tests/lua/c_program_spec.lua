@@ -25,8 +25,8 @@ describe("a C program", function()
   teardown(function() os.execute("rm -rf " .. command.quote(folder)) end)
 
   local function compile(compiler)
-    sh(("cd %s && export PKG_CONFIG_PATH=%s && %s robot.c $(pkg-config --cflags inner_universe) -c -o robot.o && cc robot.o $(pkg-config --libs inner_universe) -o robot")
-      :format(command.quote(folder), command.quote(prefix .. "/lib/pkgconfig"), compiler))
+    sh(("cd %s && export PKG_CONFIG_PATH=%s && %s robot.c $(pkg-config --cflags inner_universe) -c -o robot.o"
+      .. " && cc robot.o $(pkg-config --libs inner_universe) -o robot"):format(command.quote(folder), command.quote(prefix .. "/lib/pkgconfig"), compiler))
   end
 
   local STANDARDS = {
