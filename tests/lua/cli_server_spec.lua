@@ -109,7 +109,7 @@ describe("iu server", function()
       "SELECT id, entity_type FROM entity" | sort]]):format(quote(folder), port, quote(command.root), name)).out:gsub("^(.-)(id\t[^\n]*\n)$", "%2%1"))
     refused(1, ("call %s create_entity Person %s '{\"some\":\"e1\"}'"):format(name, NOTHING), "exists already")
     refused(1, ("call %s create_entity 5"):format(name), "; it is create_entity(entity_type: String, ")
-    refused(1, ("call %s create_entit"):format(name), "no such", "`iu server describe` lists what there is")
+    refused(1, ("call %s create_entit"):format(name), "o such ", "`iu server describe` lists what there is") -- no such reducer; No such procedure (2.x)
   end)
 
   it("takes a negative number as an argument", function()
