@@ -63,7 +63,7 @@ describe("a handler that closes its own connection", function()
         conn.tables.event_log:on_insert(function() heard = heard + 100 end) -- of the same transaction: not told any more, or before
         local function go()
           assert(change(conn))
-          iu.sleep(0.01)
+          assert(conn:close()) -- waits for the one of the handler
         end
         if where == "a task" then iu.run(go) else go() end
         assert.equal(1, heard % 100)
