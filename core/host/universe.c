@@ -101,6 +101,7 @@ static iu_status start_client(iu_universe *u, const iu_target *t, const iu_optio
   iu_connection *c;
   iu_status status = iu__options_client(o, &config, err);
   iu__target_url(t, &url);
+  if (config.token_file != NULL && strcmp(config.token_file, "none") == 0) config.token_file = NULL;
   if (config.token_file != NULL && strcmp(config.token_file, "auto") == 0) {
     iu__target_token_file(t, &file);
     config.token_file = (const char *)file.data;

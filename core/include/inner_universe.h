@@ -177,7 +177,7 @@ typedef struct iu_options {
   /* servers (ws://, wss://) */
   bool background;               /* [false: iu_open waits for the connection] true: on_state tells */
   const char *token;             /* the identity to be; without it, and without a token file, a new anonymous one */
-  const char *token_file;        /* read at the start, written (mode 0600) when the server gave a token; "auto": one per server and database below the user's state folder */
+  const char *token_file;        /* read at the start, written (mode 0600) when the server gave a token; "auto": one per server and database below the user's state folder; "none": none */
   const char *protocol;          /* [the best both know] "v1", "v2", "v3", "v1.json" */
   const char *compression;       /* ["none"] "gzip", "brotli": of what comes from there */
   bool light;                    /* v1: others' changes without their reducer */
