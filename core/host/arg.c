@@ -277,6 +277,7 @@ iu_status iu__args_from_json(const iu_schema *s, const iu_callee *f, const char 
   const iu_json *v = iu__json_parse(&arena, json, strlen(json), err);
   iu_status status = v != NULL ? check_json(s, f, v, err) : finish(s, f, err->status, out, err);
   for (uint32_t i = 0; status == IU_OK && i < f->params->count; i++) status = put_json_parameter(s, f, v, i, &text, out, err);
+  if (status == IU_OK) status = iu__buf_status(out, err, "arguments");
   iu__buf_free(&text);
   iu__arena_free(&arena);
   return status;
