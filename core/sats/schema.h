@@ -1,7 +1,7 @@
 /* schema.h: what a module declares: types, tables, indexes, reducers, procedures; read from and written as RawModuleDef V9 (protocol sheet 8.4).
  *
- * A schema is immutable after iu__schema_decode. Everything lives in its arena. Names are checked to be identifiers of ASCII letters,
- * digits and `_`; generated index, constraint and sequence names are filled in. Refused: what the sheet's validation rules list;
+ * A schema is immutable after iu__schema_decode. Everything lives in its arena. Names are checked to be identifiers (letters of any script,
+ * digits and `_`); generated index, constraint and sequence names are filled in. Refused: what the sheet's validation rules list;
  * names of tables, and of one table's columns, that differ only in case; tables named `st_...`, `_iu_...`, `sqlite_...`,
  * columns named `_row` or `_iu_...` (the SQLite file has its own use for those); sequences whose increment the host would panic
  * on; system tables, and row level security, since ignoring it would show rows it hides. Definitions of other versions (V8, V10)

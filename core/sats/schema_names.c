@@ -5,12 +5,35 @@
 #include "../base/text.h"
 #include "schema_raw.h"
 
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_letter(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
+
+/* Beyond ASCII a server takes what Unicode calls XID_Start and XID_Continue, in NFC. Its tables are not repeated here: what comes from a server has
+ * passed them. Refused is what is in no name anywhere and would harm where names are shown: controls, blanks, punctuation, symbols, what directs
+ * the writing, private use, no characters. First and last of each range, in order. */
+static const uint32_t unfit[][2] = {
+    {0x80, 0xA9}, {0xAB, 0xB4}, {0xB6, 0xB6}, {0xB8, 0xB9}, {0xBB, 0xBF}, {0xD7, 0xD7}, {0xF7, 0xF7}, {0x61C, 0x61C}, {0x1680, 0x1680}, {0x180E, 0x180E}, {0x2000, 0x203E},
+    {0x2041, 0x2053}, {0x2055, 0x2070}, {0x20A0, 0x20CF}, {0x2190, 0x2BFF}, {0x2E00, 0x2E7F}, {0x2FF0, 0x3004}, {0x3008, 0x3020}, {0x3030, 0x3030},
+    {0xD800, 0xF8FF}, {0xFDD0, 0xFDEF}, {0xFE10, 0xFE1F}, {0xFE30, 0xFE32}, {0xFE35, 0xFE4C}, {0xFE50, 0xFE6F}, {0xFEFF, 0xFF0F}, {0xFF1A, 0xFF20},
+    {0xFFE0, 0xFFFF}, {0x1F000, 0x1FAFF}, {0x1FFFE, 0x1FFFF}, {0x2FFFE, 0x2FFFF}, {0xE0000, 0xE00FF}, {0xE01F0, 0x10FFFF}};
+
+static bool is_fit(uint32_t c) {
+  size_t low = 0, high = sizeof unfit / sizeof *unfit;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (c > unfit[middle][1]) low = middle + 1;
+    else high = middle;
+  }
+  return low == sizeof unfit / sizeof *unfit || c < unfit[low][0];
+}
 
 bool iu__is_identifier(const char *text, size_t len) {
-  if (len == 0 || len > IU_SCHEMA_NAME_MAX || !is_letter(text[0])) return false;
-  for (size_t i = 1; i < len; i++) {
-    if (!is_letter(text[i]) && !(text[i] >= '0' && text[i] <= '9')) return false;
+  if (len == 0 || len > IU_SCHEMA_NAME_MAX || iu__utf8_check(text, len) != len) return false;
+  for (size_t i = 0; i < len;) {
+    uint32_t c;
+    size_t n = iu__utf8_decode(text + i, &c);
+    if (!(c < 0x80 ? is_letter(c) || (i != 0 && is_digit(c)) : is_fit(c))) return false;
+    i += n;
   }
   return true;
 }

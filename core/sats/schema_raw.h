@@ -59,7 +59,7 @@ iu_status iu__schema_check_types(iu_schema *s, iu_raw_schema *raw, iu_error *err
 /* Tables with their indexes, constraints, sequences, schedules; after the types. */
 iu_status iu__schema_build_tables(iu_schema *s, iu_raw_schema *raw, iu_error *err);
 
-/* [A-Za-z_][A-Za-z0-9_]*, at most IU_SCHEMA_NAME_MAX */
+/* A letter or `_`, then also digits, at most IU_SCHEMA_NAME_MAX bytes of UTF-8. Beyond ASCII whatever a server may have let through. */
 bool iu__is_identifier(const char *text, size_t len);
 /* ASCII case aside; like strcmp. */
 int iu__compare_folded(const char *a, const char *b);

@@ -46,8 +46,8 @@ static void table_names(void **state) {
   test_table_name("a b", "identifier");
   test_table_name("1a", "identifier");
   test_table_name("a\"", "identifier");
-  test_table_name("gr\xc3\xb6\xc3\x9f" "e", "identifier");
   test_table_name("a\xff", "identifier");
+  test_table_name("a\xc3", "identifier");
   test_table_name("_ok9", NULL);
   test_table_name("STuff", NULL);
   char longest[IU_SCHEMA_NAME_MAX + 2];
@@ -57,6 +57,15 @@ static void table_names(void **state) {
   longest[IU_SCHEMA_NAME_MAX] = 'x';
   longest[IU_SCHEMA_NAME_MAX + 1] = '\0';
   test_table_name(longest, "identifier");
+}
+
+static void names_of_any_script(void **state) {
+  (void)state;
+  static const char *const good[] = {"größe", "_größe", "Ω", "таблица", "テーブル", "表1", "जनता", "ไทย", "𐐷x", "a\u00b7b", "a\u203fb", "ａ１", "ⅷ", "℘"};
+  static const char *const bad[] = {"a\u00a0b", "a\u2003", "a\u200b", "a\u202e", "a\u2066", "\ufeff" "a", "a\u2019s", "a–b", "a→b", "a。b", "a\u3000", "😀", "a\ue000",
+                                    "a\uffff", "×", "a÷b", "a\u061c", "\xc2\x85", "a\U000e0041", "a\U0010fffd", "a\xed\xa0\x80"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) test_table_name(good[i], NULL);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) test_table_name(bad[i], "identifier");
 }
 
 static void names_twice(void **state) {
@@ -137,6 +146,9 @@ static void column_names(void **state) {
   test_columns("a", "_ROW", "reserved");
   test_columns("a", "_iu_x", "reserved");
   test_columns("a", "a b", "identifier");
+  test_columns("größe", "表", NULL);
+  test_columns("größe", "größe", "two fields of one product are named `größe`");
+  test_columns("größe", "a\u2028b", "identifier");
 }
 
 static void row_types(void **state) {
@@ -461,6 +473,7 @@ static void the_rest_of_the_layout(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(table_names),
+      cmocka_unit_test(names_of_any_script),
       cmocka_unit_test(names_twice),
       cmocka_unit_test(column_names),
       cmocka_unit_test(row_types),

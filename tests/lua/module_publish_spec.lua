@@ -3,18 +3,11 @@
 -- sanitizers: skip (no code of the library runs)
 
 local command = require("command")
+local module_variant = require("module_variant")
 local spacetimedb = require("spacetimedb")
 
-local function sh(line)
-  local pipe = assert(io.popen("{ " .. line .. "\n} 2>&1"))
-  local output = pipe:read("a")
-  return pipe:close() == true, output
-end
-
-local there = spacetimedb.address and spacetimedb.wasm and sh("command -v clang && command -v wasm-ld")
+local there = spacetimedb.address and spacetimedb.wasm and module_variant.possible()
 local with_server = there and it or pending
-
-local FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
 
 -- Each: { file below core/module, the text before which (or instead of which) the other goes, that text }
 local VARIANTS = {
@@ -43,39 +36,21 @@ local VARIANTS = {
   },
 }
 
--- Text with `from` replaced, which must be there once.
-local function replaced(text, from, to)
-  local first, last = text:find(from, 1, true)
-  assert(first and not text:find(from, last + 1, true), "the sources changed: not there once: " .. from)
-  return text:sub(1, first - 1) .. to .. text:sub(last + 1)
-end
-
 describe("publishing over a database that has data", function()
   local folder, name, token
 
   before_each(function()
-    folder = select(2, sh("mktemp -d")):match("[^\n]+")
+    folder = command.folder()
   end)
 
   after_each(function()
-    sh("rm -rf '" .. folder .. "'")
+    os.execute("rm -rf " .. command.quote(folder))
     if name then spacetimedb.delete(name, token) end
     name = nil
   end)
 
   local function variant(which)
-    assert(sh(("mkdir -p '%s/core' && cp -r core/module core/base '%s/core/'"):format(folder, folder)))
-    for _, change in ipairs(VARIANTS[which]) do
-      local path = folder .. "/core/module/" .. change[1]
-      local text = replaced(command.read(path), change[2], change[3])
-      local file = assert(io.open(path, "w"))
-      file:write(text)
-      file:close()
-    end
-    local ok, output = sh(("root=$PWD; mkdir -p '%s/o' && cd '%s/o' && clang %s -I \"$root/build/generated\" -c ../core/module/*.c ../core/base/text*.c"
-      .. " && wasm-ld --no-entry --strip-all -o ../module.wasm *.o"):format(folder, folder, FLAGS))
-    assert(ok, output)
-    return folder .. "/module.wasm"
+    return module_variant.build(folder, VARIANTS[which])
   end
 
   local function prepared()

@@ -1,0 +1,44 @@
+-- The module's own sources with some lines changed, compiled: what specs publish beside the module itself.
+--
+--   local variant = require "module_variant"
+--   if variant.possible() then ... end
+--   variant.build(folder, { { "schema.c", "text that is there once", "text instead" }, ... })   -- folder/module.wasm
+
+local command = require("command")
+
+local variant = {}
+
+local FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
+
+local function sh(line)
+  local pipe = assert(io.popen("{ " .. line .. "\n} 2>&1"))
+  local output = pipe:read("a")
+  return pipe:close() == true, output
+end
+
+--- Are clang and wasm-ld here?
+function variant.possible()
+  return (sh("command -v clang && command -v wasm-ld"))
+end
+
+-- Text with `from` replaced, which must be there once.
+local function replaced(text, from, to)
+  local first, last = text:find(from, 1, true)
+  assert(first and not text:find(from, last + 1, true), "the sources changed: not there once: " .. from)
+  return text:sub(1, first - 1) .. to .. text:sub(last + 1)
+end
+
+--- The path of the compiled module. Each change: { file below core/module, text, the text instead }.
+function variant.build(folder, changes)
+  assert(sh(("mkdir -p '%s/core' && cp -r core/module core/base '%s/core/'"):format(folder, folder)))
+  for _, change in ipairs(changes) do
+    local path = folder .. "/core/module/" .. change[1]
+    command.write(path, replaced(command.read(path), change[2], change[3]))
+  end
+  local ok, output = sh(("root=$PWD; mkdir -p '%s/o' && cd '%s/o' && clang %s -I \"$root/build/generated\" -c ../core/module/*.c ../core/base/text*.c"
+    .. " && wasm-ld --no-entry --strip-all -o ../module.wasm *.o"):format(folder, folder, FLAGS))
+  assert(ok, output)
+  return folder .. "/module.wasm"
+end
+
+return variant
