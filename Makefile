@@ -75,9 +75,11 @@ DOUBLE_SOURCES := $(sort $(wildcard tests/peer/*.c))
 # Programs against the public header alone, to learn from.
 EXAMPLE_SOURCES := $(sort $(wildcard scripts/examples/*.c))
 
-# Each is compiled whole with the sources below the layers that know an operating system.
+# Each is compiled whole with the sources below the layers that know an operating system; a client_* one with the replica and what it stands on, too.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
+FUZZ_SOURCES_client := $(sort $(wildcard core/store/*.c core/query/*.c core/client/replica*.c core/client/counts.c))
+FUZZ_FLAGS_client := -DIU_REPLICA_STRIDE=2u
 
 # The part of the core that also compiles freestanding to wasm32.
 MODULE_SOURCES ?= $(sort $(wildcard core/module/*.c) $(wildcard core/base/text*.c))
@@ -321,10 +323,14 @@ build-peers: $(PEERS_test) $(EXAMPLES_test)
 build-tests: $(TESTS_test) build-peers
 build-asan: $(TESTS_asan) $(PEERS_asan) $(EXAMPLES_asan) $(OUT_asan)/lua/inner_universe/core.so
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard core/*/*.h tests/c/*.h) $(GENERATED)/pow10_rows.h
+# The sources and flags of the folder that a target is named after.
+fuzz_sources = $(FUZZ_SOURCES) $(FUZZ_SOURCES_$(firstword $(subst _, ,$1)))
+.SECONDEXPANSION:
+$(BUILD)/fuzz/%: tests/fuzz/%.c $$(call fuzz_sources,$$*) $(wildcard core/*/*.h tests/c/*.h) $(GENERATED)/pow10_rows.h
 	@mkdir -p $(@D)
 	@echo "  FUZZ  $@"
-	$(Q)$(CLANG) $(BASE_FLAGS) $(CMOCKA_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(FUZZ_SOURCES) $(LIB_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CLANG) $(BASE_FLAGS) $(FUZZ_FLAGS_$(firstword $(subst _, ,$*))) $(CMOCKA_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	  -o $@ $< $(call fuzz_sources,$*) $(LIB_LIBS) $(CMOCKA_LIBS)
 
 WASM_OBJECTS := $(MODULE_SOURCES:%.c=$(BUILD)/obj/wasm/%.o)
 $(BUILD)/obj/wasm/flags: FORCE
