@@ -43,6 +43,7 @@ typedef struct socket_conn { peer_conn c; server *s; int number; uint8_t bytes[7
 struct server {
   peer p;                      /* of its connections */
   int fd; uint16_t port;
+  SSL_CTX *tls;                /* NULL: plain */
   pthread_t acceptor, threads[SERVER_THREADS];
   int thread_count;
   atomic_int sockets;          /* WebSockets so far */
@@ -74,7 +75,11 @@ static inline void note_token(socket_conn *s, char out[200]) {
 static inline void *serve(void *arg) {
   socket_conn *s = arg;
   server *v = s->s;
-  if (conn_head(&s->c)) {
+  if (v->tls != NULL) {
+    s->c.ssl = SSL_new(v->tls);
+    SSL_set_fd(s->c.ssl, s->c.fd);
+  }
+  if ((v->tls == NULL || SSL_accept(s->c.ssl) == 1) && conn_head(&s->c)) {
     if (strstr(s->c.head, "/schema?version=9") != NULL) {
       note_token(s, v->seen_token[0]);
       http_answer(s, v->schema_status != 0 ? v->schema_status : 200, v->extra_header, v->schema_status != 0 ? "no" : v->schemas[v->schema_number]);
@@ -92,6 +97,7 @@ static inline void *serve(void *arg) {
       if (conn_text(&s->c, text)) v->script(s, s->number);
     }
   }
+  SSL_free(s->c.ssl);
   close(s->c.fd);
   free(s);
   return NULL;
@@ -120,21 +126,18 @@ static inline void *accept_all(void *arg) {
   return NULL;
 }
 
-static inline void server_start(server *v, const char *protocol, void (*script)(socket_conn *, int)) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t len = sizeof a;
+static inline void server_start_on(server *v, const char *protocol, void (*script)(socket_conn *, int), bool ipv6, SSL_CTX *tls) {
   memset(v, 0, sizeof *v);
+  v->tls = tls;
   v->protocol = protocol;
   v->script = script;
   v->schemas[0] = v->schemas[1] = SCHEMA;
   pthread_mutex_init(&v->heard_lock, NULL);
-  v->fd = socket(AF_INET, SOCK_STREAM, 0);
-  assert_true(v->fd >= 0);
-  assert_int_equal(bind(v->fd, (struct sockaddr *)&a, len), 0);
-  assert_int_equal(listen(v->fd, 16), 0);
-  assert_int_equal(getsockname(v->fd, (struct sockaddr *)&a, &len), 0);
-  v->port = ntohs(a.sin_port);
+  v->fd = loopback_listen(ipv6, &v->port);
   assert_int_equal(pthread_create(&v->acceptor, NULL, accept_all, v), 0);
+}
+static inline void server_start(server *v, const char *protocol, void (*script)(socket_conn *, int)) {
+  server_start_on(v, protocol, script, false, NULL);
 }
 static inline void server_stop(server *v) {
   if (v->script == NULL) return;
@@ -418,7 +421,7 @@ static inline void client_open_with(client *k, const server *v, iu_client_config
   memset(k, 0, sizeof *k);
   assert_int_equal(iu__loop_new(NULL, &k->loop, &err), IU_OK);
   snprintf(url, sizeof url, "ws://127.0.0.1:%u", v->port);
-  config.url = url;
+  if (config.url == NULL) config.url = url;
   config.database = "world";
   config.loop = k->loop;
   if (config.delay_min_ms == 0) config.delay_min_ms = config.delay_max_ms = 10;

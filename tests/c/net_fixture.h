@@ -154,22 +154,27 @@ static inline void *peer_main(void *arg) {
   return NULL;
 }
 
-static inline void peer_start_on(peer *p, peer_script script, int accepts, bool ipv6, SSL_CTX *tls, void *arg) {
+static inline int loopback_listen(bool ipv6, uint16_t *port) {
   struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
   struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct sockaddr *address = ipv6 ? (struct sockaddr *)&six : (struct sockaddr *)&four;
   socklen_t len = ipv6 ? sizeof six : sizeof four;
+  int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(bind(fd, address, len), 0);
+  assert_int_equal(listen(fd, 16), 0);
+  assert_int_equal(getsockname(fd, address, &len), 0);
+  *port = ntohs(ipv6 ? six.sin6_port : four.sin_port);
+  return fd;
+}
+
+static inline void peer_start_on(peer *p, peer_script script, int accepts, bool ipv6, SSL_CTX *tls, void *arg) {
   memset(p, 0, sizeof *p);
   p->script = script;
   p->accepts = accepts;
   p->tls = tls;
   p->arg = arg;
-  p->fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
-  assert_true(p->fd >= 0);
-  assert_int_equal(bind(p->fd, address, len), 0);
-  assert_int_equal(listen(p->fd, 16), 0);
-  assert_int_equal(getsockname(p->fd, address, &len), 0);
-  p->port = ntohs(ipv6 ? six.sin6_port : four.sin_port);
+  p->fd = loopback_listen(ipv6, &p->port);
   p->running = true;
   assert_int_equal(pthread_create(&p->thread, NULL, peer_main, p), 0);
 }
