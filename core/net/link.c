@@ -40,7 +40,8 @@ struct iu__link {
   char *const *read_at; /* where the read in progress stands in the buffer */
   uint32_t depth;       /* of calls that will touch the link when they come back */
   bool counted, in_lws, keep_connection, resolving, connected, request_sent, head_seen, sized, chunked, ended, closed;
-  bool paused, unread, want_write, got_bytes;
+  bool paused, unread, want_write, drained;
+  size_t got;           /* bytes of the read in progress */
 };
 
 static void link_uncount(iu__link *l) {
@@ -331,7 +332,7 @@ static size_t write_some(iu__link *l, const uint8_t *bytes, size_t len) {
   uint8_t *buffer = iu__net_write_buffer(l->net) + LWS_PRE;
   if (len > IU_NET_WRITE_SIZE) len = IU_NET_WRITE_SIZE;
   memcpy(buffer, bytes, len);
-  /* What the kernel does not take libwebsockets keeps, and is "choked" meanwhile. */
+  /* What the kernel does not take libwebsockets keeps, and has it "partially buffered" meanwhile. */
   return lws_write(l->wsi, buffer, len, LWS_WRITE_HTTP) < 0 ? 0 : len;
 }
 
@@ -347,12 +348,13 @@ static int send_body(iu__link *l, struct lws *wsi) {
 }
 
 void iu__link_want_write(iu__link *l) {
+  if (l->want_write) return; /* asked for already: each time costs a system call */
   l->want_write = true;
   if (l->wsi != NULL && l->head_seen) lws_callback_on_writable(l->wsi);
 }
 
 size_t iu__link_write(iu__link *l, const uint8_t *bytes, size_t len) {
-  if (l->wsi == NULL || len == 0 || lws_send_pipe_choked(l->wsi)) return 0;
+  if (l->wsi == NULL || !l->head_seen || len == 0 || lws_partial_buffered(l->wsi)) return 0;
   return write_some(l, bytes, len);
 }
 
@@ -413,13 +415,16 @@ static int read_some(iu__link *l, struct lws *wsi) {
     char *at = (char *)iu__net_read_buffer(l->net);
     int len = (int)IU_NET_READ_SIZE;
     int rc;
-    l->got_bytes = false;
+    l->got = 0;
     l->read_at = &at;
     rc = lws_http_client_read(wsi, &at, &len);
     l->read_at = NULL;
     if (rc < 0) return -1;
     if (l->closed || l->ended) return -1;
-    if (!l->got_bytes || l->paused) break;
+    if (l->got == 0) l->drained = true;
+    if (l->got == 0 || l->paused) break;
+    /* All that there was: no need to be told so. Not where libwebsockets may hold bytes itself: behind the head, or deciphered. */
+    if (l->drained && l->got < IU_NET_READ_SIZE && !l->url.tls) break;
   }
   return 0;
 }
@@ -443,7 +448,7 @@ static void bytes_came(iu__link *l, const uint8_t *bytes, size_t len) {
     link_fail(l, IU_E_CONNECTION, "the answer's chunks make no sense");
     return;
   }
-  l->got_bytes = true;
+  l->got += len;
   l->owner.on_bytes(l->owner.ud, bytes, len);
 }
 

@@ -4,17 +4,19 @@
  * pointer is dead from the moment it asks. The loop struct counts those blocks and goes when the last is gone: with an
  * own uv loop that happens inside iu__loop_free, with a host's loop in one of the host's later turns.
  *
- * Posted jobs run from an idle handle that is active only while there are any: an active idle handle keeps the poll from sleeping.
+ * Posted jobs run from an idle handle that is active only while there are any: an active idle handle keeps the poll from sleeping. What is posted while
+ * the loop polls (a message came) runs behind the poll, in the same turn, from a check handle, unless older jobs wait for the next turn. Jobs posted for
+ * before the poll run from a prepare handle. Each turn's number goes up at those places, so that a job that posts itself waits for the next turn.
  */
 #include "loop_internal.h"
 
 #include "../base/alloc.h"
 #include "../base/clock.h"
 
-typedef enum handle_kind { HANDLE_TIMER, HANDLE_WAKE, HANDLE_IDLE } handle_kind;
+typedef enum handle_kind { HANDLE_TIMER, HANDLE_WAKE, HANDLE_IDLE, HANDLE_PREPARE, HANDLE_CHECK } handle_kind;
 
 typedef struct handle {
-  union { uv_handle_t any; uv_timer_t timer; uv_async_t async; uv_idle_t idle; } uv;
+  union { uv_handle_t any; uv_timer_t timer; uv_async_t async; uv_idle_t idle; uv_prepare_t prepare; uv_check_t check; } uv;
   iu_loop *loop;
   iu_loop_fn fn; /* NULL once closed */
   void *ud;
@@ -28,11 +30,13 @@ struct iu_loop {
   uv_loop_t own;
   bool is_own, freed, turning;
   uint32_t handles;
-  uint64_t deadline, turn;
-  handle *idle, *limit; /* jobs; the bound of a waiting turn */
+  uint64_t deadline, turn, poll; /* poll: the turn's number since it began to poll */
+  handle *idle, *prepare, *check, *limit; /* jobs; the bound of a waiting turn */
   iu__guest *guest;     /* core/net's sockets, or NULL */
-  iu_job *first, *last;
+  iu_job *first, *last; /* posted */
+  iu_job *early;        /* posted for before the poll, the newest first */
 };
+#define TURN_EARLY UINT64_MAX /* the turn of a job in `early` */
 
 static void loop_unref(iu_loop *l) {
   if (--l->handles == 0 && l->freed && !l->is_own) iu__free(l);
@@ -60,12 +64,11 @@ static void on_wake(uv_async_t *a) {
   if (h->fn != NULL) h->fn(h->ud);
 }
 
-static void on_limit(void *ud) { (void)ud; }
+static void on_limit(void *ud) { (void)ud; } /* what the loop's own handles are made with */
 
-static void run_jobs(void *ud) {
-  iu_loop *l = ud;
+/* Jobs posted from here on carry this turn's number and wait for the next. */
+static void run_jobs(iu_loop *l) {
   uint64_t turn = ++l->turn;
-  /* Jobs posted from here on carry this turn's number and wait for the next. */
   while (l->first != NULL && l->first->turn < turn) {
     iu_job *job = l->first;
     l->first = job->next;
@@ -79,7 +82,27 @@ static void run_jobs(void *ud) {
 
 static void on_idle(uv_idle_t *i) {
   handle *h = i->data;
-  if (h->fn != NULL) h->fn(h->ud);
+  if (h->fn != NULL) run_jobs(h->loop);
+}
+
+static void on_prepare(uv_prepare_t *p) {
+  handle *h = p->data;
+  iu_loop *l = h->loop;
+  if (h->fn == NULL) return;
+  while (l->early != NULL) { /* one that is posted meanwhile runs, too: the poll may sleep */
+    iu_job *job = l->early;
+    l->early = job->next;
+    job->posted = false;
+    job->next = NULL;
+    job->fn(job->ud);
+  }
+  l->poll = ++l->turn;
+}
+
+static void on_check(uv_check_t *c) {
+  handle *h = c->data;
+  iu_loop *l = h->loop;
+  if (h->fn != NULL && l->first != NULL && l->first->turn >= l->poll) run_jobs(l);
 }
 
 static handle *handle_new(iu_loop *l, handle_kind kind, iu_loop_fn fn, void *ud, iu_error *err) {
@@ -95,6 +118,8 @@ static handle *handle_new(iu_loop *l, handle_kind kind, iu_loop_fn fn, void *ud,
   if (kind == HANDLE_TIMER) rc = uv_timer_init(l->uv, &h->uv.timer);
   if (kind == HANDLE_WAKE) rc = uv_async_init(l->uv, &h->uv.async, on_wake);
   if (kind == HANDLE_IDLE) rc = uv_idle_init(l->uv, &h->uv.idle);
+  if (kind == HANDLE_PREPARE) rc = uv_prepare_init(l->uv, &h->uv.prepare);
+  if (kind == HANDLE_CHECK) rc = uv_check_init(l->uv, &h->uv.check);
   if (rc != 0) {
     iu__free(h);
     iu__fail(err, IU_E_PERSISTENCE, "event loop: %s", uv_strerror(rc));
@@ -118,13 +143,19 @@ iu_status iu__loop_new(void *host_uv_loop, iu_loop **out, iu_error *err) {
     iu__free(l);
     return iu__fail(err, IU_E_PERSISTENCE, "event loop: %s", uv_strerror(rc));
   }
-  l->idle = handle_new(l, HANDLE_IDLE, run_jobs, l, err);
-  l->limit = l->idle != NULL ? handle_new(l, HANDLE_TIMER, on_limit, l, err) : NULL;
+  l->idle = handle_new(l, HANDLE_IDLE, on_limit, l, err);
+  l->prepare = l->idle != NULL ? handle_new(l, HANDLE_PREPARE, on_limit, l, err) : NULL;
+  l->check = l->prepare != NULL ? handle_new(l, HANDLE_CHECK, on_limit, l, err) : NULL;
+  l->limit = l->check != NULL ? handle_new(l, HANDLE_TIMER, on_limit, l, err) : NULL;
   if (l->limit == NULL) {
     iu_status status = err->status;
     iu__loop_free(l);
     return status;
   }
+  uv_prepare_start(&l->prepare->uv.prepare, on_prepare);
+  uv_check_start(&l->check->uv.check, on_check);
+  uv_unref(&l->prepare->uv.any); /* they keep nothing waiting */
+  uv_unref(&l->check->uv.any);
   *out = l;
   return IU_OK;
 }
@@ -135,6 +166,8 @@ void iu__loop_free(iu_loop *l) {
   l->handles++; /* not before we are done here */
   if (l->guest != NULL) l->guest->closing(l->guest);
   if (l->idle != NULL) handle_close(l->idle);
+  if (l->prepare != NULL) handle_close(l->prepare);
+  if (l->check != NULL) handle_close(l->check);
   if (l->limit != NULL) handle_close(l->limit);
   if (l->is_own) {
     while (l->handles > 1) uv_run(l->uv, UV_RUN_ONCE); /* sleeps only for a name lookup that cannot be stopped any more */
@@ -168,7 +201,7 @@ int iu__loop_fd(const iu_loop *l) { return uv_backend_fd(l->uv); }
 
 int iu__loop_timeout_ms(iu_loop *l) {
   uv_update_time(l->uv);
-  return uv_backend_timeout(l->uv);
+  return l->early != NULL ? 0 : uv_backend_timeout(l->uv);
 }
 
 iu_status iu__timer_start(iu_loop *l, uint64_t delay_ms, uint64_t repeat_ms, iu_loop_fn fn, void *ud, iu_timer **out, iu_error *err) {
@@ -226,13 +259,22 @@ void iu__job_post(iu_loop *l, iu_job *j) {
   uv_idle_start(&l->idle->uv.idle, on_idle);
 }
 
+void iu__job_post_early(iu_loop *l, iu_job *j) {
+  if (j->posted) return;
+  j->posted = true;
+  j->turn = TURN_EARLY;
+  j->next = l->early;
+  l->early = j;
+}
+
 void iu__job_cancel(iu_loop *l, iu_job *j) {
   iu_job **link = &l->first, *before = NULL;
   if (!j->posted) return;
+  if (j->turn == TURN_EARLY) link = &l->early;
   while (*link != NULL && *link != j) { before = *link; link = &before->next; }
   if (*link == j) {
     *link = j->next;
-    if (l->last == j) l->last = before;
+    if (l->last == j && j->turn != TURN_EARLY) l->last = before;
   }
   j->posted = false;
   j->next = NULL;

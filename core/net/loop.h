@@ -1,7 +1,8 @@
 /* loop.h: one libuv loop for everything a universe waits for: timers, wake-ups from other threads, deferred jobs.
  *
  * A loop is made over a uv_loop_t of its own or over the host's. It is used on one thread; only iu__wake_send may be called from others.
- * Jobs: a job that is posted runs once in the loop's next turn, in order of posting. A job may post itself again (then it runs in the turn after).
+ * Jobs: a job that is posted runs once in the loop's next turn, in order of posting; posted by what the poll brought, in the same turn, behind it. A job
+ * may post itself again (then it runs in the turn after).
  * Handles (timers, wakes, jobs) belong to their maker, which must close them before the loop is freed; closing is immediate from
  * the caller's view: the callback will not be called again.
  */
@@ -44,6 +45,8 @@ void iu__wake_close(iu_wake *w);
 
 typedef struct iu_job { struct iu_job *next; iu_loop_fn fn; void *ud; uint64_t turn; bool posted; } iu_job;
 void iu__job_post(iu_loop *l, iu_job *j);     /* posting twice is once */
+/* Runs once before the loop next looks for events: for what would be said to the system piece by piece otherwise. Does not keep the loop from sleeping. */
+void iu__job_post_early(iu_loop *l, iu_job *j);
 void iu__job_cancel(iu_loop *l, iu_job *j);
 
 #endif

@@ -46,6 +46,7 @@ struct iu_ws {
   iu_timer *tick, *limit;
   uint64_t heard_ns, pinged_ns, ticked_ns, tick_ns;
   iu_job job;          /* a delayed end, or held bytes */
+  iu_job flushing;     /* what was queued in this turn goes out together */
   bool end_due;
   int http_status;
 };
@@ -59,6 +60,7 @@ static void ws_stop(iu_ws *ws) {
   iu__timer_close(ws->limit);
   ws->tick = ws->limit = NULL;
   iu__job_cancel(ws->loop, &ws->job);
+  iu__job_cancel(ws->loop, &ws->flushing);
 }
 
 static void ws_free(iu_ws *ws) {
@@ -129,7 +131,7 @@ static iu_status queue_frame(iu_ws *ws, uint8_t opcode, const void *bytes, size_
     ws->out.len = before;
     return iu__fail_nomem(err);
   }
-  iu__link_want_write(ws->link);
+  iu__job_post_early(ws->loop, &ws->flushing);
   return IU_OK;
 }
 
@@ -151,6 +153,13 @@ static void flush(iu_ws *ws) {
 static void on_writable(void *ud) {
   iu_ws *ws = ud;
   if (ws->state == OPEN || ws->state == CLOSING) flush(ws);
+}
+
+static void on_flushing(void *ud) {
+  iu_ws *ws = ud;
+  ws->depth++;
+  if (ws->link != NULL && (ws->state == OPEN || ws->state == CLOSING)) flush(ws);
+  ws_leave(ws);
 }
 
 iu_status iu__ws_send(iu_ws *ws, const void *bytes, size_t len, bool text, iu_error *err) {
@@ -289,7 +298,7 @@ static void control_came(iu_ws *ws, const iu__ws_piece *piece) {
     if (piece->len != 0) memcpy(ws->pong, piece->bytes, piece->len);
     ws->pong_len = piece->len;
     ws->pong_due = true; /* only the last one is answered when several are waiting */
-    iu__link_want_write(ws->link);
+    iu__job_post_early(ws->loop, &ws->flushing);
   }
 }
 
@@ -560,6 +569,8 @@ iu_status iu__ws_connect(iu_loop *loop, const iu_ws_config *config, iu_ws **out,
   ws->mask_next = MASKS;
   ws->job.fn = on_job;
   ws->job.ud = ws;
+  ws->flushing.fn = on_flushing;
+  ws->flushing.ud = ws;
   status = ws_open_link(ws, config, err);
   if (status != IU_OK) {
     ws_free(ws);

@@ -104,6 +104,27 @@ static void cancel_other(void *ud) {
   iu__job_cancel(a->w->l, &a->other->job);
 }
 
+/* Before the poll, in any order; one that is posted by another one too; a cancelled one does not run. */
+static void post_early_other(void *ud) {
+  actor *a = ud;
+  job_note(ud);
+  if (a->other != NULL) iu__job_post_early(a->w->l, &a->other->job);
+}
+
+static void early_jobs_run_before_the_loop_looks_for_events(void **state) {
+  world *w = *state;
+  w->a.job.fn = post_early_other;
+  w->a.other = &w->b;
+  iu__job_post_early(w->l, &w->a.job);
+  iu__job_post_early(w->l, &w->a.job);
+  iu__job_post_early(w->l, &w->c.job);
+  iu__job_cancel(w->l, &w->c.job);
+  assert_int_equal(iu__loop_timeout_ms(w->l), 0); /* a host that sleeps by itself turns the loop before */
+  iu__job_post(w->l, &w->c.job); /* keeps the turn from ending at once */
+  iu__loop_turn(w->l, 0);
+  assert_string_equal(w->log, "cab");
+}
+
 static void a_cancelled_job_does_not_run(void **state) {
   world *w = *state;
   uint64_t start = iu__clock_mono_ns();
@@ -401,7 +422,8 @@ static void every_allocation_of_a_loop_may_fail(void **state) {
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
-      T(jobs_run_in_order_of_posting_once), T(a_job_posted_from_a_job_runs_in_the_turn_after), T(a_cancelled_job_does_not_run),
+      T(jobs_run_in_order_of_posting_once), T(a_job_posted_from_a_job_runs_in_the_turn_after), T(early_jobs_run_before_the_loop_looks_for_events),
+      T(a_cancelled_job_does_not_run),
       T(a_job_may_cancel_one_of_its_own_turn), T(a_job_may_free_itself), T(a_timer_fires_once_not_before_its_time),
       T(a_repeating_timer_may_close_itself), T(a_closed_timer_never_fires), T(a_delay_counts_from_the_call_even_when_the_loop_slept_long),
       T(a_turn_inside_a_turn_does_nothing), T(a_turn_waits_no_longer_than_it_was_told), T(a_posted_job_keeps_a_turn_from_waiting),
