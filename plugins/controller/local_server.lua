@@ -162,7 +162,7 @@ return function(ctx, where)
   end
 
   local function is_locked(life)
-    return life.exit and table.concat(log_file.tail(log_path, WORDS, life.log_from), "\n"):lower():find("lock", 1, true) ~= nil
+    return life.exit and log_file.reason(log_path, WORDS, life.log_from):lower():find("%f[%a]lock") ~= nil -- "block" is in a backtrace
   end
 
   local function start(detached)
