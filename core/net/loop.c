@@ -96,6 +96,7 @@ static void on_prepare(uv_prepare_t *p) {
     job->next = NULL;
     job->fn(job->ud);
   }
+  if (l->first == NULL) uv_idle_stop(&l->idle->uv.idle);
   l->poll = ++l->turn;
 }
 
@@ -201,7 +202,7 @@ int iu__loop_fd(const iu_loop *l) { return uv_backend_fd(l->uv); }
 
 int iu__loop_timeout_ms(iu_loop *l) {
   uv_update_time(l->uv);
-  return l->early != NULL ? 0 : uv_backend_timeout(l->uv);
+  return uv_backend_timeout(l->uv);
 }
 
 iu_status iu__timer_start(iu_loop *l, uint64_t delay_ms, uint64_t repeat_ms, iu_loop_fn fn, void *ud, iu_timer **out, iu_error *err) {
@@ -265,6 +266,7 @@ void iu__job_post_early(iu_loop *l, iu_job *j) {
   j->turn = TURN_EARLY;
   j->next = l->early;
   l->early = j;
+  uv_idle_start(&l->idle->uv.idle, on_idle); /* posted between our prepare handle and the poll, by a host's: the poll must not sleep */
 }
 
 void iu__job_cancel(iu_loop *l, iu_job *j) {

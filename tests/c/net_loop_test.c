@@ -397,6 +397,35 @@ static void a_host_keeps_its_own_loop(void **state) {
   w->l = own;
 }
 
+static void host_prepare(uv_prepare_t *p) {
+  actor *a = p->data;
+  if (!a->flag) iu__job_post_early(a->w->l, &a->job);
+  a->flag = true;
+}
+
+static void an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_over(void **state) {
+  world *w = *state;
+  uv_loop_t host;
+  uv_prepare_t theirs;
+  iu_loop *own = w->l;
+  uint64_t before = iu__clock_mono_ns();
+  assert_int_equal(uv_loop_init(&host), 0);
+  assert_int_equal(uv_prepare_init(&host, &theirs), 0);
+  theirs.data = &w->a;
+  uv_prepare_start(&theirs, host_prepare); /* the one started first is called last: after the loop's own */
+  assert_int_equal(iu__loop_new(&host, &w->l, &w->err), IU_OK);
+  assert_int_equal(iu__timer_start(w->l, 60000, 0, timer_note, &w->b, &w->b.timer, &w->err), IU_OK);
+  for (int i = 0; i < 3 && w->a.count == 0; i++) uv_run(&host, UV_RUN_ONCE);
+  assert_int_equal(w->a.count, 1);
+  assert_true(iu__clock_mono_ns() - before < (uint64_t)30000 * MS);
+  iu__timer_close(w->b.timer);
+  uv_close((uv_handle_t *)&theirs, NULL);
+  iu__loop_free(w->l);
+  uv_run(&host, UV_RUN_DEFAULT);
+  assert_int_equal(uv_loop_close(&host), 0);
+  w->l = own;
+}
+
 static void every_allocation_of_a_loop_may_fail(void **state) {
   world *w = *state;
   long n;
@@ -428,6 +457,7 @@ int main(void) {
       T(a_repeating_timer_may_close_itself), T(a_closed_timer_never_fires), T(a_delay_counts_from_the_call_even_when_the_loop_slept_long),
       T(a_turn_inside_a_turn_does_nothing), T(a_turn_waits_no_longer_than_it_was_told), T(a_posted_job_keeps_a_turn_from_waiting),
       T(the_deadline_is_over_when_its_time_is), T(a_wake_up_comes_from_another_thread), T(a_wake_up_may_close_itself_and_is_then_silent),
-      T(freeing_drains_what_was_closed_and_forgets_jobs), T(a_host_keeps_its_own_loop), T(every_allocation_of_a_loop_may_fail)};
+      T(freeing_drains_what_was_closed_and_forgets_jobs), T(a_host_keeps_its_own_loop),
+      T(an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_over), T(every_allocation_of_a_loop_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
