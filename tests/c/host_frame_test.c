@@ -21,6 +21,7 @@ static void slow_row(void *ud, iu_universe *u, const iu_value *old_row, const iu
 
 static void a_step_stops_at_its_budget(void **state) {
   static const char *const queries[] = {ROBOT_QUERY};
+  struct pollfd fd = {.fd = iu_runtime_fd(now.rt), .events = POLLIN};
   char id[16];
   bool more = true;
   int steps = 0, most = 0;
@@ -41,7 +42,7 @@ static void a_step_stops_at_its_budget(void **state) {
     GOOD(iu_step(now.rt, 2000, &more, &now.err));
     if (slow_rows > before) steps++;
     if (slow_rows - before > most) most = slow_rows - before;
-    if (!more && now.heard[0] == '\0') GOOD(iu_wait(now.rt, 5, NULL, &now.err)); /* for the server */
+    if (!more && now.heard[0] == '\0') poll(&fd, 1, 5); /* for the server; iu_wait would call back without a budget */
   }
   heard("a");
   assert_int_equal(slow_rows, MANY);
