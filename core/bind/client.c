@@ -1,11 +1,12 @@
 /* client.c: `core.connect`: a connection to a SpacetimeDB server, from a table of settings. It connects by itself, in the loop's turns; the listener's
- * `state` tells how that goes. Its methods are those of every connection (connection.c).
+ * `state` tells how that goes. Its methods are those of every connection (connection.c). And what stands around it: targets, the token's file.
  */
 #include "bind.h"
 
 #include <math.h>
 
 #include "../base/alloc.h"
+#include "../host/target.h"
 
 static bool flag_at(lua_State *L, const char *key) {
   lua_getfield(L, 1, key);
@@ -129,7 +130,83 @@ static int f_token_write(lua_State *L) {
   return 1;
 }
 
+static int f_token_path(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  iu_buf path = {0};
+  iu_error err;
+  lua_Integer port = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 2, "expected a port");
+  iu__token_file_path(check_text(L, 1), (uint16_t)port, check_text(L, 3), &path);
+  if (path.len == 0 && !path.failed) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (!path.failed) path.len--; /* the terminator */
+  return iu__give_buffer(L, x, iu__buf_status(&path, &err, "token_file"), &err, &path);
+}
+
+/* ---- targets ---- */
+
+static int target_body(lua_State *L) {
+  static const char *const kinds[] = {"memory", "file", "server"};
+  const iu_target *t = lua_touserdata(L, 1);
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, kinds[t->kind]);
+  lua_setfield(L, -2, "kind");
+  if (t->kind == IU_TARGET_FILE) {
+    lua_pushlstring(L, (const char *)t->path.data, t->path.len);
+    lua_setfield(L, -2, "path");
+  }
+  if (t->kind != IU_TARGET_SERVER) return 1;
+  lua_pushlstring(L, (const char *)t->host.data, t->host.len);
+  lua_setfield(L, -2, "address");
+  lua_pushinteger(L, t->port);
+  lua_setfield(L, -2, "port");
+  lua_pushlstring(L, (const char *)t->database.data, t->database.len);
+  lua_setfield(L, -2, "database");
+  lua_pushboolean(L, t->tls);
+  lua_setfield(L, -2, "tls");
+  return 1;
+}
+
+static int f_target(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  iu_target t;
+  iu_error err;
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  iu_status status = iu__target_parse(text, len, &t, &err);
+  int rc = LUA_OK;
+  if (status == IU_OK) {
+    lua_pushcfunction(L, target_body);
+    lua_pushlightuserdata(L, &t);
+    rc = lua_pcall(L, 1, 1, 0);
+  }
+  iu__target_free(&t);
+  if (rc != LUA_OK) return lua_error(L);
+  return status == IU_OK ? 1 : iu__push_failure(L, x, &err);
+}
+
+static int f_authority(lua_State *L) {
+  size_t len, host;
+  uint16_t port;
+  const char *text = luaL_checklstring(L, 1, &len), *why;
+  lua_Integer standard = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, standard > 0 && standard <= UINT16_MAX, 2, "expected a port");
+  why = iu__authority_parse(text, len, (uint16_t)standard, &host, &port);
+  if (why != NULL) {
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+  }
+  lua_pushlstring(L, text, host);
+  lua_pushinteger(L, port);
+  return 2;
+}
+
 void iu__client_open_functions(lua_State *L) {
-  static const luaL_Reg functions[] = {{"connect", f_connect}, {"token_read", f_token_read}, {"token_write", f_token_write}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"connect", f_connect}, {"token_read", f_token_read}, {"token_write", f_token_write}, {"token_path", f_token_path}, {"target", f_target},
+      {"authority", f_authority}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

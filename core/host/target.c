@@ -47,25 +47,27 @@ static size_t host_length(const char *p, size_t len) {
   return n;
 }
 
-/* After the host: nothing, or a colon and digits. */
-static bool read_port(const char *p, size_t len, uint32_t standard, uint32_t *out) {
-  uint32_t port = 0;
-  *out = standard;
-  if (len == 0) return true;
-  if (p[0] != ':') return false;
-  for (size_t i = 1; i < len; i++) {
-    if (!isdigit((unsigned char)p[i])) return false;
-    if (port < 100000) port = port * 10 + (uint32_t)(p[i] - '0');
+const char *iu__authority_parse(const char *text, size_t len, uint16_t standard, size_t *host_len, uint16_t *port) {
+  static const char no_host[] = "expected a host name or address";
+  size_t host = host_length(text, len), at = host + 1;
+  uint32_t number = 0;
+  if (host == 0 || (host < len && text[host] != ':')) return no_host;
+  *host_len = host;
+  *port = standard;
+  if (at >= len) return NULL; /* nothing, or a colon alone */
+  for (; at < len; at++) {
+    if (!isdigit((unsigned char)text[at])) return no_host;
+    if (number < 100000) number = number * 10 + (uint32_t)(text[at] - '0');
   }
-  if (len > 1) *out = port;
-  return true;
+  if (number < 1 || number > 65535) return "port out of range (1 to 65535)";
+  *port = (uint16_t)number;
+  return NULL;
 }
 
 static iu_status parse_server(const char *text, size_t len, size_t scheme, iu_target *out, iu_error *err) {
   const char *p = text + scheme + 3, *slash;
   size_t left = len - scheme - 3, authority, host, database = 0;
   char expected[80];
-  uint32_t port;
   out->kind = IU_TARGET_SERVER;
   out->tls = scheme == 3;
   snprintf(expected, sizeof expected, "expected %s://host:port/database", out->tls ? "wss" : "ws");
@@ -78,16 +80,12 @@ static iu_status parse_server(const char *text, size_t len, size_t scheme, iu_ta
     if (memchr(name, '/', database) != NULL) return invalid(text, len, expected, err);
     put_text(&out->database, name, database);
   }
-  host = host_length(p, authority);
-  if (host == 0 || !read_port(p + host, authority - host, out->tls ? PORT_WSS : PORT_WS, &port)) {
-    return invalid(text, len, "expected a host name or address", err);
-  }
+  const char *why = iu__authority_parse(p, authority, out->tls ? PORT_WSS : PORT_WS, &host, &out->port);
+  if (why != NULL) return invalid(text, len, why, err);
   if (database == 0) {
     snprintf(expected, sizeof expected, "no database (expected %s://host:port/database)", out->tls ? "wss" : "ws");
     return invalid(text, len, expected, err);
   }
-  if (port < 1 || port > 65535) return invalid(text, len, "port out of range (1 to 65535)", err);
-  out->port = (uint16_t)port;
   put_text(&out->host, p, host);
   return IU_OK;
 }
@@ -139,14 +137,14 @@ void iu__target_url(const iu_target *t, iu_buf *out) {
   iu__buf_put_u8(out, 0);
 }
 
-void iu__target_token_file(const iu_target *t, iu_buf *out) {
+void iu__token_file_path(const char *host, uint16_t port, const char *database, iu_buf *out) {
   const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
   size_t at;
   if (state != NULL && *state != '\0') iu__buf_printf(out, "%s/inner_universe/tokens/", state);
   else if (home != NULL && *home != '\0') iu__buf_printf(out, "%s/.local/state/inner_universe/tokens/", home);
   else return;
   at = out->len;
-  iu__buf_printf(out, "%s_%u_%s", (const char *)t->host.data, t->port, (const char *)t->database.data);
+  iu__buf_printf(out, "%s_%u_%s", host, port, database);
   for (; !out->failed && at < out->len; at++) {
     unsigned char c = out->data[at];
     if (!isalnum(c) && c != '.' && c != '-') out->data[at] = '_';

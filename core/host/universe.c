@@ -103,7 +103,7 @@ static iu_status start_client(iu_universe *u, const iu_target *t, const iu_optio
   iu__target_url(t, &url);
   if (config.token_file != NULL && strcmp(config.token_file, "none") == 0) config.token_file = NULL;
   if (config.token_file != NULL && strcmp(config.token_file, "auto") == 0) {
-    iu__target_token_file(t, &file);
+    iu__token_file_path((const char *)t->host.data, t->port, (const char *)t->database.data, &file);
     config.token_file = (const char *)file.data;
   }
   if (status == IU_OK) status = iu__buf_status(&url, err, "target");

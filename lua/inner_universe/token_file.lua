@@ -7,18 +7,6 @@ local errors = require("inner_universe.errors")
 
 local token_file = {}
 
--- Below the user's state folder; nil where there is none.
-local function automatic(address, port, database)
-  local base = os.getenv("XDG_STATE_HOME")
-  if not base or base == "" then
-    local home = os.getenv("HOME")
-    if not home or home == "" then return nil end
-    base = home .. "/.local/state"
-  end
-  local name = ("%s_%d_%s"):format(address, port, database):gsub("[^%w.-]", "_")
-  return ("%s/inner_universe/tokens/%s"):format(base, name)
-end
-
 ---The path that a `token_file` option means: "auto" is one per server and database, "none" and nil none.
 ---@param option? string
 ---@param address string
@@ -26,7 +14,7 @@ end
 ---@param database string
 ---@return string?
 function token_file.path(option, address, port, database)
-  if option == "auto" then return automatic(address, port, database) end
+  if option == "auto" then return runtime.core.token_path(address, port, database) end
   return option ~= "none" and option or nil
 end
 

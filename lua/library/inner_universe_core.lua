@@ -214,6 +214,24 @@ function core.token_read(path) end
 ---@return true? done, inner_universe.Error? err
 function core.token_write(path, token) end
 
+---The file that "auto" means: one for each server and database; nil: the user has no folder for it.
+---@param address string
+---@param port integer
+---@param database string
+---@return string? path, inner_universe.Error? err
+function core.token_path(address, port, database) end
+
+---What a target's text means: { kind = "memory" }, { kind = "file", path }, { kind = "server", address, port, database, tls }.
+---@param text string
+---@return table? target, inner_universe.Error? err
+function core.target(text) end
+
+---"host[:port]" in its parts; nil and what is wrong with it.
+---@param text string
+---@param port integer where none is given
+---@return string? host, integer|string port_or_reason
+function core.authority(text, port) end
+
 ---@class inner_universe.core.OpenOptions
 ---@field path? string nil: memory
 ---@field durability? "full"|"normal"|"off"
