@@ -346,7 +346,7 @@ void iu__connection_open(lua_State *L) {
       {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
       {"flush", m_flush}, {"fold", m_fold}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
-      {"schema", iu__describe_schema}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
+      {"schema", iu__describe_schema}, {"knows", iu__knows_method}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
       {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {NULL, NULL}};
   static const iu_class class = {CLASS, methods, NULL, m_close, m_gc};
   iu__class_define(L, &class);

@@ -131,6 +131,18 @@ int iu__describe_schema(lua_State *L) {
   return 1;
 }
 
+/* conn:knows("tables" | "reducers" | "procedures", name): whether the schema has it, without a table of all of it. */
+int iu__knows_method(lua_State *L) {
+  static const char *const kinds[] = {"tables", "reducers", "procedures", NULL};
+  static int (*const find[])(const iu_schema *, const char *, size_t) = {iu__schema_table, iu__schema_reducer, iu__schema_procedure};
+  const iu_schema *s = iu__check_connection(L, 1)->c->schema;
+  int kind = luaL_checkoption(L, 2, NULL, kinds);
+  size_t len;
+  const char *name = luaL_checklstring(L, 3, &len);
+  lua_pushboolean(L, find[kind](s, name, len) >= 0);
+  return 1;
+}
+
 static void set_u64(lua_State *L, const char *name, uint64_t v) {
   lua_pushinteger(L, (lua_Integer)v);
   lua_setfield(L, -2, name);

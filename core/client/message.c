@@ -91,42 +91,38 @@ static iu_status begin_transaction(iu_client *c, iu_error *err) {
   return m->ok ? bring_rows(c, err) : IU_OK;
 }
 
-static iu_status begin_unsubscribed(iu_client *c, iu_error *err) {
-  iu_work *w = &c->work;
+/* The rows of a set that ended without them: those its queries find here. Where they cannot be understood (a join), reconnecting tells what is held. */
+static iu_status drop_rows_of(iu_client *c, const iu_sub *s, iu_error *err) {
   iu_query **queries;
   uint32_t count;
-  iu_status status = match(c, IU_R_UNSUBSCRIBE, "the end of a subscription", err);
-  if (status != IU_OK || w->m.has_rows) return status != IU_OK ? status : bring_rows(c, err);
-  status = iu__sub_parse(c, w->request->sub, &queries, &count, err);
-  if (status != IU_OK) return status; /* reconnecting tells what is held */
-  w->target = c->worlds->replica;
-  status = iu__replica_drop_queries(w->target, queries, count, err);
+  iu_status status = iu__sub_parse(c, s, &queries, &count, err);
+  if (status == IU_E_NOMEM) return status;
+  if (status != IU_OK) return iu__fail(err, IU_E_CONNECTION, "the server ended a subscription whose rows only it knows");
+  c->work.target = c->worlds->replica;
+  status = iu__replica_drop_queries(c->work.target, queries, count, err);
   iu__sub_free_parsed(queries, count);
   return status;
+}
+
+static iu_status begin_unsubscribed(iu_client *c, iu_error *err) {
+  iu_status status = match(c, IU_R_UNSUBSCRIBE, "the end of a subscription", err);
+  if (status != IU_OK) return status;
+  return c->work.m.has_rows ? bring_rows(c, err) : drop_rows_of(c, c->work.request->sub, err);
 }
 
 /* A set that failed by itself. v2 names it; v1 means all of them. */
 static iu_status begin_dropped(iu_client *c, iu_error *err) {
   iu_work *w = &c->work;
-  iu_query **queries;
-  uint32_t count;
-  iu_status status;
   if (c->resync) return iu__fail(err, IU_E_CONNECTION, "a subscription failed while all were made again");
   if (!w->m.has_set) {
     iu_replica *empty;
-    status = iu__replica_new(c->base.schema, &empty, err);
+    iu_status status = iu__replica_new(c->base.schema, &empty, err);
     if (status == IU_OK) status = iu__replica_adopt(c->worlds->replica, empty, err);
     w->target = c->worlds->replica;
     return status;
   }
   w->lost_sub = iu__sub_by_set(c, w->m.set);
-  if (w->lost_sub == NULL) return IU_OK;
-  status = iu__sub_parse(c, w->lost_sub, &queries, &count, err);
-  if (status != IU_OK) return iu__fail(err, IU_E_CONNECTION, "the server dropped a subscription whose rows only it knows");
-  w->target = c->worlds->replica;
-  status = iu__replica_drop_queries(w->target, queries, count, err);
-  iu__sub_free_parsed(queries, count);
-  return status;
+  return w->lost_sub == NULL ? IU_OK : drop_rows_of(c, w->lost_sub, err);
 }
 
 static iu_status begin_subscription_error(iu_client *c, iu_error *err) {

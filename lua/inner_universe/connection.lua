@@ -161,10 +161,10 @@ end
 local function learns(inner, list, name, err)
   if not inner.remote or not errors.is(err, "ValidationError") or not tasks.can_wait() then return false end
   local core = inner.core
-  if core:schema()[list][name] then return false end
+  if core:knows(list, name) then return false end
   local ok, id = core:refresh_schema()
   if ok == false then ok = await(inner, id, "refresh_schema", inner.timeout, 2) end
-  return ok and inner.core ~= nil and core:schema()[list][name] ~= nil
+  return ok and inner.core ~= nil and core:knows(list, name)
 end
 
 ---Calls a reducer and waits for its end when the backend must.

@@ -384,6 +384,12 @@ function Connection:is_owner() end
 ---@return boolean
 function Connection:is_closed() end
 
+---Whether the schema has it.
+---@param kind "tables"|"reducers"|"procedures"
+---@param name string
+---@return boolean
+function Connection:knows(kind, name) end
+
 ---@return { tables: table<string, table>, reducers: table<string, table> }
 function Connection:schema() end
 

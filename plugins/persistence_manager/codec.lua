@@ -10,6 +10,9 @@ local function invalid(format, ...)
   return nil, iu.errors.new("ValidationError", format:format(...))
 end
 
+--- What the manager and a transaction take beside the id of what is to be deleted (check.options).
+codec.DELETE_OPTIONS = { cascade = "boolean" }
+
 local SHOWN_MAX = 80 -- bytes of an id that a message repeats
 
 --- An id as messages show it: whatever its length, they stay readable.

@@ -144,16 +144,9 @@ return function(ctx)
     if not conn then check.raise(CLOSED) end
     check.type(id, "string", 1, "delete_entity", "id")
     check.optional(options, "table", 2, "delete_entity", "options")
-    local cascade = options and options.cascade
-    for key in pairs(options or {}) do
-      if key ~= "cascade" then
-        return nil, iu.errors.new("ValidationError", ("options: unknown key `%s` (known: cascade)"):format(tostring(key)))
-      end
-    end
-    if cascade ~= nil and type(cascade) ~= "boolean" then
-      return nil, iu.errors.new("ValidationError", ("options.cascade: expected true or false, got %s"):format(tostring(cascade)))
-    end
-    return conn:call("delete_entity", id, cascade or false)
+    local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
+    if not ok then return nil, err end
+    return conn:call("delete_entity", id, options ~= nil and options.cascade or false)
   end
 
   local function run_query(conn, table_name, spec)

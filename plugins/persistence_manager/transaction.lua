@@ -145,11 +145,11 @@ return function(ctx)
     open(self, "delete_entity")
     check.type(id, "string", 1, "delete_entity", "id")
     check.optional(options, "table", 2, "delete_entity", "options")
+    local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
+    if not ok then return nil, err end
     local cascade = options ~= nil and options.cascade or false
-    if type(cascade) ~= "boolean" then
-      return nil, iu.errors.new("ValidationError", ("options.cascade: expected true or false, got %s"):format(tostring(cascade)))
-    end
-    local row, err = row_of(self, "entity", id)
+    local row
+    row, err = row_of(self, "entity", id)
     if err then return nil, err end
     if not row then return not_found("entity", id) end
     for _, column in ipairs { "from_entity", "to_entity" } do

@@ -80,6 +80,12 @@ describe("a transaction", function()
       assert.equal(2, #rows)
       assert.equal(3, matched)
       support.refused("ConflictError", tx:delete_entity("e1"))
+      for _, options in ipairs { { casade = true }, { cascade = "yes" }, { cascade = true, more = 1 } } do
+        local _, err = tx:delete_entity("e1", options)
+        local _, same = m:delete_entity("e1", options)
+        assert.equal("ValidationError", err.kind)
+        assert.equal(same.message, err.message)
+      end
       assert(tx:delete_entity("e1", { cascade = true }))
       support.refused("RelationNotFoundError", tx:get_relation("r1"))
       assert.equal(0, #assert(tx:query_relations {}))
