@@ -40,7 +40,9 @@ end
 ---@param cfg inner_universe.Config
 function target.of_config(cfg)
   if cfg.backend == "spacetimedb" then
-    return target.parse(("%s://%s:%d/%s"):format(cfg.tls and "wss" or "ws", cfg.address, cfg.port, cfg.database))
+    local host = cfg.address
+    if host:find("^[%x.]*:[%x:.]*$") then host = "[" .. host .. "]" end -- an IPv6 address as it is written elsewhere
+    return target.parse(("%s://%s:%d/%s"):format(cfg.tls and "wss" or "ws", host, cfg.port, cfg.database))
   end
   local parsed, err = target.parse(cfg.db_path)
   if parsed and parsed.kind == "server" then

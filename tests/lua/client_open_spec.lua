@@ -65,6 +65,19 @@ describe("iu.open on a server", function()
     assert.equal("AuthorizationError", err.kind)
   end)
 
+  it("takes IPv6 addresses, with and without brackets", function()
+    local targets = { "ws://[::1]:1/d" }
+    for _, address in ipairs({ "::1", "[::1]" }) do
+      targets[#targets + 1] = { backend = "spacetimedb", address = address, port = 1, database = "d", token_file = "none" }
+    end
+    for _, target in ipairs(targets) do
+      local manager, err = iu.open(target, type(target) == "string" and { token_file = "none" } or nil)
+      assert.is_nil(manager)
+      assert.equal("ConnectionError", err.kind)
+      assert.truthy(err.message:find("[::1]:1", 1, true), err.message)
+    end
+  end)
+
   on_server("takes everything from a configuration", function()
     local target, token = database()
     local host, port, name = target:match("^ws://([^:]+):(%d+)/(.+)$")
