@@ -35,7 +35,7 @@ typedef struct iu_client_config {
   iu_client_compression compression;
   bool light;                         /* v1 only */
   int confirmed;                      /* [0]: the server's default; 1 yes, -1 no */
-  uint64_t connect_timeout_ms;        /* [10000] schema and upgrade together */
+  uint64_t connect_timeout_ms;        /* [10000] schema and upgrade together; then again until the first message */
   uint64_t ping_interval_ms;          /* [10000] */
   uint64_t idle_timeout_ms;           /* [35000] nothing heard for so long: lost */
   bool no_reconnect;                  /* a loss closes */

@@ -126,7 +126,8 @@ struct iu_client {
   iu_ws *ws;
   bool open;
   bool heard;                     /* a message came since the upgrade */
-  iu_timer *timer;
+  iu_timer *timer;                /* of the next attempt */
+  iu_timer *late;                 /* since the upgrade, until the first message */
   iu_protocol protocol;
   char *token;
   bool token_unsaved;             /* the server made it: to be written once it was used */

@@ -137,13 +137,24 @@ static iu_status ask_schema(iu_client *c, iu_error *err) { return ask(c, "/schem
 
 /* ---- the socket ---- */
 
+static void on_late(void *ud) {
+  iu_client *c = ud;
+  iu_error err;
+  iu__fail(&err, IU_E_TIMEOUT, "the server did not send its first message within %llu ms", (unsigned long long)c->config.connect_timeout_ms);
+  iu__timer_close(c->late);
+  c->late = NULL;
+  iu__ws_release(c->ws);
+  c->ws = NULL;
+  lost(c, false, 0, &err);
+}
+
 static void on_open(void *ud, iu_ws *ws, const char *protocol) {
   iu_client *c = ud;
   iu_error err;
   (void)ws;
   c->open = true;
-  if (iu__protocol_from_name(protocol, &c->protocol)) return;
-  iu__fail(&err, IU_E_CONNECTION, "the server chose a protocol that was not offered");
+  if (!iu__protocol_from_name(protocol, &c->protocol)) iu__fail(&err, IU_E_CONNECTION, "the server chose a protocol that was not offered");
+  else if (iu__timer_start(c->config.loop, c->config.connect_timeout_ms, 0, on_late, c, &c->late, &err) == IU_OK) return;
   iu__ws_release(c->ws);
   c->ws = NULL;
   lost(c, false, 0, &err);
@@ -155,6 +166,8 @@ static void on_message(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len, bo
   (void)text;
   if (c->base.closed) return;
   c->heard = true;
+  iu__timer_close(c->late);
+  c->late = NULL;
   c->counts.bytes_received += len;
   if (iu__inbox_message(c, bytes, len)) return;
   iu__fail_nomem(&err);
@@ -329,6 +342,8 @@ static void on_timer(void *ud) {
 }
 
 static void drop_link(iu_client *c) {
+  iu__timer_close(c->late);
+  c->late = NULL;
   iu__http_release(c->http);
   c->http = NULL;
   iu__ws_release(c->ws);
@@ -418,7 +433,8 @@ void iu__link_doubt(iu_client *c) {
 
 void iu__link_stop(iu_client *c) {
   iu__timer_close(c->timer);
-  c->timer = NULL;
+  iu__timer_close(c->late);
+  c->timer = c->late = NULL;
   iu__http_release(c->http);
   c->http = NULL;
   if (c->ws == NULL) return;

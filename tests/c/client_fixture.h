@@ -53,6 +53,7 @@ struct server {
   const char *extra_header;
   const char *protocol;
   atomic_int upgrade_status;   /* 0: 101 */
+  bool schema_stalls, upgrade_stalls;  /* never answered */
   atomic_int cue;              /* scripts wait for it: await_cue */
   char heard[2048];            /* of all WebSockets, in order: note_heard */
   pthread_mutex_t heard_lock;
@@ -82,9 +83,12 @@ static inline void *serve(void *arg) {
   if ((v->tls == NULL || SSL_accept(s->c.ssl) == 1) && conn_head(&s->c)) {
     if (strstr(s->c.head, "/schema?version=9") != NULL) {
       note_token(s, v->seen_token[0]);
-      http_answer(s, v->schema_status != 0 ? v->schema_status : 200, v->extra_header, v->schema_status != 0 ? "no" : v->schemas[v->schema_number]);
+      if (v->schema_stalls) conn_drain(&s->c);
+      else http_answer(s, v->schema_status != 0 ? v->schema_status : 200, v->extra_header, v->schema_status != 0 ? "no" : v->schemas[v->schema_number]);
     } else if (strstr(s->c.head, "/subscribe?") == NULL) {
       http_answer(s, 404, NULL, "who owns it is not told");
+    } else if (v->upgrade_stalls) {
+      conn_drain(&s->c);
     } else if (v->upgrade_status != 0) {
       http_answer(s, v->upgrade_status, NULL, "refused");
     } else {
