@@ -17,6 +17,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "scratch_fixture.h"
+
 #include "../../core/include/inner_universe.h"
 
 /* Counts growing requests once armed. At `fail_at` it refuses: that one and its repetition after Lua's emergency collection, or, with
@@ -71,21 +73,6 @@ static inline void run_chunk(lua_State *L, const char *chunk, ...) {
   }
   va_end(ap);
   if (lua_pcall(L, n, 0, 0) != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
-}
-
-static inline const char *scratch_path(char out[256], const char *name) {
-  const char *folder = getenv("TMPDIR");
-  snprintf(out, 256, "%s/bind_%s_%d.universe", folder != NULL ? folder : "/tmp", name, (int)getpid());
-  return out;
-}
-
-static inline void scratch_remove(const char *path) {
-  static const char *const parts[] = {"", "-wal", "-shm", "-journal", "-lock"};
-  char name[300];
-  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-    snprintf(name, sizeof name, "%s%s", path, parts[i]);
-    unlink(name);
-  }
 }
 
 #endif

@@ -56,8 +56,8 @@ static void two_states_end_in_either_order(void **state) {
   (void)state;
   for (int order = 0; order < 2; order++) {
     lua_State *a = state_new(NULL), *b = state_new(NULL);
-    scratch_remove(scratch_path(first, "first"));
-    scratch_remove(scratch_path(second, "second"));
+    scratch_path(first, "first");
+    scratch_path(second, "second");
     run_chunk(a, busy, first, NULL);
     run_chunk(b, busy, second, NULL);
     run_chunk(a, "world.work(5)", NULL);
@@ -77,7 +77,7 @@ static void two_states_share_a_process_but_not_a_file(void **state) {
   char path[256];
   lua_State *a = state_new(NULL), *b = state_new(NULL);
   (void)state;
-  scratch_remove(scratch_path(path, "shared"));
+  scratch_path(path, "shared");
   run_chunk(a, busy, path, NULL);
   run_chunk(b, "local iu = require 'inner_universe'\n"
                "local m, err = iu.open(...)\n"
@@ -94,8 +94,8 @@ static void two_universes_in_one_state(void **state) {
   char first[256], second[256];
   lua_State *L = state_new(NULL);
   (void)state;
-  scratch_remove(scratch_path(first, "first"));
-  scratch_remove(scratch_path(second, "second"));
+  scratch_path(first, "first");
+  scratch_path(second, "second");
   run_chunk(L,
             "local a_path, b_path = ...\n"
             "local iu = require 'inner_universe'\n"
@@ -125,7 +125,7 @@ static void a_state_ends_with_everything_open(void **state) {
   char path[256];
   lua_State *L = state_new(NULL);
   (void)state;
-  scratch_remove(scratch_path(path, "dropped"));
+  scratch_path(path, "dropped");
   run_chunk(L, busy, path, NULL);
   run_chunk(L, "for i = 1, 1000 do assert(world.m:create_entity('Late')) end", NULL);
   run_chunk(L, "require('inner_universe').spawn(function() require('inner_universe').sleep(100) end)\n"
@@ -140,7 +140,7 @@ static void finalisers_older_than_the_core(void **state) {
   char path[256];
   lua_State *L = state_new(NULL);
   (void)state;
-  scratch_remove(scratch_path(path, "older"));
+  scratch_path(path, "older");
   run_chunk(L,
             "local path = ...\n"
             "local old = setmetatable({}, { __gc = function()\n"
@@ -198,7 +198,7 @@ static void the_process_ends_from_inside(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
     int status = 0;
-    scratch_remove(scratch_path(path, "exit"));
+    scratch_path(path, "exit");
     fflush(stdout);
     pid_t pid = fork();
     assert_true(pid >= 0);

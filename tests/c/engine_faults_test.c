@@ -211,15 +211,6 @@ static void check_file(life *l, const char *path) {
 
 /* ---- every allocation ---- */
 
-static void remove_file(const char *path) {
-  char name[300];
-  static const char *const parts[] = {"", "-wal", "-shm", "-journal", "-lock", ".lock"};
-  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-    snprintf(name, sizeof name, "%s%s", path, parts[i]);
-    unlink(name);
-  }
-}
-
 static void every_allocation_fails_once_in_memory(void **state) {
   life *l = malloc(sizeof *l);
   bool fired = true;
@@ -244,13 +235,11 @@ static void every_allocation_fails_once_in_memory(void **state) {
 
 static void allocations_fail_over_a_file_and_it_opens_again(void **state) {
   life *l = malloc(sizeof *l);
-  const char *folder = getenv("TMPDIR");
-  char path[256];
+  char path[SCRATCH_PATH_MAX];
   long total, n;
   (void)state;
   assert_non_null(l);
-  snprintf(path, sizeof path, "%s/engine_faults_%d.universe", folder != NULL ? folder : "/tmp", (int)getpid());
-  remove_file(path);
+  scratch_path(path, "engine_faults");
   begin(l);
   iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
   live(l, path, IU_DUR_NORMAL);
@@ -261,7 +250,7 @@ static void allocations_fail_over_a_file_and_it_opens_again(void **state) {
   for (int i = 0; i < FILE_ROUNDS; i++) {
     /* The thread of the journal counts too, so n is not the same place each time: all the better. */
     n = total * i / FILE_ROUNDS + i % 7;
-    remove_file(path);
+    scratch_remove(path);
     begin(l);
     iu__errinj_arm(IU_ERRINJ_ALLOC, n);
     live(l, path, i % 2 == 0 ? IU_DUR_NORMAL : IU_DUR_FULL);
@@ -270,7 +259,7 @@ static void allocations_fail_over_a_file_and_it_opens_again(void **state) {
     check_file(l, path);
     done(l);
   }
-  remove_file(path);
+  scratch_remove(path);
   free(l);
 }
 
@@ -278,12 +267,10 @@ static void allocations_fail_over_a_file_and_it_opens_again(void **state) {
 
 static void journal_fails(iu_errinj_point point, iu_durability durability) {
   life *l = malloc(sizeof *l);
-  const char *folder = getenv("TMPDIR");
-  char path[256];
+  char path[SCRATCH_PATH_MAX];
   uint64_t pending = 0;
   assert_non_null(l);
-  snprintf(path, sizeof path, "%s/engine_faults_%d.universe", folder != NULL ? folder : "/tmp", (int)getpid());
-  remove_file(path);
+  scratch_path(path, "engine_faults");
   begin(l);
   assert_int_equal(open_engine(l, path, durability), IU_OK);
   listen_to(&l->f, l->f.c);
@@ -315,7 +302,7 @@ static void journal_fails(iu_errinj_point point, iu_durability durability) {
   l->closed_well = true; /* what was acknowledged before the failure must be there */
   check_file(l, path);
   done(l);
-  remove_file(path);
+  scratch_remove(path);
   free(l);
 }
 
@@ -345,13 +332,11 @@ static void close_other_on_answer(void *ud, uint64_t id, iu_status status, const
 
 static void a_session_released_by_the_answer_that_closing_gives_it(void **state) {
   life *l = malloc(sizeof *l);
-  const char *folder = getenv("TMPDIR");
-  char path[256];
+  char path[SCRATCH_PATH_MAX];
   uint64_t pending = 0;
   (void)state;
   assert_non_null(l);
-  snprintf(path, sizeof path, "%s/engine_faults_%d.universe", folder != NULL ? folder : "/tmp", (int)getpid());
-  remove_file(path);
+  scratch_path(path, "engine_faults");
   begin(l);
   assert_int_equal(open_engine(l, path, IU_DUR_NORMAL), IU_OK);
   assert_int_equal(iu__engine_session(l->f.c, NULL, &l->f.other, &l->f.err), IU_OK);
@@ -373,7 +358,7 @@ static void a_session_released_by_the_answer_that_closing_gives_it(void **state)
   }
   end(l);
   done(l);
-  remove_file(path);
+  scratch_remove(path);
   free(l);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sats_schema_fixture.h"
+#include "scratch_fixture.h"
 
 #include "../../core/base/errinj.h"
 #include "../../core/engine/engine.h"
@@ -16,6 +17,7 @@ typedef int32_t (*reducer_body)(fixture *f, struct iu_host *host, uint32_t args,
 typedef struct told { char text[128]; } told;
 struct fixture {
   struct iu_host *host;
+  char path[SCRATCH_PATH_MAX];   /* of the file, removed by the teardown; "": none */
   reducer_body body;
   bool refuse_connect;
   iu_loop *loop;
@@ -113,10 +115,19 @@ static inline int fixture_setup(void **state) {
   return 0;
 }
 
+/* The universe goes; one on a file of the test's own takes its place, with what that held before. */
+static inline void fixture_reopen(fixture *f, iu_durability durability) {
+  if (f->path[0] == '\0') scratch_path(f->path, "engine");
+  f->c->vtable->release(f->c);
+  f->c = NULL;
+  if (fixture_open(f, f->path, durability) != IU_OK) fail_msg("open: %s", f->err.message);
+}
+
 static inline int fixture_teardown(void **state) {
   fixture *f = *state;
   if (f->other != NULL) f->other->vtable->release(f->other);
   if (f->c != NULL) f->c->vtable->release(f->c);
+  if (f->path[0] != '\0') scratch_remove(f->path);
   iu__loop_free(f->loop);
   iu__buf_free(&f->definition);
   free(f);

@@ -10,21 +10,6 @@ static int32_t add_one(fixture *f, struct iu_host *h, uint32_t args, uint32_t er
   return put_item(h, &id, 5, name);
 }
 
-static char path[64];
-static void reopen_on_file(fixture *f, iu_durability durability) {
-  snprintf(path, sizeof path, "/tmp/iu_engine_regression_%d.universe", (int)getpid());
-  unlink(path);
-  f->c->vtable->release(f->c);
-  f->c = NULL;
-  if (fixture_open(f, path, durability) != IU_OK) fail_msg("open: %s", f->err.message);
-}
-static void remove_file(void) {
-  char lock[80];
-  snprintf(lock, sizeof lock, "%s.lock", path);
-  unlink(path);
-  unlink(lock);
-}
-
 /* ---- closing ---- */
 
 static void close_the_universe(void *ud, uint64_t id, iu_status status, const iu_error *err, iu_rows *rows, const iu_typed_value *value) {
@@ -38,7 +23,7 @@ static void close_the_universe(void *ud, uint64_t id, iu_status status, const iu
 static void an_answer_given_by_a_session_s_close_may_close_the_universe(void **state) {
   fixture *f = *state;
   uint64_t first = 0, second = 0;
-  reopen_on_file(f, IU_DUR_FULL);
+  fixture_reopen(f, IU_DUR_FULL);
   assert_int_equal(iu__engine_session(f->c, NULL, &f->other, &f->err), IU_OK);
   iu_listener l = {.ud = f, .answer = close_the_universe};
   iu__conn_listen(f->other, &l);
@@ -48,7 +33,6 @@ static void an_answer_given_by_a_session_s_close_may_close_the_universe(void **s
   assert_true(f->c->closed);
   assert_int_equal(f->answered, second); /* both were given, although the journal was gone after the first */
   assert_int_equal(f->answer_status, IU_OK);
-  remove_file();
 }
 
 static void close_other(fixture *f, const iu_row *old_row, const iu_row *new_row, const iu_event *e) {
@@ -59,7 +43,7 @@ static void a_full_call_is_durable_also_when_its_callback_closed_the_session(voi
   fixture *f = *state;
   uint64_t pending = 0;
   iu_engine_status s;
-  reopen_on_file(f, IU_DUR_FULL);
+  fixture_reopen(f, IU_DUR_FULL);
   assert_int_equal(iu__engine_session(f->c, NULL, &f->other, &f->err), IU_OK);
   listen_to(f, f->other);
   assert_int_equal(subscribe_to(f, f->other, "SELECT * FROM item", &f->sub), IU_OK);
@@ -69,7 +53,6 @@ static void a_full_call_is_durable_also_when_its_callback_closed_the_session(voi
   assert_int_equal(pending, 0);
   iu__engine_get_status(f->c, &s);
   assert_int_equal(s.journal.durable_sequence, s.journal.last_sequence);
-  remove_file();
 }
 
 /* ---- the loop inside a callback ---- */

@@ -264,28 +264,10 @@ static void random_views_equal_a_recomputation(void **state) {
 
 /* ---- files ---- */
 
-static char path[64];
-static void new_path(void) {
-  snprintf(path, sizeof path, "/tmp/iu_engine_test_%d.universe", (int)getpid());
-  unlink(path);
-}
-static void reopen(fixture *f, iu_durability durability) {
-  f->c->vtable->release(f->c);
-  f->c = NULL;
-  if (fixture_open(f, path, durability) != IU_OK) fail_msg("open: %s", f->err.message);
-}
-static void remove_path(void) {
-  char lock[80];
-  snprintf(lock, sizeof lock, "%s.lock", path);
-  unlink(path);
-  unlink(lock);
-}
-
 static void full_durability_answers_when_the_group_is_on_disk(void **state) {
   fixture *f = *state;
   uint64_t pending = 0;
-  new_path();
-  reopen(f, IU_DUR_FULL);
+  fixture_reopen(f, IU_DUR_FULL);
   listen_to(f, f->c);
   assert_int_equal(run_on(f, f->c, add_three, "", &pending), IU_OK);
   assert_int_not_equal(pending, 0);
@@ -295,19 +277,16 @@ static void full_durability_answers_when_the_group_is_on_disk(void **state) {
   iu_engine_status s;
   iu__engine_get_status(f->c, &s);
   assert_int_equal(s.journal.durable_sequence, s.journal.last_sequence);
-  remove_path();
 }
 
 static void a_close_answers_what_still_waits(void **state) {
   fixture *f = *state;
   uint64_t pending = 0;
-  new_path();
-  reopen(f, IU_DUR_FULL);
+  fixture_reopen(f, IU_DUR_FULL);
   listen_to(f, f->c);
   assert_int_equal(run_on(f, f->c, add_three, "", &pending), IU_OK);
   assert_int_equal(f->c->vtable->close(f->c, &f->err), IU_OK);
   assert_int_equal(f->answered, pending);
-  remove_path();
 }
 
 static void rows_sequences_and_owner_survive_reopening(void **state) {
@@ -315,8 +294,7 @@ static void rows_sequences_and_owner_survive_reopening(void **state) {
   uint8_t owner[32];
   iu_rows *rows;
   uint64_t pending;
-  new_path();
-  reopen(f, IU_DUR_NORMAL);
+  fixture_reopen(f, IU_DUR_NORMAL);
   memcpy(owner, f->c->identity, 32);
   for (int i = 0; i < 3; i++) {
     next_id = 0; next_grp = (uint32_t)i;
@@ -326,13 +304,12 @@ static void rows_sequences_and_owner_survive_reopening(void **state) {
     next_id = (uint64_t)i + 100;
     assert_int_equal(run(f, add_one), IU_OK);
   }
-  reopen(f, IU_DUR_NORMAL);
+  fixture_reopen(f, IU_DUR_NORMAL);
   assert_memory_equal(f->c->identity, owner, 32);
   assert_true(f->c->is_owner);
   assert_int_equal(f->c->vtable->query(f->c, "SELECT * FROM item", 18, &rows, &pending, &f->err), IU_OK);
   assert_int_equal(rows->count, 3);
   iu__rows_release(rows);
-  remove_path();
 }
 
 static int32_t draw(fixture *f, struct iu_host *h, uint32_t args, uint32_t err) {
@@ -346,36 +323,31 @@ static int32_t draw(fixture *f, struct iu_host *h, uint32_t args, uint32_t err) 
 }
 static void sequences_go_on_after_reopening(void **state) {
   fixture *f = *state;
-  new_path();
-  reopen(f, IU_DUR_NORMAL);
+  fixture_reopen(f, IU_DUR_NORMAL);
   assert_int_equal(run(f, draw), IU_OK);
   assert_int_equal(run(f, draw), IU_OK);
   uint64_t last = f->sub;
-  reopen(f, IU_DUR_NORMAL);
+  fixture_reopen(f, IU_DUR_NORMAL);
   assert_int_equal(run(f, draw), IU_OK);
   assert_int_equal(f->sub, last + 1);
-  remove_path();
 }
 
 static void a_locked_universe_names_the_holder(void **state) {
   fixture *f = *state, second = {0};
   char pid[24];
-  new_path();
-  reopen(f, IU_DUR_NORMAL);
+  fixture_reopen(f, IU_DUR_NORMAL);
   second.definition = test_definition();
   second.loop = f->loop;
-  assert_int_equal(fixture_open(&second, path, IU_DUR_NORMAL), IU_E_UNIVERSE_LOCKED);
+  assert_int_equal(fixture_open(&second, f->path, IU_DUR_NORMAL), IU_E_UNIVERSE_LOCKED);
   snprintf(pid, sizeof pid, "%d", (int)getpid());
   assert_non_null(strstr(second.err.message, pid));
   iu__buf_free(&second.definition);
-  remove_path();
 }
 
 static void a_failed_journal_refuses_writes_and_says_so(void **state) {
   fixture *f = *state;
   uint64_t pending = 0;
-  new_path();
-  reopen(f, IU_DUR_FULL);
+  fixture_reopen(f, IU_DUR_FULL);
   listen_to(f, f->c);
   iu__errinj_arm(IU_ERRINJ_JOURNAL_WRITE, 0);
   assert_int_equal(run_on(f, f->c, add_three, "", &pending), IU_OK);
@@ -386,7 +358,6 @@ static void a_failed_journal_refuses_writes_and_says_so(void **state) {
   assert_int_equal(run(f, add_one), IU_E_STORAGE);
   assert_int_equal(f->c->vtable->close(f->c, &f->err), IU_E_STORAGE);
   iu__errinj_arm(IU_ERRINJ_JOURNAL_WRITE, -1);
-  remove_path();
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
