@@ -9,7 +9,7 @@ static void put_slice(iu_buf *b, iu_slice s) { iu__json_put_string(b, (const cha
 static iu_status put_args(iu_buf *b, const iu_type *params, iu_slice args, iu_error *err) {
   iu_buf json = {0};
   iu_reader r = iu__reader(args.p, args.len);
-  iu_status status = iu__sats_to_json(params, &r, IU_SJ_UNTYPED, &json, err);
+  iu_status status = iu__sats_to_json(params, &r, IU_SJ_ARGUMENTS, &json, err);
   if (status == IU_OK && iu__reader_left(&r) != 0) {
     size_t at = iu__reader_offset(&r);
     status = iu__fail_at(err, IU_E_VALIDATION, at, "unexpected bytes after the arguments at byte %zu", at);
@@ -28,6 +28,7 @@ iu_status iu__json_put_call(iu_buf *b, const char *kind, const char *key, uint32
   iu__buf_put_str(b, ",\"args\":");
   iu_status status = put_args(b, params, args, err);
   if (status != IU_OK) {
+    iu__error_prefix(err, "%s", name);
     b->len = before;
     return status;
   }

@@ -13,6 +13,7 @@ typedef struct writer {
   iu_sats_json_style style;
   uint64_t empty_left; /* parts without bytes that may still come */
   const char *failed; /* what is wrong with the value, or NULL */
+  const char *field; /* the innermost named field that holds it */
 } writer;
 
 static const uint8_t *put(writer *w, const iu_type *t, const uint8_t *p, uint32_t depth);
@@ -39,11 +40,19 @@ static double f32_as_f64(float v) {
   return v;
 }
 
+static bool is_positional(const writer *w) { return w->style == IU_SJ_UNTYPED || w->style == IU_SJ_ARGUMENTS; }
+
+static void put_no_number(writer *w) {
+  if (w->style == IU_SJ_ARGUMENTS) w->failed = "holds a float that is no number (NaN or an infinity)";
+  iu__buf_put_str(w->out, "null");
+}
+
 static void put_f32(writer *w, const uint8_t *p) {
   uint32_t bits = iu__load_u32(p);
   float v;
   memcpy(&v, &bits, sizeof v);
-  if (v - v != 0.0f || v == 0.0f) iu__json_put_f64(w->out, (double)v);
+  if (v - v != 0.0f) put_no_number(w);
+  else if (v == 0.0f) iu__json_put_f64(w->out, (double)v);
   else iu__json_put_f64(w->out, f32_as_f64(v));
 }
 
@@ -51,7 +60,8 @@ static void put_f64(writer *w, const uint8_t *p) {
   uint64_t bits = iu__load_u64(p);
   double v;
   memcpy(&v, &bits, sizeof v);
-  iu__json_put_f64(w->out, v);
+  if (v - v != 0.0) put_no_number(w);
+  else iu__json_put_f64(w->out, v);
 }
 
 static void put_wide(writer *w, const iu_type *t, const uint8_t *p) {
@@ -160,13 +170,14 @@ static const uint8_t *put_embedded(writer *w, const iu_field *f, const uint8_t *
 }
 
 static const uint8_t *put_product(writer *w, const iu_type *t, const uint8_t *p, uint32_t depth) {
-  bool object = w->style != IU_SJ_UNTYPED && is_named(t);
+  bool object = !is_positional(w) && is_named(t);
   iu__buf_put_u8(w->out, object ? '{' : '[');
   for (uint32_t i = 0; i < t->count && !stopped(w); i++) {
     if (i != 0) iu__buf_put_u8(w->out, ',');
     if (object) put_key(w, t->u.fields[i].name);
     const uint8_t *next = object ? put_embedded(w, &t->u.fields[i], p) : NULL;
     p = next != NULL ? next : put(w, t->u.fields[i].type, p, depth + 1);
+    if (w->failed != NULL && w->field == NULL) w->field = t->u.fields[i].name;
   }
   iu__buf_put_u8(w->out, object ? '}' : ']');
   return p;
@@ -175,7 +186,7 @@ static const uint8_t *put_product(writer *w, const iu_type *t, const uint8_t *p,
 static const uint8_t *put_sum(writer *w, const iu_type *t, const uint8_t *p, uint32_t depth) {
   uint8_t tag = *p++;
   const iu_field *variant = &t->u.fields[tag];
-  if (w->style == IU_SJ_UNTYPED || variant->name == NULL) {
+  if (is_positional(w) || variant->name == NULL) {
     iu__buf_put_u8(w->out, '[');
     put_u64(w, tag);
     iu__buf_put_u8(w->out, ',');
@@ -245,9 +256,13 @@ iu_status iu__sats_to_json(const iu_type *t, iu_reader *r, iu_sats_json_style st
     r->failed = true;
     return status;
   }
-  writer w = {out, style, IU_ZERO_SIZED_MAX + EMPTY_PER_BYTE * (uint64_t)(checked.p - r->p), NULL};
+  writer w = {out, style, IU_ZERO_SIZED_MAX + EMPTY_PER_BYTE * (uint64_t)(checked.p - r->p), NULL, NULL};
   put(&w, t, r->p != NULL ? r->p : nothing, 0);
-  if (w.failed != NULL) return iu__fail(err, IU_E_VALIDATION, "a value of type %s %s, so it has no JSON", iu__type_label(t), w.failed);
+  if (w.failed != NULL) {
+    iu__fail(err, IU_E_VALIDATION, "a value of type %s %s, so it has no JSON", iu__type_label(t), w.failed);
+    if (w.field != NULL) iu__error_prefix(err, "%s", w.field);
+    return IU_E_VALIDATION;
+  }
   *r = checked;
   return iu__buf_status(out, err, "JSON");
 }

@@ -119,6 +119,32 @@ static void v1_json_arguments_are_json_in_a_string(void **state) {
   iu__typespace_free(&ts);
 }
 
+/* Null, which JSON has for them, is no float for a server, which would refuse the call out of turn. */
+static void v1_json_arguments_that_are_no_numbers_are_refused(void **state) {
+  static const struct { iu_type_tag tag; const char *hex; iu_status status; } v[] = {
+      {IU_T_F64, "000000000000f87f", IU_E_VALIDATION}, {IU_T_F64, "000000000000f07f", IU_E_VALIDATION}, {IU_T_F64, "000000000000f0ff", IU_E_VALIDATION},
+      {IU_T_F64, "ffffffffffffef7f", IU_OK}, {IU_T_F64, "0000000000000080", IU_OK}, {IU_T_F32, "0000c07f", IU_E_VALIDATION},
+      {IU_T_F32, "000080ff", IU_E_VALIDATION}, {IU_T_F32, "ffff7f7f", IU_OK}};
+  (void)state;
+  for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) {
+    iu_typespace ts = {0};
+    iu_buf b = {0};
+    iu_error err = {0};
+    iu_field inner[] = {{"strength", scalar(v[i].tag)}}, outer[] = {{"metadata", iu__type_product(&ts, 1, inner)}};
+    const iu_type *params = iu__type_product(&ts, 1, outer);
+    bytes_of args = unhex(v[i].hex);
+    assert_int_equal(iu__put_call(&b, IU_P_V1_JSON, 5, "f", params, (iu_slice){args.p, args.len}, false, &err), v[i].status);
+    if (v[i].status != IU_OK) {
+      assert_int_equal(b.len, 0);
+      assert_non_null(strstr(err.message, "f: strength: "));
+      assert_non_null(strstr(err.message, "NaN"));
+    }
+    free(args.p);
+    iu__buf_free(&b);
+    iu__typespace_free(&ts);
+  }
+}
+
 static void v1_json_arguments_of_another_type_append_nothing(void **state) {
   (void)state;
   iu_typespace ts = {0};
@@ -168,6 +194,7 @@ int main(void) {
     cmocka_unit_test(v1_messages_are_the_vectors),
     cmocka_unit_test(v1_json_messages_have_the_servers_shapes),
     cmocka_unit_test(v1_json_arguments_are_json_in_a_string),
+    cmocka_unit_test(v1_json_arguments_that_are_no_numbers_are_refused),
     cmocka_unit_test(v1_json_arguments_of_another_type_append_nothing),
     cmocka_unit_test(a_buffer_at_its_limit_says_so),
     cmocka_unit_test(protocols_have_their_names),

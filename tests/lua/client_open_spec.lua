@@ -89,4 +89,18 @@ describe("iu.open on a server", function()
     assert.equal("v1.bsatn.spacetimedb", manager:status().connection.protocol)
     assert(manager:create_entity("T"))
   end)
+
+  on_server("refuses over v1.json what JSON cannot say, and goes on", function()
+    local target, token = database()
+    local manager <close> = assert(iu.open(target, { token = token, token_file = "none", protocol = "v1.json" }))
+    assert.equal("v1.json.spacetimedb", manager:status().connection.protocol)
+    local a, b = assert(manager:create_entity("T")), assert(manager:create_entity("T"))
+    for _, strength in ipairs { 0 / 0, 1 / 0, -1 / 0 } do
+      local id, err = manager:create_relation(a, b, "R", { strength = strength })
+      assert.is_nil(id)
+      assert.equal("ValidationError", err.kind)
+      assert.is_truthy(err.message:find("strength", 1, true), err.message)
+    end
+    assert.equal(0.25, assert(manager:get_relation(assert(manager:create_relation(a, b, "R", { strength = 0.25 })))).metadata.strength)
+  end)
 end)
