@@ -14,6 +14,7 @@ iu_status iu__replica_new(const iu_schema *schema, iu_replica **out, iu_error *e
   if (r == NULL) return iu__fail_nomem(err);
   r->schema = schema;
   status = iu__store_new(schema, &r->store, err);
+  if (status == IU_OK) iu__store_be_lean(r->store);
   if (status == IU_OK) status = iu__view_new(r->store, &r->view, err);
   if (status != IU_OK) {
     iu__replica_free(r);

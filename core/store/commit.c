@@ -28,11 +28,17 @@ static void add_change(iu_changeset *c, iu_table *t, const iu_row *old_row, cons
   c->changes[c->count++] = change;
 }
 
-static void net_delete(const iu_store *s, const iu_write *w, iu_changeset *c) {
+static bool written_again(const iu_store *s, const iu_write *w) {
   const iu_keymap *map = &w->table->maps[0];
+
+  if (s->lean) return iu__table_main_written_after(w->table, w->row, (uint32_t)(w - s->log));
+  return iu__keymap_at(map, iu__keymap_slot(map, w->row)) != w->row;
+}
+
+static void net_delete(const iu_store *s, const iu_write *w, iu_changeset *c) {
   const iu_row *old_row = w->row;
 
-  if (iu__keymap_at(map, iu__keymap_slot(map, w->row)) != w->row) return; /* the key was written again */
+  if (written_again(s, w)) return;
   if (iu__row_written_now(s, w->row)) old_row = base_of(s, &s->log[w->row->holders]);
   if (old_row != NULL) add_change(c, w->table, old_row, NULL);
 }

@@ -1,7 +1,8 @@
 /* internal.h: what the files of core/store share: the structs behind store.h and the small steps between them.
  *
  * Every stored row is in all trees of its table. Each map (map 0: primary key or whole row; then one per unique index) names the newest row of
- * every value that has one stored, outside a transaction never a row that no epoch sees.
+ * every value that has one stored, outside a transaction never a row that no epoch sees. A lean store has no map 0: the primary order finds the versions
+ * of a key, and `before` in the log of an insert is what the committed epoch sees of it.
  *
  * Inside a transaction the rows it writes say where in the log that happened, so that an iterator opened in the middle goes on seeing that
  * moment: an inserted row has from == epoch + 1 and its log position in `holders`; a deleted one has gone == IU_GONE_IN_TX | position. Both are
@@ -62,7 +63,7 @@ struct iu_store {
   iu_table *tables;          /* owned */
   uint32_t table_count;
   uint64_t epoch;
-  bool in_tx;
+  bool in_tx, lean;
   iu_write *log;             /* owned */
   uint32_t log_count, log_cap, changes;
   uint64_t tx_bytes;
@@ -97,6 +98,11 @@ iu_status iu__table_init(iu_table *t, iu_store *s, uint32_t index, iu_error *err
 void iu__table_free(iu_table *t); /* rows too */
 bool iu__table_link(iu_table *t, iu_row *row);    /* into all trees; false: no memory, nothing done */
 void iu__table_unlink(iu_table *t, iu_row *row);  /* out of all trees */
+static inline uint32_t iu__table_first_map(const iu_table *t) { return t->store->lean ? 1 : 0; }
+/* Lean stores, by the primary order. Of the key of a row that is not stored yet: the row that is there now, and (*base) what the committed epoch sees. */
+iu_row *iu__table_main_now(const iu_table *t, const iu_row *row, iu_row **base);
+/* Whether another row with the key of `row` was written in this transaction behind that place of the log. */
+bool iu__table_main_written_after(const iu_table *t, const iu_row *row, uint32_t place);
 /* The tree of an index or IU_INDEX_MAIN; NULL: no such index. */
 const iu_tree *iu__table_tree(const iu_table *t, uint32_t index);
 

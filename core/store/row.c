@@ -102,7 +102,7 @@ static void bury(iu_store *s, iu_table *t, iu_row *row) {
   uint32_t i;
 
   iu__table_unlink(t, row);
-  for (i = 0; i < t->map_count; i++) iu__keymap_restore(&t->maps[i], row, NULL);
+  for (i = iu__table_first_map(t); i < t->map_count; i++) iu__keymap_restore(&t->maps[i], row, NULL);
   if (row->holders == 0) {
     iu__row_free(s, row);
     return;

@@ -36,6 +36,11 @@ iu_status iu__store_new(const iu_schema *schema, iu_store **out, iu_error *err) 
   return IU_OK;
 }
 
+void iu__store_be_lean(iu_store *s) {
+  assert(s->rows == 0);
+  s->lean = true;
+}
+
 void iu__store_free(iu_store *s) {
   if (s == NULL) return;
   assert(s->open_iters == 0);

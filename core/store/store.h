@@ -6,7 +6,7 @@
  * transactions commit. Rows that are gone are reclaimed once no pin (view or iterator) can see them.
  *
  * Identity of a row: its primary key, or the whole row where there is none; inserting a row that is there byte for byte is a no-op (set semantics).
- * Every index is ordered; the primary key and every unique index have a hash besides, so point reads are O(1).
+ * Every index is ordered; the primary key (but in a lean store) and every unique index have a hash besides, so point reads are O(1).
  *
  * One thread. No callbacks are called from here but those of iu__store_commit's caller. Row pointers stay valid while their row is
  * visible at a pinned epoch, or until the next commit, abort or reclaim.
@@ -33,6 +33,9 @@ typedef struct iu_store iu_store;
 /* ---- store ---- */
 /* The schema is borrowed for the store's life. */
 iu_status iu__store_new(const iu_schema *schema, iu_store **out, iu_error *err);
+/* Of an empty store: primary keys have no hash, which saves up to 32 bytes a row; point reads are O(log n) then. For stores whose transactions write a key
+ * a few times at most: writing it again costs O(how often that was done in the transaction). */
+void iu__store_be_lean(iu_store *s);
 void iu__store_free(iu_store *s);   /* open iterators must be closed before (asserted in tests builds) */
 iu_table *iu__store_table(iu_store *s, uint32_t table_index);
 uint64_t iu__store_epoch(const iu_store *s);

@@ -164,12 +164,89 @@ static const iu_row *find(const iu_table *t, uint32_t map, uint32_t tree, uint64
   return find_version(&t->trees[tree], epoch, key, len);
 }
 
+/* ---- the primary order instead of a map ---- */
+
+/* The stored versions of a key, the last first. */
+typedef struct versions { iu_probe p; const iu_leaf *leaf; unsigned pos; } versions;
+
+static void versions_begin(versions *v, const iu_tree *tree, iu_slice key) {
+  iu_leaf *found = tree->last;
+
+  v->leaf = NULL;
+  if (found == NULL) return;
+  iu__probe_value(&v->p, tree->key, tree->key->index_columns, key.p, key.len, IU_PLACE_AFTER, 0);
+  v->pos = iu__node_lower(&found->node, 0, &v->p); /* rows come in order more often than not */
+  if (v->pos == 0) {
+    iu__tree_seek(tree, &v->p, &found, &v->pos);
+    if (found == NULL) {
+      found = tree->last;
+      v->pos = found->node.count;
+    }
+  }
+  v->leaf = found;
+}
+
+static const iu_row *versions_next(versions *v) {
+  const iu_row *row = v->leaf != NULL ? before(&v->leaf, &v->pos) : NULL;
+
+  return row != NULL && iu__probe_compare_value(&v->p, row) == 0 ? row : NULL;
+}
+
+/* The key of a row in the primary order: the column, or all of it. */
+static iu_slice main_key(const iu_table *t, const iu_row *row) {
+  iu_walk w = iu__walk(&t->layout, row->data, row->len);
+  iu_slice all = {row->data, row->len};
+
+  return t->def->primary_key >= 0 ? iu__walk_to(&w, (uint32_t)t->def->primary_key) : all;
+}
+
+iu_row *iu__table_main_now(const iu_table *t, const iu_row *row, iu_row **base) {
+  const iu_row *version, *now = NULL;
+  versions v;
+
+  *base = NULL;
+  versions_begin(&v, &t->trees[0], main_key(t, row));
+  while ((version = versions_next(&v)) != NULL) {
+    if (version->gone == IU_GONE_NEVER) now = version;
+    if (iu__row_visible(version, t->store->epoch)) *base = (iu_row *)(uintptr_t)version;
+    if (version->from <= t->store->epoch && version->from < version->gone) break; /* older ones had gone before */
+  }
+  return (iu_row *)(uintptr_t)now;
+}
+
+bool iu__table_main_written_after(const iu_table *t, const iu_row *row, uint32_t place) {
+  const iu_row *version;
+  versions v;
+
+  versions_begin(&v, &t->trees[0], main_key(t, row));
+  while ((version = versions_next(&v)) != NULL && version->from > t->store->epoch)
+    if (version != row && version->holders > place) return true;
+  return false;
+}
+
+/* The bytes may be no key at all. */
+static const iu_row *find_main(const iu_table *t, uint64_t epoch, const void *key, size_t len) {
+  const iu_type *type = t->def->primary_key >= 0 ? t->def->row->u.fields[t->def->primary_key].type : t->def->row;
+  const iu_row *version;
+  iu_slice bytes = {key, len};
+  versions v;
+
+  if (!t->store->lean) return find(t, 0, 0, epoch, key, len);
+  if (t->trees[0].root == NULL || iu__bsatn_check_all(type, key, len, NULL) != IU_OK) return NULL;
+  if (epoch != IU_EPOCH_LATEST) return find_version(&t->trees[0], epoch, key, len);
+  versions_begin(&v, &t->trees[0], bytes);
+  while ((version = versions_next(&v)) != NULL)
+    if (version->gone == IU_GONE_NEVER) return version;
+  return NULL;
+}
+
 const iu_row *iu__table_get(const iu_table *t, uint64_t epoch, const void *key, size_t len) {
-  return t->def->primary_key < 0 ? NULL : find(t, 0, 0, epoch, key, len);
+  return t->def->primary_key < 0 ? NULL : find_main(t, epoch, key, len);
 }
 
 const iu_row *iu__table_find_unique(const iu_table *t, uint32_t index, uint64_t epoch, const void *key, size_t len) {
   if (index >= t->def->index_count || t->map_of[index] == UINT32_MAX) return NULL;
+  if (t->map_of[index] == 0) return find_main(t, epoch, key, len);
   return find(t, t->map_of[index], t->tree_of[index], epoch, key, len);
 }
 
@@ -179,6 +256,6 @@ const iu_row *iu__table_find_row(const iu_table *t, uint64_t epoch, const void *
 
   if (t->def->primary_key >= 0) key = iu__bsatn_column(t->def->row, (uint32_t)t->def->primary_key, row, len);
   if (key.p == NULL && len != 0) return NULL;
-  found = find(t, 0, 0, epoch, key.p, key.len);
+  found = find_main(t, epoch, key.p, key.len);
   return found != NULL && found->len == len && (len == 0 || memcmp(found->data, row, len) == 0) ? found : NULL;
 }

@@ -66,30 +66,36 @@ static void mark_deleted(iu_table *t, iu_row *row) {
 static bool reserve_maps(iu_table *t) {
   uint32_t i;
 
-  for (i = 0; i < t->map_count; i++)
+  for (i = iu__table_first_map(t); i < t->map_count; i++)
     if (!iu__keymap_reserve(&t->maps[i])) return false;
   return true;
 }
 
-/* Finds the place in every map. A row there that is visible now, other than `leaving`, is in the way: its map is returned, or UINT32_MAX. */
-static uint32_t find_slots(iu_table *t, const iu_row *row, const iu_row *leaving, const iu_row **other) {
-  uint32_t i;
+/* Finds the place in every map. A row there that is visible now, other than `leaving`, is in the way: its map is returned, or UINT32_MAX.
+ * *before: what the log says of the key. */
+static uint32_t find_slots(iu_table *t, const iu_row *row, const iu_row *leaving, const iu_row **other, iu_row **before) {
+  uint32_t i = iu__table_first_map(t);
 
-  for (i = 0; i < t->map_count; i++) {
+  if (i == 1) {
+    *other = iu__table_main_now(t, row, before);
+    if (*other != NULL && *other != leaving) return 0;
+  }
+  for (; i < t->map_count; i++) {
     t->slots[i] = iu__keymap_slot(&t->maps[i], row);
     *other = iu__keymap_at(&t->maps[i], t->slots[i]);
     if (*other != NULL && *other != leaving && (*other)->gone == IU_GONE_NEVER) return i;
   }
+  if (!t->store->lean) *before = iu__keymap_at(&t->maps[0], t->slots[0]);
   return UINT32_MAX;
 }
 
-static void enter_maps(iu_table *t, iu_row *row, iu_write_kind kind) {
+static void enter_maps(iu_table *t, iu_row *row, iu_row *before_row, iu_write_kind kind) {
   iu_store *s = t->store;
   uint32_t i;
 
   row->holders = s->log_count;
-  note(s, t, row, iu__keymap_at(&t->maps[0], t->slots[0]), 0, kind);
-  iu__keymap_put(&t->maps[0], t->slots[0], row);
+  note(s, t, row, before_row, 0, kind);
+  if (!s->lean) iu__keymap_put(&t->maps[0], t->slots[0], row);
   for (i = 1; i < t->map_count; i++) {
     iu_row *before = iu__keymap_at(&t->maps[i], t->slots[i]);
     if (before != NULL) note(s, t, row, before, i, IU_WRITE_REPLACED);
@@ -105,10 +111,11 @@ static bool same_row(const iu_row *a, const iu_row *b) { return a->len == b->len
 /* `leaving`: the row that an update replaces, still there. It goes only when nothing can fail any more. */
 static iu_status write_row(iu_table *t, iu_row *row, iu_row *leaving, const iu_row **stored, bool *existing, iu_error *err) {
   const iu_row *other;
+  iu_row *before = NULL;
   uint32_t map;
 
   if (!reserve_maps(t)) return iu__fail_nomem(err);
-  map = find_slots(t, row, leaving, &other);
+  map = find_slots(t, row, leaving, &other, &before);
   if (map != UINT32_MAX) {
     if (leaving != NULL || !same_row(row, other)) return iu__conflict(t, t->maps[map].key, row, err);
     *existing = true;
@@ -117,7 +124,7 @@ static iu_status write_row(iu_table *t, iu_row *row, iu_row *leaving, const iu_r
   }
   if (!iu__table_link(t, row)) return iu__fail_nomem(err);
   if (leaving != NULL) mark_deleted(t, leaving);
-  enter_maps(t, row, leaving != NULL ? IU_WRITE_UPDATE : IU_WRITE_INSERT);
+  enter_maps(t, row, before, leaving != NULL ? IU_WRITE_UPDATE : IU_WRITE_INSERT);
   *stored = row;
   return IU_OK;
 }
@@ -182,7 +189,7 @@ void iu__write_restore_maps(const iu_write *w) {
   iu_table *t = w->table;
   uint32_t i;
 
-  iu__keymap_restore(&t->maps[w->map], w->row, w->before);
+  if (w->map >= iu__table_first_map(t)) iu__keymap_restore(&t->maps[w->map], w->row, w->before);
   if (w->kind == IU_WRITE_REPLACED) return;
   for (i = 1; i < t->map_count; i++) iu__keymap_restore(&t->maps[i], w->row, NULL); /* where it was the first of its value */
 }

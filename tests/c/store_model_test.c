@@ -1,4 +1,4 @@
-/* The store against a naive model under random operations: writes, savepoints, commits, aborts, reclaim, pins, and iterators left open over
+/* The store, with and without its hash of primary keys, against a naive model under random operations: writes, savepoints, commits, aborts, reclaim, pins, and iterators left open over
  * all of them. IU_SEED runs one seed, IU_STEPS another number of steps. */
 #include "store_naive.h"
 
@@ -460,18 +460,19 @@ static void one_step(model *m) {
   else do_iter(m);
 }
 
-static void run_model(uint64_t seed, uint32_t ids) {
+static void run_model(uint64_t seed, uint32_t ids, bool lean) {
   const char *given = getenv("IU_STEPS");
   int steps = given != NULL ? atoi(given) : STEPS, i;
   model m;
 
-  printf("seed %llu, %u ids\n", (unsigned long long)seed, ids);
+  printf("seed %llu, %u ids%s\n", (unsigned long long)seed, ids, lean ? ", lean" : "");
   fflush(stdout);
   memset(&m, 0, sizeof m);
   naive_ids = ids;
   m.rng = seed;
   fixture_init(&m.fx);
   m.store = fixture_store(&m.fx);
+  if (lean) iu__store_be_lean(m.store);
   for (i = 0; i < steps; i++) {
     one_step(&m);
     if (i % 64 == 0) check_store(m.store);
@@ -504,13 +505,17 @@ static void the_store_does_what_the_model_does(void **state) {
   (void)state;
 
   if (given != NULL) {
-    run_model(strtoull(given, NULL, 0), 60);
-    run_model(strtoull(given, NULL, 0), 700);
+    for (int lean = 0; lean < 2; lean++) {
+      run_model(strtoull(given, NULL, 0), 60, lean);
+      run_model(strtoull(given, NULL, 0), 700, lean);
+    }
     return;
   }
   for (seed = 1; seed <= 5; seed++) {
-    run_model(seed, 60);
-    run_model(seed + 100, seed == 5 ? 3000 : 400);
+    for (int lean = 0; lean < 2; lean++) {
+      run_model(seed, 60, lean);
+      run_model(seed + 100, seed == 5 ? 3000 : 400, lean);
+    }
   }
 }
 
