@@ -1,7 +1,9 @@
-/* inbox.c: what was received or happened and was not told yet, in order. Messages are copied here; past the cap the socket is not read, and again
- * below half of it. */
+/* inbox.c: what was received or happened and was not told yet, in order. Messages are copied here, large ones taken; past the cap the socket is not
+ * read, and again below half of it. */
 #include "../base/alloc.h"
 #include "internal.h"
+
+#define TAKEN_MIN (64u * 1024u) /* a larger message's buffer is taken over where there is one; copying a smaller one costs less than a new buffer */
 
 void iu__inbox_post(iu_client *c) {
   if (!c->base.closed) iu__job_post(c->config.loop, &c->job);
@@ -15,12 +17,25 @@ static void push(iu_client *c, iu_in *item) {
   iu__inbox_post(c);
 }
 
-bool iu__inbox_message(iu_client *c, const uint8_t *bytes, size_t len) {
-  iu_in *item = iu__alloc(sizeof *item + len);
+bool iu__inbox_message(iu_client *c, iu_ws *ws, const uint8_t *bytes, size_t len) {
+  bool large = len >= TAKEN_MIN;
+  iu_in *item = iu__alloc(sizeof *item + (large ? 0 : len));
   if (item == NULL) return false;
-  item->kind = IU_IN_MESSAGE;
-  item->len = len;
-  if (len != 0) memcpy(item->bytes, bytes, len);
+  *item = (iu_in){.kind = IU_IN_MESSAGE, .len = len};
+  if (large && iu__ws_take_message(ws, bytes, &item->taken)) {
+    item->bytes = item->taken.data;
+  } else if (large) {
+    iu__buf_put(&item->taken, bytes, len);
+    if (item->taken.failed) {
+      iu__buf_free(&item->taken);
+      iu__free(item);
+      return false;
+    }
+    item->bytes = item->taken.data;
+  } else {
+    if (len != 0) memcpy(item->copied, bytes, len);
+    item->bytes = item->copied;
+  }
   push(c, item);
   c->in_bytes += len;
   if (c->in_bytes > c->config.incoming_bytes_max && !c->paused && c->ws != NULL) {
@@ -51,6 +66,7 @@ iu_in *iu__inbox_take(iu_client *c) {
 void iu__inbox_done(iu_client *c, iu_in *item) {
   if (item->kind == IU_IN_NOTE) return;
   c->in_bytes -= item->len;
+  iu__buf_free(&item->taken);
   iu__free(item);
   if (c->paused && c->in_bytes <= c->config.incoming_bytes_max / 2) {
     c->paused = false;

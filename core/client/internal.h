@@ -38,7 +38,7 @@ typedef struct iu_world {
 
 /* ---- inbox ---- */
 typedef enum iu_in_kind { IU_IN_MESSAGE, IU_IN_NOTE } iu_in_kind;
-typedef struct iu_in { struct iu_in *next; iu_in_kind kind; size_t len; uint8_t bytes[]; } iu_in;
+typedef struct iu_in { struct iu_in *next; iu_in_kind kind; size_t len; const uint8_t *bytes; iu_buf taken; uint8_t copied[]; } iu_in;
 /* What is no message: there is one of each in the client, so that telling it never needs memory. */
 typedef enum iu_note_kind { IU_NOTE_CONNECTING, IU_NOTE_SCHEMA, IU_NOTE_LOST, IU_NOTE_COUNT } iu_note_kind;
 typedef struct iu_note { iu_in in; bool queued; } iu_note;
@@ -198,7 +198,7 @@ void iu__link_tell_refreshed(iu_client *c, iu_status status, const iu_error *err
 
 /* inbox.c */
 void iu__inbox_post(iu_client *c);
-bool iu__inbox_message(iu_client *c, const uint8_t *bytes, size_t len);  /* false: no memory */
+bool iu__inbox_message(iu_client *c, iu_ws *ws, const uint8_t *bytes, size_t len);  /* during on_message; false: no memory */
 void iu__inbox_note(iu_client *c, iu_note_kind kind);
 iu_in *iu__inbox_take(iu_client *c);
 void iu__inbox_done(iu_client *c, iu_in *item);  /* its bytes are not needed any more */

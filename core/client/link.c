@@ -169,7 +169,7 @@ static void on_message(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len, bo
   iu__timer_close(c->late);
   c->late = NULL;
   c->counts.bytes_received += len;
-  if (iu__inbox_message(c, bytes, len)) return;
+  if (iu__inbox_message(c, ws, bytes, len)) return;
   iu__fail_nomem(&err);
   iu__ws_release(ws);
   c->ws = NULL;

@@ -252,6 +252,13 @@ static void deliver(iu_ws *ws, const uint8_t *bytes, size_t len, bool text) {
   if (ws->config.on_message != NULL) ws->config.on_message(ws->config.ud, ws, bytes, len, text);
 }
 
+bool iu__ws_take_message(iu_ws *ws, const uint8_t *bytes, iu_buf *out) {
+  if (bytes == NULL || bytes != ws->message.data) return false;
+  *out = ws->message;
+  ws->message = (iu_buf){0};
+  return true;
+}
+
 static void oversize(iu_ws *ws, const iu__ws_piece *piece) {
   size_t room = ws->message.len < IU_WS_OVERSIZE_HEAD ? IU_WS_OVERSIZE_HEAD - ws->message.len : 0;
   iu__buf_put(&ws->message, piece->bytes, piece->len < room ? piece->len : room);

@@ -12,6 +12,7 @@
 #ifndef IU_NET_WEBSOCKET_H
 #define IU_NET_WEBSOCKET_H
 
+#include "../base/buffer.h"
 #include "loop.h"
 
 typedef struct iu_ws iu_ws;
@@ -55,6 +56,8 @@ typedef struct iu_ws_config {
 iu_status iu__ws_connect(iu_loop *loop, const iu_ws_config *config, iu_ws **out, iu_error *err);
 /* The bytes are copied. One message each; text false: binary. */
 iu_status iu__ws_send(iu_ws *ws, const void *bytes, size_t len, bool text, iu_error *err);
+/* During on_message: the message's bytes, to be freed by the caller with iu__buf_free, where they are a buffer of their own. false: they are to be copied. */
+bool iu__ws_take_message(iu_ws *ws, const uint8_t *bytes, iu_buf *out);
 size_t iu__ws_queued(const iu_ws *ws);
 /* Only in on_open: copies a header of the server's answer (lower case name with its colon, "spacetime-identity:"); false and "" when it is absent
  * or does not fit. */
