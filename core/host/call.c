@@ -303,9 +303,24 @@ static iu_status prepare(iu_universe *u, const char *name, bool procedure, const
   return status;
 }
 
+static bool is_known(const iu_universe *u, const char *name, bool procedure) {
+  iu_callee f;
+  return (procedure ? iu__callee_procedure : iu__callee_reducer)(u->c->schema, name, strlen(name), &f, NULL) == IU_OK;
+}
+
+/* A server's module may have been published anew with more in it: a name that is not known is looked for once more in its schema. */
+static bool learns(iu_universe *u, const char *name, bool procedure, int64_t timeout_ms) {
+  if (name == NULL || iu__check_universe(u, NULL) != IU_OK || !u->server || !u->opened || is_known(u, name, procedure)) return false;
+  iu__universe_hold(u);
+  bool known = iu_refresh_schema(u, timeout_ms, NULL) == IU_OK && !u->closed && is_known(u, name, procedure);
+  iu__universe_drop(u);
+  return known;
+}
+
 static iu_status call_waiting(iu_universe *u, const char *name, bool procedure, const arguments *a, int64_t timeout_ms, iu_cursor **out, iu_error *err) {
   request r;
   iu_status status = prepare(u, name, procedure, a, &r, err);
+  if (status == IU_E_VALIDATION && learns(u, name, procedure, timeout_ms)) status = prepare(u, name, procedure, a, &r, err);
   if (status == IU_OK) status = iu__may_wait(u->rt, procedure ? "iu_procedure" : "iu_call", procedure ? "iu_procedure_async" : "iu_call_async", err);
   if (status == IU_OK) status = run(u, &r, timeout_ms, out, err);
   iu__buf_free(&r.args);

@@ -18,8 +18,8 @@
  *
  * Time. `timeout_ms` is milliseconds: 0 the default of the universe's options, below 0 no limit. Timestamps are microseconds since 1970 (UTC).
  *
- * Callbacks run while the loop is turned (iu_step, iu_wait, a function that waits, or your own uv_run), and inside iu_call, iu_call_json and
- * iu_close; never inside others. In a callback everything may be called, iu_close and iu_free included, but what waits:
+ * Callbacks run while the loop is turned (iu_step, iu_wait, a function that waits, or your own uv_run), and inside iu_close; row callbacks of an
+ * embedded universe inside every function that calls a reducer, too (also the `_async` ones); never inside others. In a callback everything may be called, iu_close and iu_free included, but what waits:
  * iu_open of a server, iu_call, iu_query_once and the others that take a timeout, iu_step and iu_wait are refused there with IU_E_VALIDATION. Their
  * `_async` forms are for that. A transaction becomes visible as a whole, then its row callbacks run, then the call that made it ends.
  */
@@ -300,8 +300,8 @@ typedef struct iu_cursor iu_cursor;
 typedef void (*iu_done_fn)(void *ud, iu_universe *u, const iu_error *err, iu_cursor *rows);
 
 /* Calls a reducer and waits for its end: committed, refused (the reducer's message), IU_E_TIMEOUT, or IU_E_UNKNOWN_OUTCOME when the connection was lost
- * after it was sent. A wrong name, count or type fails here, with the reducer's signature in the message, and nothing is sent. Options at the end may
- * be left out. args may be NULL when count is 0. */
+ * after it was sent. A wrong name, count or type fails here, with the reducer's signature in the message, and nothing is sent; for a name that a
+ * server's schema does not have, the schema is read anew once. Options at the end may be left out. args may be NULL when count is 0. */
 IU_API iu_status iu_call(iu_universe *u, const char *reducer, const iu_arg *args, size_t count, int64_t timeout_ms, iu_error *err);
 /* The arguments as JSON text: an array, or an object by parameter names. */
 IU_API iu_status iu_call_json(iu_universe *u, const char *reducer, const char *json, int64_t timeout_ms, iu_error *err);

@@ -214,7 +214,9 @@ static void another_schema(void **state) {
   GOOD(iu_scan(u, "entity", NULL, NULL, NULL, false, &scan, &now.err));
   const iu_schema *before = iu_get_schema(u);
   assert_int_equal(iu_schema_table_named(before, "peer_extra"), -1);
+  BAD(iu_call(u, "peer_extra_call", NULL, 0, 0, &now.err), IU_E_VALIDATION, "unknown reducer `peer_extra_call`");
   fault(&server, "{\"extra_schema\": true}");
+  BAD(iu_call(u, "peer_extra_call", NULL, 0, 0, &now.err), IU_E_VALIDATION, "peer_extra_call takes 1 arguments, got 0"); /* it was looked for once more */
   GOOD(iu_refresh_schema(u, 0, &now.err));
   assert_true(iu_schema_table_named(iu_get_schema(u), "peer_extra") >= 0);
   assert_int_equal(iu_schema_table_named(before, "peer_extra"), -1); /* the old one is still there */

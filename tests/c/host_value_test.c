@@ -384,6 +384,44 @@ static void without_memory(void **state) {
   assert_true(failures > 2 && failures < 200);
 }
 
+/* What a server's procedure returned outlives the message it came in. */
+static iu_cursor *given;
+static void take_value(void *ud, iu_universe *u, const iu_error *why, iu_cursor *rows) {
+  (void)ud;
+  (void)u;
+  assert_null(why);
+  given = rows;
+}
+
+static void a_procedures_value(void **state) {
+  uint8_t bytes[] = {9, 0, 0, 0};
+  iu_typed_value value = {scalar(IU_T_U32), {bytes, sizeof bytes}};
+  iu_pending_call *p;
+  iu_runtime *rt;
+  iu_universe *u;
+  iu_value v;
+  int64_t nine;
+  (void)state;
+  GOOD(iu_runtime_new(NULL, &rt, &err));
+  GOOD(iu_open(rt, "memory:", NULL, &u, &err));
+  BAD(iu_procedure(u, "roll", NULL, 0, 0, &given, &err), "unknown procedure `roll`");
+  assert_null(given);
+  GOOD(iu__pending_new("roll", 4, take_value, NULL, &p, &err));
+  iu__pending_begun(u, p, 77, 0);
+  iu__host_listener.answer(u, 76, IU_OK, NULL, NULL, &value); /* somebody's who is gone */
+  assert_null(given);
+  iu__host_listener.answer(u, 77, IU_OK, NULL, NULL, &value);
+  memset(bytes, 0, sizeof bytes);
+  iu_free(u);
+  assert_int_equal(iu_cursor_count(given), 1);
+  assert_true(iu_cursor_next(given, &v));
+  GOOD(iu_value_i64(&v, &nine, &err));
+  assert_int_equal(nine, 9);
+  assert_false(iu_cursor_next(given, &v));
+  iu_cursor_free(given);
+  GOOD(iu_runtime_free(rt, &err));
+}
+
 static int end(void **state) {
   (void)state;
   iu__buf_free(&out);
@@ -396,6 +434,7 @@ int main(void) {
       cmocka_unit_test(integers), cmocka_unit_test(wide_integers), cmocka_unit_test(floats_and_bools), cmocka_unit_test(texts_and_bytes),
       cmocka_unit_test(specials), cmocka_unit_test(nested), cmocka_unit_test(fields_that_take_no_bytes), cmocka_unit_test(deep_args_end),
       cmocka_unit_test(random_bytes_are_bounded), cmocka_unit_test(json_in_one_piece), cmocka_unit_test(without_memory),
+      cmocka_unit_test(a_procedures_value),
   };
   return cmocka_run_group_tests(tests, NULL, end);
 }
