@@ -180,6 +180,16 @@ describe("iu.server", function()
       refused("ConnectionError", false, "no plan that is known here", http:plan(name, "\0asm"))
     end)
 
+    it("is read like a real one's: the same rows over HTTP as over the wire", function()
+      local conn <close> = assert(iu.connect(("ws://%s/%s"):format(peer.address, name), { token = token }))
+      assert(conn:call("create_entity", "Person", { name = "Ada", tags = { "t" }, properties = "{}" }, "e1"))
+      for _, text in ipairs { "SELECT * FROM entity", "SELECT * FROM config" } do
+        local rows = assert(http:sql(name, text))
+        assert.is_true(#rows > 0)
+        assert.same(assert(conn:query(text)), rows)
+      end
+    end)
+
     it("an answer over the cap is refused", function()
       local small = assert(iu.server("http://" .. peer.address, { answer_bytes_max = 100 }))
       assert.is_true(small:ping())

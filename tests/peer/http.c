@@ -382,6 +382,31 @@ static void post_call(peer_link *l, const peer_http *h, peer_database *db, iu_sl
   }
 }
 
+/* A type as JSON, what it refers to in its place: the types of columns are written so. */
+static void put_type(iu_buf *b, const iu_type *t);
+
+static void put_parts(iu_buf *b, const char *list, const iu_type *t) {
+  iu__buf_printf(b, "{\"%s\":[", list);
+  for (uint32_t i = 0; i < t->count; i++) {
+    iu__buf_printf(b, "%s{\"name\":{\"some\":\"%s\"},\"algebraic_type\":", i > 0 ? "," : "", t->u.fields[i].name);
+    put_type(b, t->u.fields[i].type);
+    iu__buf_put_str(b, "}");
+  }
+  iu__buf_put_str(b, "]}");
+}
+
+static void put_type(iu_buf *b, const iu_type *t) {
+  t = iu__type_deref(t);
+  if (t->tag >= IU_T_STRING) {
+    iu__buf_printf(b, "{\"%s\":[]}", iu__type_label(t));
+    return;
+  }
+  iu__buf_printf(b, "{\"%s\":", t->tag == IU_T_ARRAY ? "Array" : t->tag == IU_T_SUM ? "Sum" : "Product");
+  if (t->tag == IU_T_ARRAY) put_type(b, t->u.element);
+  else put_parts(b, t->tag == IU_T_SUM ? "variants" : "elements", t);
+  iu__buf_put_str(b, "}");
+}
+
 /* One SELECT in the subscription dialect; rows untyped. */
 static void post_sql(peer_link *l, const peer_http *h, peer_database *db) {
   uint8_t identity[32];
@@ -398,12 +423,9 @@ static void post_sql(peer_link *l, const peer_http *h, peer_database *db) {
     return;
   }
   iu_status status = session->vtable->query(session, (const char *)h->body.p, h->body.len, &rows, &pending, &err);
-  iu__buf_put_str(&body, "[{\"schema\":{\"elements\":[");
-  for (uint32_t i = 0; status == IU_OK && i < rows->table->row->count; i++) {
-    iu__buf_printf(&body, "%s{\"name\":{\"some\":\"%s\"},\"algebraic_type\":{\"%s\":[]}}", i > 0 ? "," : "", rows->table->row->u.fields[i].name,
-                   iu__type_label(rows->table->row->u.fields[i].type));
-  }
-  iu__buf_put_str(&body, "]},\"rows\":[");
+  iu__buf_put_str(&body, "[{\"schema\":");
+  if (status == IU_OK) put_parts(&body, "elements", rows->table->row);
+  iu__buf_put_str(&body, ",\"rows\":[");
   for (uint64_t i = 0; status == IU_OK && i < rows->count; i++) {
     iu_reader r = iu__reader(rows->rows[i]->data, rows->rows[i]->len);
     if (i > 0) iu__buf_put_str(&body, ",");
