@@ -79,6 +79,7 @@ static iu_status configure(iu_client *c, const iu_client_config *config, iu_erro
 /* ---- life ---- */
 
 static void on_job(void *ud) { iu__pump_run(ud); }
+static void on_sending(void *ud) { iu__request_send(ud); }
 
 static void client_free(iu_client *c) {
   iu__pump_drop_work(c);
@@ -110,6 +111,8 @@ iu_status iu__client_open(const iu_client_config *config, iu_connection **out, i
   c->refs = 1;
   c->job.fn = on_job;
   c->job.ud = c;
+  c->sending.fn = on_sending;
+  c->sending.ud = c;
   c->phase = IU_PHASE_CONNECTING;
   c->base.is_owner = config->is_owner;
   iu_status status = configure(c, config, err);
@@ -134,6 +137,7 @@ static void finish(iu_client *c, const iu_error *why) {
   if (c->ended) return;
   c->ended = c->base.closed = true;
   iu__job_cancel(c->config.loop, &c->job);
+  iu__job_cancel(c->config.loop, &c->sending);
   iu__link_stop(c);
   c->online = false;
   c->phase = IU_PHASE_DISCONNECTED;

@@ -142,6 +142,7 @@ struct iu_client {
   size_t in_bytes;
   bool paused;
   iu_job job;
+  iu_job sending;                 /* v3: before the poll */
   iu_work work;
   iu_replica *fresh;              /* after a loss: what the subscriptions made again have brought so far */
   uint32_t restoring;             /* of them, not answered yet */

@@ -4,6 +4,8 @@
 #include "../base/alloc.h"
 #include "internal.h"
 
+#define PACK_BYTES (64u * 1024u)
+
 /* ---- lists ---- */
 
 static void append(iu_requests *list, iu_request *r) {
@@ -80,7 +82,8 @@ iu_status iu__request_queue(iu_client *c, iu_request *r, iu_error *err) {
     return status;
   }
   append(&c->waiting, r);
-  iu__request_send(c);
+  if (c->online && c->protocol == IU_P_V3) iu__job_post_early(c->config.loop, &c->sending); /* with what else is asked for in this turn */
+  else iu__request_send(c);
   return IU_OK;
 }
 
@@ -163,11 +166,41 @@ static bool send_one(iu_client *c, iu_request *r) {
 }
 
 /* During a resync only what restores the subscriptions goes out: an answer must not come before the change it made can be seen. */
-void iu__request_send(iu_client *c) {
-  while (c->online && c->ws != NULL && !c->base.closed && c->waiting.first != NULL && c->flying.count < c->config.in_flight_max) {
+static bool may_go(const iu_client *c, const iu_request *r, uint32_t before) {
+  return r != NULL && c->flying.count + before < c->config.in_flight_max && (!c->resync || (r->kind == IU_R_SUBSCRIBE && r->sub->restoring));
+}
+
+/* v3: several messages in one payload, as many as PACK_BYTES hold; one that is larger goes alone. false: the socket takes no more for now. */
+static bool send_pack(iu_client *c) {
+  iu_buf b = {0};
+  iu_error err;
+  uint32_t count = 0;
+  iu_status status = IU_OK;
+  for (iu_request *r = c->waiting.first; may_go(c, r, count) && (count == 0 || b.len + r->len < PACK_BYTES); r = r->next) {
+    r->id = next_id(c);
+    if (r->kind == IU_R_SUBSCRIBE) r->sub->set = ++c->next_set;
+    status = encode(c, r, &b, &err);
+    if (status != IU_OK) break;
+    count++;
+  }
+  if (status != IU_OK) { /* one of them cannot be written: alone it says so */
+    iu__buf_free(&b);
+    return send_one(c, c->waiting.first);
+  }
+  status = iu__ws_send(c->ws, b.data, b.len, false, &err);
+  if (status == IU_OK) c->counts.bytes_sent += b.len;
+  while (status == IU_OK && count-- > 0) {
     iu_request *r = c->waiting.first;
-    if (c->resync && (r->kind != IU_R_SUBSCRIBE || !r->sub->restoring)) return;
-    if (!send_one(c, r)) return;
+    iu__request_take(c, &c->waiting, r);
+    fly(c, r);
+  }
+  iu__buf_free(&b);
+  return status == IU_OK;
+}
+
+void iu__request_send(iu_client *c) {
+  while (c->online && c->ws != NULL && !c->base.closed && may_go(c, c->waiting.first, 0)) {
+    if (!(c->protocol == IU_P_V3 ? send_pack(c) : send_one(c, c->waiting.first))) return;
   }
 }
 
