@@ -183,19 +183,16 @@ static bool send_pack(iu_client *c) {
     if (status != IU_OK) break;
     count++;
   }
-  if (status != IU_OK) { /* one of them cannot be written: alone it says so */
-    iu__buf_free(&b);
-    return send_one(c, c->waiting.first);
-  }
-  status = iu__ws_send(c->ws, b.data, b.len, false, &err);
+  if (status == IU_OK) status = iu__ws_send(c->ws, b.data, b.len, false, &err);
   if (status == IU_OK) c->counts.bytes_sent += b.len;
-  while (status == IU_OK && count-- > 0) {
+  iu__buf_free(&b);
+  if (status != IU_OK) return send_one(c, c->waiting.first); /* one of them cannot be written, or there is no room: alone it says so, or waits */
+  while (count-- > 0) {
     iu_request *r = c->waiting.first;
     iu__request_take(c, &c->waiting, r);
     fly(c, r);
   }
-  iu__buf_free(&b);
-  return status == IU_OK;
+  return true;
 }
 
 void iu__request_send(iu_client *c) {
