@@ -3,8 +3,8 @@
  *
  *   core.http({ url, method, headers = { { name, value }, ... }, body, timeout, max_body, ca_file, insecure, on_data }, on_done)
  *
- * on_done(err, answer) once: answer = { status, body, content_type, identity, token }, also beside an err where something of one came. With on_data the
- * body is handed out as it comes instead.
+ * on_done(err, answer) once: answer = { status, body, content_type, identity, token, sent }, also beside an err where something of one came; sent: the
+ * request had left. With on_data the body is handed out as it comes instead.
  */
 #include "../net/http.h"
 #include "bind.h"
@@ -71,7 +71,7 @@ static int done_body(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->on_done);
   if (c->err != NULL) iu__push_error(L, h->x, c->err);
   else lua_pushnil(L);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushinteger(L, c->answer->status);
   lua_setfield(L, -2, "status");
   lua_pushlstring(L, (const char *)c->answer->body, c->answer->body_len);
@@ -79,6 +79,8 @@ static int done_body(lua_State *L) {
   set_text(L, "content_type", c->answer->content_type);
   set_text(L, "identity", c->answer->identity);
   set_text(L, "token", c->answer->token);
+  lua_pushboolean(L, c->answer->sent);
+  lua_setfield(L, -2, "sent");
   http_shut(L, h);
   iu__gate_run(L, h->x, 2);
   return 0;

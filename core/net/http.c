@@ -43,7 +43,8 @@ void iu__http_release(iu_http *h) {
 
 static void http_done(iu_http *h, const iu_error *err) {
   iu_http_answer answer = {.status = h->status, .body = h->body.data, .body_len = h->body.len,
-                           .content_type = h->content_type, .identity = h->identity, .token = h->token};
+                           .content_type = h->content_type, .identity = h->identity, .token = h->token,
+                           .sent = h->link != NULL && iu__link_sent(h->link)};
   if (h->done) return;
   h->done = true;
   http_stop(h);

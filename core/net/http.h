@@ -15,6 +15,7 @@ typedef struct iu_http_answer {     /* borrowed for the callback */
   const uint8_t *body; size_t body_len;
   const char *content_type;         /* "" when absent */
   const char *identity, *token;     /* spacetime-identity, spacetime-identity-token; "" when absent */
+  bool sent;                        /* the request has left: beside an error, the server may have acted on it */
 } iu_http_answer;
 
 typedef struct iu_http_config {

@@ -347,6 +347,8 @@ static int send_body(iu__link *l, struct lws *wsi) {
   return 0;
 }
 
+bool iu__link_sent(const iu__link *l) { return l->request_sent; }
+
 void iu__link_want_write(iu__link *l) {
   if (l->want_write) return; /* asked for already: each time costs a system call */
   l->want_write = true;

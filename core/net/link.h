@@ -49,6 +49,8 @@ void iu__link_close(iu__link *l);
 /* During on_head: copies a header of the answer (lower case name with its colon); false when absent or too long for `out`. */
 bool iu__link_header(iu__link *l, const char *name, char *out, size_t cap);
 /* on_writable will be called when bytes can be taken. */
+/* Whether the request has left: from then on the server may have acted on it. */
+bool iu__link_sent(const iu__link *l);
 void iu__link_want_write(iu__link *l);
 /* During on_writable, after on_head: sends up to IU_NET_WRITE_SIZE bytes; how many were taken: 0 when not now. */
 size_t iu__link_write(iu__link *l, const uint8_t *bytes, size_t len);

@@ -153,6 +153,12 @@ function server_request.prepare(self, method, path, fields)
   }
 end
 
+-- No answer to a write that has left: like a call over a connection that was lost.
+local function unknown_outcome(what, why)
+  return errors.new("ConnectionError", ("%s: it was sent, but whether it was applied is unknown: %s"):format(what, why.message),
+    { code = "UNKNOWN_OUTCOME", retryable = false, cause = why })
+end
+
 ---The answer, or nil, err. Raises where nothing may wait, `level` functions up.
 ---@param level integer 1: the line that calls this, 2: that of its caller
 ---@param what string
@@ -164,7 +170,10 @@ function server_request.send(self, level, what, method, path, fields)
   if not asked then return nil, err end
   local waiter = tasks.waiter()
   local handle
-  handle, err = runtime.core.http(asked, function(why, answer) waiter:resolve(why == nil and answer or nil, why) end)
+  handle, err = runtime.core.http(asked, function(why, answer)
+    if why and fields.writes and answer.sent then why = unknown_outcome(what, why) end
+    waiter:resolve(why == nil and answer or nil, why)
+  end)
   if not handle then return nil, err end
   local close <close> = handle
   local answer

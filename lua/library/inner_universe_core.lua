@@ -141,7 +141,7 @@ function core.debug_refs() end
 ---@field insecure? boolean
 ---@field on_data? fun(bytes: string) hands the body out as it comes
 
----One request; `on_done(err, answer)` once, with { status, body, content_type, identity, token }. The handle's close ends it silently.
+---One request; `on_done(err, answer)` once, with { status, body, content_type, identity, token, sent }. The handle's close ends it silently.
 ---@param request inner_universe.core.HttpRequest
 ---@param on_done fun(err: inner_universe.Error?, answer: table)
 ---@return inner_universe.Timer? handle
