@@ -161,7 +161,7 @@ static void check_held(iu_replica *r) {
     MUST((row != NULL) == (h->count > 0));
     if (row == NULL) continue;
     rows[h->table]++;
-    const iu_count *c = iu__counts_find(&r->counts, row);
+    const iu_row_count *c = iu__counts_find(&r->counts, row);
     MUST(h->count == 1 ? c == NULL : c != NULL && c->count == h->count && c->table == h->table);
     counts += h->count > 1;
   }
