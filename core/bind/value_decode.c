@@ -129,7 +129,6 @@ static void push_sum(lua_State *L, const iu_type *t, const uint8_t **p, const ui
 
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end) {
   const uint8_t *v;
-  luaL_checkstack(L, 6, "value nests too deep");
   t = iu__type_deref(t);
   if (t->special == IU_S_BYTES || t->tag == IU_T_STRING) {
     push_bytes(L, p, end);
@@ -144,6 +143,7 @@ void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uin
     else push_scalar(L, t, v);
     return;
   }
+  luaL_checkstack(L, 6, "value nests too deep"); /* a part that is no container takes one of them */
   if (t->tag == IU_T_ARRAY) push_array(L, t, p, end);
   else if (t->tag == IU_T_PRODUCT) iu__push_product(L, t, p, end);
   else push_sum(L, t, p, end);

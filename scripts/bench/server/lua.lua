@@ -36,15 +36,18 @@ local function calls(count, in_flight, first)
 end
 
 local function rows()
-  local seen = 0
-  conn.tables.item:on_insert(function() seen = seen + 1 end)
+  local seen, largest = 0, -1
+  conn.tables.item:on_insert(function(row)
+    seen = seen + 1
+    if row.id > largest then largest = row.id end
+  end)
   collectgarbage()
   local memory = resident_bytes()
   local started = core.mono()
   local sub = assert(conn:subscribe("SELECT * FROM item"))
   assert(sub:wait())
   local seconds = core.mono() - started
-  assert(seen == conn.tables.item:count(), "a row was not told")
+  assert(seen == conn.tables.item:count() and largest >= 0, "a row was not told")
   collectgarbage()
   local status = conn:status()
   print(("%.1f %d %.0f %.1f"):format(seconds * 1e3, seen, (resident_bytes() - memory) / 1e6,
