@@ -89,7 +89,7 @@ WASM_LDFLAGS := --no-entry --strip-all
 # --- targets for people ---------------------------------------------------------------------------------------------
 
 .PHONY: all examples demo test test-c test-lua check asan fuzz bench soak module spacetimedb install install-lua install-c uninstall clean help \
-  build-peers build-tests build-asan module-where-possible deps-run deps-test FORCE
+  build-peers build-tests build-asan build-fuzz module-where-possible deps-run deps-test FORCE
 
 all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
 
@@ -118,8 +118,10 @@ asan: deps-test ## the C tests and the short Lua tests under the sanitizers; T=n
 	@$(call run_tests,--asan)
 
 SECONDS ?= 60
-fuzz: $(FUZZERS) ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); needs clang
-	@set -e; for program in $^; do \
+build-fuzz: $(FUZZERS)
+
+fuzz: build-fuzz ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); needs clang
+	@set -e; for program in $(FUZZERS); do \
 	  mkdir -p $$program.corpus && $(LUA) tests/fuzz/seeds.lua $$program.corpus; \
 	  $$program -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$$program. $$program.corpus; \
 	done
