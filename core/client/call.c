@@ -68,6 +68,7 @@ static void refusal(const iu_message *m, const char *name, iu_error *err) {
   iu__printable(words, 400, m->text.p, m->text.len);
   if (m->outcome == IU_OUT_NO_ENERGY) iu__fail(err, IU_E_OVERLOADED, "%s: the database is out of energy", name);
   else if (starts_with(m->text, "no such reducer")) iu__fail(err, IU_E_VALIDATION, "%s: the server has no such reducer any more (%s)", name, words);
+  else if (starts_with(m->text, "invalid arguments for ")) iu__fail(err, IU_E_VALIDATION, "%s: the server takes other arguments now (%s)", name, words);
   else if (m->outcome == IU_OUT_FAILED && m->text.len > 0) iu__error_from_reducer(err, (const char *)m->text.p, m->text.len);
   else iu__fail(err, IU_E_PERSISTENCE, "%s: %s", name, m->text.len > 0 ? words : "the server refused the call without a word");
 }
@@ -113,10 +114,13 @@ iu_status iu__client_flush(iu_connection *conn, uint64_t *pending, iu_error *err
     return iu__fail(err, IU_E_CONNECTION, "not connected to %s: whether it has saved what it acknowledged cannot be known", c->config.url);
   }
   if (status != IU_OK || nothing) return status;
-  iu_flush_wait *f = iu__alloc(sizeof *f), **end = &c->flushes;
+  iu_flush_wait **end = &c->flushes;
+  uint32_t waiting = 0;
+  for (; *end != NULL; end = &(*end)->next) waiting++;
+  if (waiting == IU_CLIENT_FLUSHES_MAX) return iu__fail(err, IU_E_OVERLOADED, "%u flushes wait for their end already", waiting);
+  iu_flush_wait *f = iu__alloc(sizeof *f);
   if (f == NULL) return iu__fail_nomem(err);
   *f = (iu_flush_wait){NULL, ++c->next_pending, c->next_sequence, IU_OK};
-  while (*end != NULL) end = &(*end)->next;
   *end = f;
   *pending = f->pending;
   return IU_OK;

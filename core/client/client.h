@@ -58,6 +58,7 @@ typedef struct iu_client_config {
 
 #define IU_CLIENT_SUBSCRIPTIONS_MAX 10000
 #define IU_CLIENT_ARGS_BYTES_MAX (32u << 20)
+#define IU_CLIENT_FLUSHES_MAX 4096u         /* that wait at a time */
 
 iu_status iu__client_open(const iu_client_config *config, iu_connection **out, iu_error *err);
 

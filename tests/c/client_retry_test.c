@@ -281,6 +281,19 @@ static void a_flush_while_away_is_refused_or_waits_for_what_is_queued(void **sta
   if (strstr(k.trace, "~ ? ! =1 =2") == NULL) fail_msg("%s", k.trace);
 }
 
+static void flushes_that_wait_have_a_cap(void **state) {
+  uint64_t pending;
+  iu_error err;
+  (void)state;
+  start((iu_client_config){.away = IU_AWAY_QUEUE}, obey);
+  v.schema_status = 503;
+  lose();
+  add(&k, 1, "A");
+  for (uint32_t i = 0; i < IU_CLIENT_FLUSHES_MAX; i++) flush();
+  assert_int_equal(k.c->vtable->flush(k.c, &pending, &err), IU_E_OVERLOADED);
+  assert_int_equal(pending, 0);
+}
+
 static void a_flush_ends_with_the_connection(void **state) {
   iu_rows *rows;
   uint64_t pending;
@@ -374,7 +387,7 @@ int main(void) {
       TEST(calling_again_when_a_call_failed_for_good_ends),
       TEST(a_module_with_more_tables_carries_what_is_held),
       TEST(a_flush_while_away_is_refused_or_waits_for_what_is_queued),
-      TEST(a_flush_ends_with_the_connection),
+      TEST(flushes_that_wait_have_a_cap), TEST(a_flush_ends_with_the_connection),
       TEST(closing_while_it_waits_for_the_next_attempt),
       TEST(closing_and_releasing_in_every_callback),
   };
