@@ -126,19 +126,6 @@ end
 
 local OPTIONS = { start = { detach = "boolean" }, stop = { detached = "boolean" }, logs = { lines = "integer" } }
 
-local function check_options(name, options)
-  for key, value in pairs(options) do
-    local expected = OPTIONS[name][key]
-    if not expected then
-      return nil, iu.errors.new("ValidationError", ("%s: unknown option '%s' (known: %s)"):format(name, tostring(key), (next(OPTIONS[name]))))
-    end
-    if (math.type(value) or type(value)) ~= expected then
-      return nil, iu.errors.new("ValidationError", ("%s: %s: %s expected, got %s"):format(name, key, expected, type(value)))
-    end
-  end
-  return true
-end
-
 function M.start(ctx)
   local check = ctx.check
   local methods = ctx.settings.backend == "spacetimedb" and of_server(ctx) or embedded(ctx)
@@ -152,9 +139,21 @@ function M.start(ctx)
 
   -- nil, err, or the options of a method, checked.
   local function options_of(name, options)
-    local ok, err = check_options(name, options or {})
+    local ok, err = check.options(name, options, OPTIONS[name])
     if not ok then return nil, err end
     return options or {}
+  end
+
+  -- Nothing is started that no close would end.
+  local function check_open()
+    if not ctx.universe.is_closed() then return true end
+    return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": the universe is closed", { code = "CLOSED", retryable = false })
+  end
+
+  local function start(options)
+    local ok, err = check_open()
+    if not ok then return nil, err end
+    return methods.start(options)
   end
 
   local function connect(answer)
@@ -169,24 +168,26 @@ function M.start(ctx)
     check.optional(options, "table", 1, "start", "options")
     local checked, err = options_of("start", options)
     if not checked then return nil, err end
-    return methods.start(checked)
+    return start(checked)
   end
 
   --- Starts a server where none answers, and opens the universe on it.
   function controller.start_server_mode()
-    local answer, err = methods.start {}
+    local answer, err = start {}
     if not answer then return nil, err end
     return connect(answer)
   end
 
   --- Builds the module where asked for, starts a server where none answers, publishes, as the universe's identity. Does not open.
   function controller.deploy()
+    local ok, err = check_open()
+    if not ok then return nil, err end
     return methods.deploy()
   end
 
   --- `deploy`, and opens the universe.
   function controller.start_deployment_mode()
-    local answer, err = methods.deploy()
+    local answer, err = controller.deploy()
     if not answer then return nil, err end
     return connect(answer)
   end
@@ -220,9 +221,6 @@ function M.start(ctx)
     check.optional(options, "table", 1, "logs", "options")
     local checked, err = options_of("logs", options)
     if not checked then return nil, err end
-    if checked.lines and checked.lines < 0 then
-      return nil, iu.errors.new("ValidationError", ("logs: lines: 0 or more expected, got %d"):format(checked.lines))
-    end
     return methods.logs(checked)
   end
 

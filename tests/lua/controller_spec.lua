@@ -103,6 +103,14 @@ describe("the controller", function()
     assert.same({}, c:logs { lines = 5 })
     c:on_change(function() end):cancel()
     assert.truthy(m:create_entity("T"))
+    assert.is_true(m:shutdown())
+    for _, name in ipairs { "start", "deploy", "start_server_mode", "start_deployment_mode" } do
+      local started, err = c[name](c)
+      assert.is_nil(started)
+      assert.equal("CLOSED", err.code, name)
+    end
+    assert.is_true(c:stop())
+    assert.equal("stopped", c:status().status)
   end)
 
   it("checks what it is given", function()
