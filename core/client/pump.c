@@ -88,8 +88,12 @@ static bool tell_events(iu_client *c) {
 
 static bool tell_changes(iu_client *c) {
   const iu_changeset *changes = iu__replica_changes(c->work.target);
-  if (!tell(c, changes != NULL ? changes->count : 0, next_change, IU_ST_END)) return false;
-  if (!c->base.closed) iu__replica_finish(c->work.target);
+  return tell(c, changes != NULL ? changes->count : 0, next_change, IU_ST_FINISH);
+}
+
+static bool finish(iu_client *c) {
+  if (!iu__replica_finish_some(c->work.target, c->config.loop)) return false;
+  c->work.stage = IU_ST_END;
   return true;
 }
 
@@ -108,10 +112,7 @@ static bool apply(iu_client *c) {
   iu__replica_show(w->target);
   w->at = 0;
   w->stage = IU_ST_EVENTS;
-  if (w->quiet) {
-    iu__replica_finish(w->target);
-    w->stage = IU_ST_END;
-  }
+  if (w->quiet) w->stage = IU_ST_FINISH;
   return true;
 }
 
@@ -212,6 +213,7 @@ static bool step(iu_client *c) {
     case IU_ST_APPLY: return apply(c);
     case IU_ST_EVENTS: return tell_events(c);
     case IU_ST_CHANGES: return tell_changes(c);
+    case IU_ST_FINISH: return finish(c);
     case IU_ST_END: end(c); return true;
     default: break;
   }

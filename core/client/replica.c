@@ -7,6 +7,8 @@
 
 #include "../base/alloc.h"
 
+#define FINISH_STRIDE (8 * IU_REPLICA_STRIDE) /* rows that are let go between two looks at the clock */
+
 iu_status iu__replica_new(const iu_schema *schema, iu_replica **out, iu_error *err) {
   iu_replica *r = iu__alloc_zero(1, sizeof *r);
   iu_status status;
@@ -61,14 +63,23 @@ const iu_replica_event *iu__replica_events(const iu_replica *r, uint32_t *count)
 
 void iu__replica_show(iu_replica *r) { iu__view_set_epoch(r->view, iu__store_epoch(r->store)); }
 
-void iu__replica_finish(iu_replica *r) {
-  iu__changeset_release(r->store, r->changes);
-  r->changes = NULL;
-  drop_events(r);
-  r->updates = NULL;
-  r->phase = IU_RP_IDLE;
-  iu__store_reclaim(r->store);
+bool iu__replica_finish_some(iu_replica *r, iu_loop *loop) {
+  bool changes = r->changes != NULL;
+  do {
+    if (changes && iu__changeset_release_some(r->store, r->changes, FINISH_STRIDE)) {
+      r->changes = NULL;
+      changes = false;
+    } else if (!changes && iu__store_reclaim_some(r->store, FINISH_STRIDE)) {
+      drop_events(r);
+      r->updates = NULL;
+      r->phase = IU_RP_IDLE;
+      return true;
+    }
+  } while (loop == NULL || !iu__loop_over_deadline(loop));
+  return false;
 }
+
+void iu__replica_finish(iu_replica *r) { (void)iu__replica_finish_some(r, NULL); }
 
 /* ---- beginning ---- */
 

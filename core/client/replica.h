@@ -38,6 +38,8 @@ typedef struct iu_replica_event { uint32_t table; const iu_row *row; } iu_replic
 const iu_replica_event *iu__replica_events(const iu_replica *r, uint32_t *count);
 void iu__replica_show(iu_replica *r);     /* the view sees it */
 void iu__replica_finish(iu_replica *r);
+/* In slices: true when it is finished. From the first one on the changes are not to be looked at any more. */
+bool iu__replica_finish_some(iu_replica *r, iu_loop *loop);
 
 /* Instead of begin: the difference to what `fresh` holds (taken; same schema), stepped and told like a message. */
 iu_status iu__replica_adopt(iu_replica *r, iu_replica *fresh, iu_error *err);

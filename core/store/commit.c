@@ -132,33 +132,56 @@ static iu_changeset *changeset_fit(iu_changeset *c, size_t room) {
   return smaller;
 }
 
-static void count_writes(const iu_store *s, size_t *deletes, size_t *writes) {
+typedef struct write_counts { size_t inserts, deletes, all; /* of rows: places in maps do not count */ } write_counts;
+
+static write_counts count_writes(const iu_store *s) {
+  write_counts n = {0, 0, 0};
   uint32_t i;
 
-  *deletes = *writes = 0;
   for (i = 0; i < s->log_count; i++) {
-    *deletes += s->log[i].kind == IU_WRITE_DELETE;
-    *writes += s->log[i].kind != IU_WRITE_REPLACED;
+    n.inserts += s->log[i].kind == IU_WRITE_INSERT;
+    n.deletes += s->log[i].kind == IU_WRITE_DELETE;
+    n.all += s->log[i].kind != IU_WRITE_REPLACED;
+  }
+  return n;
+}
+
+/* Nothing but inserts, as a large subscription brings them: each is a change and stays, so one look at each row does for all of them. */
+static void commit_inserts(iu_store *s, iu_changeset *c) {
+  uint32_t i;
+
+  for (i = 0; i < s->log_count; i++) {
+    const iu_write *w = &s->log[i];
+    if (w->kind != IU_WRITE_INSERT) continue;
+    w->table->committed = w->table->live;
+    w->row->holders = 1;
+    add_change(c, w->table, NULL, w->row);
   }
 }
 
+static void commit_all(iu_store *s, iu_changeset *c) {
+  net_changes(s, c);
+  settle(s);
+  hold_changes(c);
+}
+
 iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err) {
-  size_t deletes, writes, limit;
+  write_counts n;
+  size_t limit;
   iu_changeset *c;
 
   if (out != NULL) *out = NULL;
   if (!s->in_tx) return iu__fail(err, IU_E_PERSISTENCE, "no transaction is open");
-  count_writes(s, &deletes, &writes);
-  c = changeset_new(writes);
+  n = count_writes(s);
+  c = changeset_new(n.all);
   if (c == NULL) return iu__fail_nomem(err);
-  if (!iu__dead_reserve(s, deletes) || !iu__iters_before_commit(s)) {
+  if (!iu__dead_reserve(s, n.deletes) || !iu__iters_before_commit(s)) {
     iu__free(c);
     return iu__fail_nomem(err);
   }
-  net_changes(s, c);
-  settle(s);
-  hold_changes(c);
-  c = changeset_fit(c, writes);
+  if (n.inserts == n.all) commit_inserts(s, c);
+  else commit_all(s, c);
+  c = changeset_fit(c, n.all);
   if (c != NULL) c->epoch = ++s->epoch;
   iu__iters_after_commit(s);
   limit = 2 * (size_t)s->log_count + RECLAIM_EXTRA;
@@ -173,15 +196,21 @@ void iu__changeset_retain(iu_changeset *c) {
   if (c != NULL) c->refs++;
 }
 
-void iu__changeset_release(iu_store *s, iu_changeset *c) {
-  uint32_t i;
+bool iu__changeset_release_some(iu_store *s, iu_changeset *c, uint32_t most) {
+  assert(c->refs == 1);
+  for (; c->count > 0 && most > 0; most--) {
+    const iu_change *change = &c->changes[--c->count];
+    if (change->old_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->old_row);
+    if (change->new_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->new_row);
+  }
+  if (c->count > 0) return false;
+  iu__free(c);
+  return true;
+}
 
+void iu__changeset_release(iu_store *s, iu_changeset *c) {
   if (c == NULL) return;
   assert(c->refs > 0);
-  if (--c->refs != 0) return;
-  for (i = 0; i < c->count; i++) {
-    if (c->changes[i].old_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)c->changes[i].old_row);
-    if (c->changes[i].new_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)c->changes[i].new_row);
-  }
-  iu__free(c);
+  if (c->refs > 1) c->refs--;
+  else iu__changeset_release_some(s, c, UINT32_MAX);
 }

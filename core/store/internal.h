@@ -85,7 +85,7 @@ void iu__row_release(iu_store *s, iu_row *row);
 bool iu__dead_reserve(iu_store *s, size_t more);
 void iu__dead_push(iu_store *s, iu_table *t, iu_row *row); /* never fails after reserve */
 /* Frees at most `limit` dead rows. */
-void iu__reclaim_some(iu_store *s, size_t limit);
+bool iu__reclaim_some(iu_store *s, size_t limit); /* true: nothing more can be freed now */
 void iu__limbo_add(iu_store *s, iu_row *row);
 void iu__limbo_empty(iu_store *s);
 

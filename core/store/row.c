@@ -111,23 +111,29 @@ static void bury(iu_store *s, iu_table *t, iu_row *row) {
   s->orphans++;
 }
 
-void iu__reclaim_some(iu_store *s, size_t limit) {
+bool iu__reclaim_some(iu_store *s, size_t limit) {
   uint64_t oldest = s->pins.next != &s->pins ? s->pins.next->epoch : UINT64_MAX;
+  bool pinned = false;
 
-  while (s->dead_count > 0 && limit-- > 0) {
+  while (s->dead_count > 0 && !pinned && limit > 0) {
     iu_dead d = s->dead[s->dead_head];
-    if (d.row->gone > oldest) break;
+    pinned = d.row->gone > oldest;
+    if (pinned) break;
+    limit--;
     s->dead_head = (s->dead_head + 1) & (s->dead_cap - 1);
     s->dead_count--;
     bury(s, d.table, d.row);
   }
   if (s->dead_cap > 4096 && s->dead_count < s->dead_cap / 8) (void)dead_resize(s, s->dead_cap / 2); /* else it stays large */
+  return pinned || s->dead_count == 0;
 }
 
 /* An open transaction's log names dead rows as what its writes replaced. */
 void iu__store_reclaim(iu_store *s) {
   if (!s->in_tx) iu__reclaim_some(s, SIZE_MAX);
 }
+
+bool iu__store_reclaim_some(iu_store *s, uint32_t most) { return s->in_tx || iu__reclaim_some(s, most); }
 
 void iu__limbo_add(iu_store *s, iu_row *row) {
   row->from = UINT64_MAX;

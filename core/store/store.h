@@ -46,6 +46,7 @@ void iu__pin_move(iu_pin *pin, uint64_t epoch);
 void iu__unpin(iu_pin *pin);
 /* Frees rows no pin can see; amortised O(1) a row. Commit frees some by itself: twice what it wrote and a bit. Does nothing in a transaction. */
 void iu__store_reclaim(iu_store *s);
+bool iu__store_reclaim_some(iu_store *s, uint32_t most); /* so many rows at most; true: nothing more can be freed now */
 typedef struct iu_store_stats { uint64_t rows, row_bytes, overhead_bytes, dead_rows; } iu_store_stats;
 void iu__store_stats(const iu_store *s, iu_store_stats *out);
 
@@ -104,5 +105,7 @@ void iu__store_abort(iu_store *s);
 iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err);
 void iu__changeset_retain(iu_changeset *c);
 void iu__changeset_release(iu_store *s, iu_changeset *c);
+/* By its only holder: lets go of the last `most` changes. true: there are none left, and it is freed. */
+bool iu__changeset_release_some(iu_store *s, iu_changeset *c, uint32_t most);
 
 #endif

@@ -1,6 +1,6 @@
 -- Benchmark of the client on a SpacetimeDB server: calls a second one at a time and with 1,000 in flight, and how long 200,000 subscribed rows of
--- 100 bytes take until they are applied and their callbacks have run. Beside it, in the same run and in turn: a bare C loop (what the server and the
--- wire allow) and the official TypeScript SDK of that server's generation. From the top folder, after `make`:
+-- 100 bytes take until they are applied and their callbacks have run, whole and in frames with a budget. Beside it, in the same run and in turn:
+-- a bare C loop (what the server and the wire allow) and the official TypeScript SDK of that server's generation. From the top folder, after `make`:
 --
 --   scripts/iu run scripts/bench/server.lua        `make bench` does it, too; SPACETIMEDB_SERVER names another server program
 --
@@ -12,6 +12,7 @@ local spacetimedb = require "spacetimedb"
 local RUNS, ITEMS, FILL = 5, 200000, 5000
 local SINGLE, PIPELINED, IN_FLIGHT = 1000, 20000, 1000
 local FOLDER = assert(io.popen("pwd -P")):read("l") .. "/build/bench"
+local BUDGET = 2 -- ms of a frame
 local SDK_LIMIT = 60 -- seconds for one run of the SDK
 
 local function sh(command)
@@ -133,6 +134,10 @@ for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
   tell(protocol .. ": subscribed rows, applied and told", text .. (failed.sdk and ", SDK: " .. failed.sdk or ""))
   tell(protocol .. ": memory for them", ("%6.0f MB grown, %.0f bytes a row of 100%s"):format(m.lua[3], m.lua[4],
     m.sdk and (", SDK %.0f MB"):format(m.sdk[3]) or ""))
+  m = measure(protocol, { lua = lua }, "frames " .. BUDGET)
+  if m.lua then
+    tell(protocol .. ": frames while they arrive", ("%6.1f ms the longest step of %d, median %.1f, budget %d ms"):format(m.lua[1], m.lua[3], m.lua[2], BUDGET))
+  end
 end
 for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
   tell_rate(protocol .. ": calls, one at a time", protocol, SINGLE, 1)

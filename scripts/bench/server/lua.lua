@@ -3,6 +3,8 @@
 --   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 calls COUNT IN_FLIGHT FIRST    prints calls a second
 --   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 rows                           prints milliseconds until the rows are
 --       applied and their callbacks have run, rows, the growth of the process in MB, and bytes per cached row
+--   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 frames BUDGET                  the same in frames of 60 a second: prints the
+--       longest and the median `iu.step(BUDGET)` in ms, frames, rows
 
 local iu = require "inner_universe"
 local core = require "inner_universe.core"
@@ -54,7 +56,25 @@ local function rows()
     (status.row_bytes + status.overhead_bytes) / math.max(1, status.rows)))
 end
 
-if what == "calls" then
+local function frames(budget)
+  local seen, applied, spent = 0, false, {}
+  conn.tables.item:on_insert(function() seen = seen + 1 end)
+  assert(conn:subscribe("SELECT * FROM item", { on_applied = function() applied = true end }))
+  while not applied do
+    local started = core.mono()
+    iu.step(budget)
+    spent[#spent + 1] = (core.mono() - started) * 1e3
+    local rest = 1 / 60 - (core.mono() - started)
+    if rest > 0 then os.execute(("sleep %.4f"):format(rest)) end -- what a game draws meanwhile
+  end
+  assert(seen == conn.tables.item:count(), "a row was not told")
+  table.sort(spent)
+  print(("%.2f %.2f %d %d"):format(spent[#spent], spent[(#spent + 1) // 2], #spent, seen))
+end
+
+if what == "frames" then
+  frames(assert(tonumber(arg[5])))
+elseif what == "calls" then
   calls(math.tointeger(arg[5]), math.tointeger(arg[6]), math.tointeger(arg[7]))
 else
   rows()
