@@ -46,7 +46,8 @@ local function of_server(ctx)
   local settings, methods = ctx.settings, {}
   local host = settings.address:find(":", 1, true) and not settings.address:find("[", 1, true) and ("[%s]"):format(settings.address) or settings.address
   local url = ("%s://%s:%d"):format(settings.tls and "https" or "http", host, settings.port)
-  local server = make_server(ctx, { folder = settings.db_path .. ".spacetimedb", address = host, port = settings.port, url = url })
+  local folder = (settings.db_path:find("^%-") and "./" or "") .. settings.db_path .. ".spacetimedb" -- the program must not take it for an option
+  local server = make_server(ctx, { folder = folder, address = host, port = settings.port, url = url })
 
   local function facts(status)
     local out = server.facts()
@@ -58,6 +59,7 @@ local function of_server(ctx)
 
   -- A server that answers is taken as it is. Whether one was started; nil, err.
   local function ensure(detached)
+    local stops = server.stops
     if server.answers() then return false end
     if settings.tls then
       return nil, iu.errors.new("ValidationError", ("tls: nothing answers on %s, and a server that is started here speaks no TLS"):format(url))
@@ -65,7 +67,7 @@ local function of_server(ctx)
     if settings.db_path == "memory:" then
       return nil, iu.errors.new("ValidationError", "db_path: a path expected (the server keeps its keys and data in <db_path>.spacetimedb/), got 'memory:'")
     end
-    local ok, err = server.start(detached)
+    local ok, err = server.start(detached, stops)
     if not ok then return nil, err end
     return true
   end

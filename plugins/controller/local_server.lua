@@ -24,11 +24,12 @@ local WORDS = 20                                       -- lines of the log that 
 ---@param where { folder: string, address: string, port: integer, url: string }
 return function(ctx, where)
   local process, config = ctx.process, ctx.config
-  local server = { status = "stopped", restarts = 0 }
+  local server = { status = "stopped", restarts = 0, stops = 0 } -- stops: how often it was told to end
   local data, keys = where.folder .. "/data", where.folder .. "/keys"
   local log_path, pid_path, json_path = where.folder .. "/server.log", where.folder .. "/server.pid", where.folder .. "/server.json"
   local handlers = ctx.handlers()
   local run       -- the present life, or nil
+  local beginning -- the start under way, or nil: { cancelled, ended }
   server.log_path = log_path
 
   local function failure(message, ...)
@@ -139,6 +140,10 @@ return function(ctx, where)
     return math.tointeger(tonumber(text))
   end
 
+  local function cancelled()
+    return failure("the SpacetimeDB server on %s:%d was stopped while it started", where.address, where.port)
+  end
+
   -- Until it answers. nil, err: it ended (the log says why), or does not answer in time.
   local function await(life)
     local limit = ctx.clock() + config.start_timeout
@@ -153,7 +158,10 @@ return function(ctx, where)
       if life.exit then
         return nil, failure("the SpacetimeDB server on %s:%d %s while it started%s", where.address, where.port, life.exit.text, words(life.log_from))
       end
-      if life.stopping then return nil, failure("the SpacetimeDB server on %s:%d was stopped while it started", where.address, where.port) end
+      if beginning.cancelled then
+        end_run(life)
+        return nil, cancelled()
+      end
       iu.sleep(POLL)
     end
     end_run(life)
@@ -175,6 +183,7 @@ return function(ctx, where)
     args, err = command_line(program)
     if not args then return nil, err end
     for attempt = 1, LOCKED_ATTEMPTS do
+      if beginning.cancelled then return nil, cancelled() end
       os.remove(pid_path)
       run, err = launch(args, detached)
       if not run then return nil, err end
@@ -193,13 +202,18 @@ return function(ctx, where)
     return true
   end
 
-  --- Starts it and waits until it answers. true, or nil, err with the server's own words.
-  function server.start(detached)
+  --- Starts it and waits until it answers. true, or nil, err with the server's own words. stops: as it was when the caller began, if that may be a
+  --- while ago: one who was told to end since then does not begin.
+  function server.start(detached, stops)
+    if stops and stops ~= server.stops then return nil, cancelled() end
     if server.status == "running" then return true end
     if server.status == "starting" or server.status == "stopping" then return nil, failure("the SpacetimeDB server is %s already", server.status) end
-    server.status = "starting"
+    server.status, beginning = "starting", { cancelled = false, ended = ctx.waiter() }
     local ok, err = start(detached == true)
     server.status = ok and "running" or "stopped"
+    local this = beginning
+    beginning = nil
+    this.ended:resolve(true)
     return ok, err
   end
 
@@ -224,6 +238,11 @@ return function(ctx, where)
 
   --- Ends the one we started; with `detached` also one that another process left running here. true, or nil, err.
   function server.stop(detached)
+    server.stops = server.stops + 1
+    if beginning then -- the start itself ends what it began, so that nothing of it is left when this returns
+      beginning.cancelled = true
+      return beginning.ended:wait(config.stop_timeout + config.start_timeout)
+    end
     if run then
       if server.status == "stopping" then return nil, failure("the SpacetimeDB server is being stopped already") end
       server.status = "stopping"
@@ -246,11 +265,13 @@ return function(ctx, where)
 
   --- Where nothing may wait (a finaliser): the supervisor does the rest.
   function server.let_go()
+    server.stops = server.stops + 1
+    if beginning then beginning.cancelled = true end
+    server.status = "stopped" -- no restart that waits begins
     if not run then return end
     run.stopping = true
     run.handle:close()
     run = nil
-    server.status = "stopped"
   end
 
   --- A detached one is not ours any more.

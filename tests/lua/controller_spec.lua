@@ -286,6 +286,37 @@ s.serve_forever()' "$port"]]) } }
     end
   end)
 
+  it("is stopped in whichever moment of its start, and leaves nothing running", function()
+    for _, how in ipairs { "stop", "shutdown" } do
+      for _, delay in ipairs { 0, 0.01, 0.05, 0.3 } do
+        local config, home = settings(), folder()
+        config.plugins = { controller = { start_timeout = 20, program = fake(home, ("echo $$ >>'%s/pids'\nexec sleep 60"):format(home)) } }
+        local m = manager_of(config)
+        local started, why, stopped, status
+        local began = iu.now()
+        iu.run(function()
+          local starting = iu.spawn(function() return m.controller:start() end)
+          iu.sleep(delay)
+          stopped = how == "stop" and m.controller:stop() or how == "shutdown" and m:shutdown()
+          status = m.controller:status().status
+          started, why = starting:wait(10)
+        end)
+        assert.is_true(stopped, how)
+        assert.equal("stopped", status)
+        assert.is_nil(started)
+        refused("ConnectionError", why, "was stopped while it started")
+        assert.is_true(iu.now() - began < 8 * 1000000)
+        local pids = command.exists(home .. "/pids") and command.read(home .. "/pids") or "" -- none when it was stopped before
+        for pid in pids:gmatch("%d+") do assert.is_false(is_there(tonumber(pid)), how) end
+        assert.is_nil(io.open(config.db_path .. ".spacetimedb/server.json"))
+      end
+    end
+  end)
+
+  it("gives the program no folder that looks like an option", function()
+    assert.equal("./-world.spacetimedb/data", manager_of(settings { db_path = "-world" }).controller:status().data_dir)
+  end)
+
   with_server("gives back a busy port in the server's own words", function()
     local config = settings()
     local pipe = assert(io.popen(([[echo $$; exec python3 -c '
