@@ -202,18 +202,31 @@ return function(ctx, where)
     return true
   end
 
+  -- The end of a start, also where its task was cancelled in the middle: there nothing may wait, and the supervisor does the rest.
+  local Beginning = {
+    __close = function(this)
+      beginning = nil
+      if not this.ok and run then
+        run.stopping = true
+        if run.detached then run.handle:signal(2) end
+        run.handle:close()
+        run = nil
+      end
+      server.status = this.ok and "running" or "stopped"
+      this.ended:resolve(true)
+    end,
+  }
+
   --- Starts it and waits until it answers. true, or nil, err with the server's own words. stops: as it was when the caller began, if that may be a
   --- while ago: one who was told to end since then does not begin.
   function server.start(detached, stops)
     if stops and stops ~= server.stops then return nil, cancelled() end
     if server.status == "running" then return true end
     if server.status == "starting" or server.status == "stopping" then return nil, failure("the SpacetimeDB server is %s already", server.status) end
-    server.status, beginning = "starting", { cancelled = false, ended = ctx.waiter() }
+    local this <close> = setmetatable({ cancelled = false, ended = ctx.waiter() }, Beginning)
+    server.status, beginning = "starting", this
     local ok, err = start(detached == true)
-    server.status = ok and "running" or "stopped"
-    local this = beginning
-    beginning = nil
-    this.ended:resolve(true)
+    this.ok = ok
     return ok, err
   end
 

@@ -317,6 +317,22 @@ s.serve_forever()' "$port"]]) } }
     assert.equal("./-world.spacetimedb/data", manager_of(settings { db_path = "-world" }).controller:status().data_dir)
   end)
 
+  with_server("is ended when the task that starts it is cancelled in the middle", function()
+    local config = settings()
+    local m = manager_of(config)
+    iu.run(function()
+      for _, delay in ipairs { 0, 0.02, 0.1 } do
+        local task = iu.spawn(function() m.controller:start() end)
+        iu.sleep(delay)
+        task:cancel()
+        assert.is_true(comes(function() return m.controller:status().status ~= "starting" end))
+        m.controller:stop()
+        assert.is_true(comes(function() return is_free(config.port) end))
+      end
+    end)
+    assert.is_true(assert(m.controller:start()).started)
+  end)
+
   with_server("gives back a busy port in the server's own words", function()
     local config = settings()
     local pipe = assert(io.popen(([[echo $$; exec python3 -c '
