@@ -8,8 +8,8 @@ local publish = {
   summary = "publish a module: a new database, or the next version of one's own",
   usage = "DATABASE [FILE] [--clear | --break-clients] [--plan]",
   details = [[
-FILE is a WebAssembly module; without it, that of the configuration (INNER_UNIVERSE_MODULE_PATH), else build/inner_universe.wasm of the source tree. The
-first publish of a name makes its owner, whose token is kept; nobody else may publish there again.
+FILE is a WebAssembly module; without it, that of the configuration (INNER_UNIVERSE_MODULE_PATH), else NERV's: build/inner_universe.wasm of the source tree, or
+what was installed. The first publish of a name makes its owner, whose token is kept; nobody else may publish there again.
 
   iu server publish my-world
   iu server publish ws://10.0.0.7:3000/my-world game.wasm --plan]],
@@ -32,8 +32,8 @@ end
 local function module_of(argument, cfg, context)
   local path = argument or cfg.module_path
   if path then return path end
-  path = context.tree and context.tree .. "/build/inner_universe.wasm"
-  return path and readable(path) and path or nil
+  path = context.tree and context.tree .. "/build/inner_universe.wasm" or context.main:gsub("cli/main%.lua$", "module/inner_universe.wasm")
+  return readable(path) and path or nil
 end
 
 local function print_plan(plan, options)
