@@ -129,7 +129,7 @@ iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu
   if (len > IU_SCHEMA_JSON_MAX) return iu__fail(err, IU_E_OVERLOADED, "a schema of %zu bytes is over the limit of 16 MiB", len);
   iu__buf_init(&definition, IU_SCHEMA_BYTES_MAX);
   iu_status status = convert(json, len, &definition, err);
-  if (status == IU_OK) status = iu__schema_decode(definition.data, definition.len, out, err);
+  if (status == IU_OK) status = iu__schema_decode_served(definition.data, definition.len, out, err);
   iu__buf_free(&definition);
   if (status != IU_OK) iu__error_prefix(err, "schema answer");
   return status;

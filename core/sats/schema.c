@@ -72,9 +72,9 @@ static iu_status fill(iu_schema *s, iu_raw_schema *raw, iu_error *err) {
   return status;
 }
 
-iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err) {
+static iu_status decode(const void *bytes, size_t len, bool served, iu_schema **out, iu_error *err) {
   iu_error own;
-  iu_raw_schema raw = {0};
+  iu_raw_schema raw = {.served = served};
   *out = NULL;
   if (err == NULL) err = &own;
   if (len > IU_SCHEMA_BYTES_MAX) return iu__fail(err, IU_E_VALIDATION, "a module definition of %zu bytes is over the limit of 2 MiB", len);
@@ -89,6 +89,10 @@ iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_e
   else iu__schema_free(s);
   return status;
 }
+
+iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err) { return decode(bytes, len, false, out, err); }
+
+iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err) { return decode(bytes, len, true, out, err); }
 
 void iu__schema_free(iu_schema *s) {
   if (s == NULL) return;

@@ -63,6 +63,10 @@ typedef struct iu_schema {
 
 /* *out is given to the caller: iu__schema_free. */
 iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err);
+/* Of a module that runs on a server: what only an embedded universe cannot have is let through (names that are reserved here or differ only in
+ * case, names used twice for indexes and their kin); sequences and default values, which concern the server alone, are not looked at; a table
+ * whose schedule calls a procedure has schedule_reducer -1. What a client lives from is checked all the same. */
+iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err);
 void iu__schema_free(iu_schema *s);
 int iu__schema_table(const iu_schema *s, const char *name, size_t len);    /* index, or -1 */
 int iu__schema_reducer(const iu_schema *s, const char *name, size_t len);

@@ -40,6 +40,7 @@ typedef struct iu_raw_view { const char *name; bool is_public; const iu_type *pa
 
 typedef struct iu_raw_schema {
   iu_arena arena;
+  bool served; /* a server has judged it by its own rules: those of an embedded universe do not hold */
   uint32_t table_count, type_count, default_count, function_count, view_count;
   iu_raw_table *tables;
   iu_raw_type *types;

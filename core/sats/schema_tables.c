@@ -63,6 +63,7 @@ static bool starts_with(const char *name, const char *prefix) {
 
 static bool check_table_name(build *b) {
   const char *name = b->from->name;
+  if (b->raw->served) return true;
   if (strncmp(name, "st_", 3) == 0) return refuse(b, "names that start with `st_` are the server's");
   if (starts_with(name, "_iu_") || starts_with(name, "sqlite_")) return refuse(b, "names that start with `_iu_` or `sqlite_` are reserved");
   b->names[b->name_count++] = name;
@@ -76,12 +77,13 @@ static bool check_column_names(build *b) {
   for (uint32_t i = 0; i < row->count; i++) {
     names[i] = row->u.fields[i].name;
     if (names[i] == NULL) return refuse(b, "a column has no name");
+    if (b->raw->served) continue;
     if (starts_with(names[i], "_iu_") || iu__compare_folded(names[i], "_row") == 0) {
       return refuse_name(b, "the column name `%s` is reserved", names[i]);
     }
   }
-  const char *twice = iu__find_duplicate(names, row->count, true);
-  return twice == NULL || refuse_name(b, "two columns are named `%s`, case aside", twice);
+  const char *twice = iu__find_duplicate(names, row->count, !b->raw->served);
+  return twice == NULL || refuse_name(b, b->raw->served ? "two columns are named `%s`" : "two columns are named `%s`, case aside", twice);
 }
 
 /* ---- columns of indexes and constraints ---- */
@@ -119,7 +121,7 @@ static bool is_direct(const iu_type *t) {
 static bool build_index(build *b, const iu_raw_index *raw, iu_index_def *index) {
   static const char *const endings[] = {"_idx_btree", "_idx_hash", "_idx_direct"};
   if (!check_columns(b, raw->on)) return false;
-  if (raw->algorithm == IU_RAW_DIRECT && !is_direct(b->to->row->u.fields[raw->on.at[0]].type)) {
+  if (raw->algorithm == IU_RAW_DIRECT && !b->raw->served && !is_direct(b->to->row->u.fields[raw->on.at[0]].type)) {
     return refuse(b, "a direct index must be on U8, U16, U32, U64 or a plain enum");
   }
   index->column_count = raw->on.count;
@@ -240,6 +242,7 @@ static bool build_sequences(build *b) {
   iu_sequence_def *sequences = iu__arena_zero(&b->s->arena, t->sequence_count + 1, sizeof *sequences);
   if (sequences == NULL) return no_memory(b);
   b->to->sequences = sequences;
+  if (b->raw->served) return true;
   for (uint32_t i = 0; i < t->sequence_count; i++) {
     bool good = build_sequence(b, &t->sequences[i], &sequences[i]);
     for (uint32_t j = 0; j < i && good; j++) {
@@ -268,6 +271,7 @@ static bool build_schedule(build *b) {
     return refuse(b, "a scheduled table needs a primary key of type U64");
   }
   int reducer = iu__schema_reducer(b->s, t->schedule_reducer, strlen(t->schedule_reducer));
+  if (reducer < 0 && b->raw->served) return true; /* a procedure */
   if (reducer < 0) return refuse_name(b, "the scheduled reducer `%s` does not exist", t->schedule_reducer);
   const iu_type *params = b->s->reducers[reducer].params;
   if (params->count != 1 || params->u.fields[0].type->tag != IU_T_REF || iu__type_deref(params->u.fields[0].type) != row) {
@@ -293,13 +297,15 @@ static bool check_namespace(build *b) {
   const char **tables = iu__arena_zero(&b->raw->arena, b->raw->table_count + 1, sizeof *tables);
   if (tables == NULL) return no_memory(b);
   for (uint32_t i = 0; i < b->raw->table_count; i++) tables[i] = b->raw->tables[i].name;
-  const char *twice = iu__find_duplicate(tables, b->raw->table_count, true);
-  if (twice != NULL) return refuse_name(b, "two tables are named `%s`, case aside", twice);
+  const char *twice = iu__find_duplicate(tables, b->raw->table_count, !b->raw->served);
+  if (twice != NULL) return refuse_name(b, b->raw->served ? "two tables are named `%s`" : "two tables are named `%s`, case aside", twice);
+  if (b->raw->served) return true;
   twice = iu__find_duplicate(b->names, b->name_count, false);
   return twice == NULL || refuse_name(b, "two of the tables, indexes, constraints, sequences and schedules are named `%s`", twice);
 }
 
 static bool check_defaults(build *b) {
+  if (b->raw->served) return true;
   for (uint32_t i = 0; i < b->raw->default_count; i++) {
     const iu_raw_default *d = &b->raw->defaults[i];
     int table = iu__schema_table(b->s, d->table, strlen(d->table));

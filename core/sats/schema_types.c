@@ -162,7 +162,7 @@ static iu_status check_names(iu_schema *s, iu_raw_schema const *raw, const char 
     iu_status status = check_field_names(&n->type, room, err);
     if (status != IU_OK) return status;
   }
-  for (uint32_t i = 0; i < raw->type_count; i++) {
+  for (uint32_t i = 0; i < raw->type_count && !raw->served; i++) {
     iu_status status = check_order(s, &raw->types[i], err);
     if (status != IU_OK) return status;
   }

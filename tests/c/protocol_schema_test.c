@@ -90,7 +90,7 @@ static void all_that_a_definition_may_hold(void **state) {
   for (int tag = 0; tag < 15; tag++) assert_true(every->row->u.fields[tag].type->tag >= IU_T_BOOL);
   assert_int_equal(every->row->u.fields[18].type->special, IU_S_OPTION);
   assert_int_equal(every->row->u.fields[19].type->special, IU_S_IDENTITY);
-  assert_true(every->sequence_count == 1 && every->sequences[0].start == 5 && every->sequences[0].max == 1000 && every->sequences[0].increment == 2);
+  assert_int_equal(every->sequence_count, 0); /* the server's own affair */
   assert_true(!every->is_public && ticks->is_public && ticks->schedule_reducer == 0 && ticks->schedule_column == 1);
   assert_string_equal(s->type_names[1], "my.own.Colour");
   assert_int_equal(s->table_count, 3);
@@ -98,10 +98,41 @@ static void all_that_a_definition_may_hold(void **state) {
   iu__schema_free(s);
 }
 
+/* What a server lets through and an embedded universe does not: reserved names, names that differ in case only, a schedule that calls a
+ * procedure, a default value and a sequence that it judged itself. */
+#define LAX_TABLE(name, sequences, schedule) \
+  "{\"name\":\"" name "\",\"product_type_ref\":0,\"primary_key\":[0],\"indexes\":[" INDEX(SOME("\"twice\""), NONE, "{\"Direct\":0}") \
+  "],\"constraints\":[{\"name\":" NONE ",\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[" sequences "],\"schedule\":" schedule \
+  ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}"
+#define LAX_JSON \
+  "{\"typespace\":{\"types\":[{\"Product\":{\"elements\":[" FIELD("id", T("U64")) "," FIELD("ID", T("I256")) "," FIELD("_row", T("U8")) "," \
+  FIELD("at", SCHEDULE_AT) "]}}]},\"tables\":[" LAX_TABLE("User", SEQUENCE(NONE), NONE) "," LAX_TABLE("user", SEQUENCE(SOME("18446744073709551616")), NONE) "," \
+  LAX_TABLE("sqlite_x", "", SOME("{\"name\":" NONE ",\"reducer_name\":\"tick\",\"scheduled_at_column\":3}")) "," LAX_TABLE("_iu_x", "", NONE) \
+  "],\"reducers\":[],\"types\":[{\"name\":{\"scope\":[],\"name\":\"Row\"},\"ty\":0,\"custom_ordering\":false}],\"misc_exports\":[" \
+  "{\"Procedure\":{\"name\":\"tick\",\"params\":{\"elements\":[" FIELD("row", "{\"Ref\":0}") "]},\"return_type\":{\"U32\":[]}}}," \
+  "{\"ColumnDefaultValue\":{\"table\":\"other\",\"col_id\":15,\"value\":\"00\"}}],\"row_level_security\":[]}"
+
+static void rules_of_an_embedded_universe_do_not_hold_for_a_servers_module(void **state) {
+  (void)state;
+  iu_schema *s = must_read(LAX_JSON), *embedded;
+  assert_int_equal(s->table_count, 4);
+  assert_true(iu__schema_table(s, "User", 4) != iu__schema_table(s, "user", 4));
+  const iu_table_def *timer = &s->tables[iu__schema_table(s, "sqlite_x", 8)];
+  assert_int_equal(timer->schedule_reducer, -1);
+  assert_int_equal(iu__table_def_column(timer, "_row", 4), 2);
+  assert_true(iu__table_def_column(timer, "id", 2) == 0 && iu__table_def_column(timer, "ID", 2) == 1);
+  assert_true(timer->primary_key == 0 && timer->indexes[0].unique);
+  assert_int_equal(iu__schema_decode(s->definition, s->definition_len, &embedded, NULL), IU_E_VALIDATION);
+  iu__schema_free(s);
+}
+
+#define PLAIN_TABLE(name) \
+  "{\"name\":\"" name "\",\"product_type_ref\":0,\"primary_key\":[],\"indexes\":[],\"constraints\":[],\"sequences\":[],\"schedule\":" NONE \
+  ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}"
+
 /* A module of one table `user` with these exports. */
 #define VIEWS_JSON(more_types, exports) \
-  "{\"typespace\":{\"types\":[" USER_TYPE more_types "]},\"tables\":[{\"name\":\"user\",\"product_type_ref\":0,\"primary_key\":[],\"indexes\":[]," \
-  "\"constraints\":[],\"sequences\":[],\"schedule\":" NONE ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}],\"reducers\":[]," \
+  "{\"typespace\":{\"types\":[" USER_TYPE more_types "]},\"tables\":[" PLAIN_TABLE("user") "],\"reducers\":[]," \
   "\"types\":[" TYPE_NAME("User", "0") "],\"misc_exports\":[" exports "],\"row_level_security\":[]}"
 #define VIEW(name, is_public, params, returns) \
   "{\"View\":{\"name\":\"" name "\",\"index\":0,\"is_public\":" is_public ",\"is_anonymous\":false,\"params\":{\"elements\":[" params "]}," \
@@ -182,6 +213,10 @@ static void wrong_answers_are_named(void **state) {
   assert_refused("", IU_E_VALIDATION, "schema answer: ");
   assert_refused("{}", IU_E_VALIDATION, "missing field `typespace`");
   assert_refused("{\"sections\":[]}", IU_E_VALIDATION, "typespace");
+  assert_refused(VIEWS_JSON("", "") "x", IU_E_VALIDATION, "schema answer: ");
+  static const char twice[] = "{\"typespace\":{\"types\":[" USER_TYPE "]},\"tables\":[" PLAIN_TABLE("user") "," PLAIN_TABLE("user") "],\"reducers\":[],"
+                              "\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}";
+  assert_refused(twice, IU_E_VALIDATION, "two tables are named `user`");
   assert_refused("{\"typespace\":{\"types\":[{\"U64\":1}]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}",
                  IU_E_VALIDATION, "typespace.types[0]");
   assert_refused("{\"typespace\":{\"types\":[{\"Map\":[]}]},\"tables\":[],\"reducers\":[],\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}",
@@ -290,6 +325,7 @@ int main(void) {
     cmocka_unit_test(an_answer_is_the_modules_own_definition),
     cmocka_unit_test(an_empty_module),
     cmocka_unit_test(all_that_a_definition_may_hold),
+    cmocka_unit_test(rules_of_an_embedded_universe_do_not_hold_for_a_servers_module),
     cmocka_unit_test(views_are_tables_without_keys),
     cmocka_unit_test(views_that_nobody_can_ask_for_are_read_over),
     cmocka_unit_test(views_of_what_cannot_be_stored_are_refused),
