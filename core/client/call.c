@@ -92,7 +92,7 @@ void iu__call_procedure_result(iu_client *c, iu_request *r, const iu_message *m)
     refusal(m, r->procedure->name, &err);
     status = err.status;
   } else if (c->protocol == IU_P_V1_JSON) {
-    status = iu__sats_from_json(value.type, m->value.p, m->value.len, &converted, &err);
+    status = iu__sats_from_report(value.type, m->value.p, m->value.len, &converted, &err);
     value.bytes = (iu_slice){converted.data, converted.len};
   } else {
     status = iu__bsatn_check_all(value.type, m->value.p, m->value.len, &err);

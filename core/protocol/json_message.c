@@ -129,7 +129,7 @@ static bool put_row(json_input *j, const iu_table_def *table, const iu_json *row
   if (row->token != IU_J_STRING) return bad(j, table->name, "rows that are strings");
   iu__buf_put_u64(offsets, data->len);
   if (iu__buf_status(offsets, j->in->err, "rows") != IU_OK) return false;
-  if (iu__sats_from_json(table->row, row->u.s, row->len, data, j->in->err) == IU_OK) return true;
+  if (iu__sats_from_report(table->row, row->u.s, row->len, data, j->in->err) == IU_OK) return true;
   iu__error_prefix(j->in->err, "%s: a row of `%s`", j->kind, table->name);
   return false;
 }
@@ -209,7 +209,7 @@ static bool get_args(json_input *j, const iu_json *call, iu_message *m) {
   int i = j->schema != NULL ? iu__schema_reducer(j->schema, (const char *)m->reducer.p, m->reducer.len) : -1;
   if (i < 0) return true;
   iu_buf args = budgeted(j);
-  iu_status status = iu__sats_from_json(j->schema->reducers[i].params, text.p, text.len, &args, NULL);
+  iu_status status = iu__sats_from_report(j->schema->reducers[i].params, text.p, text.len, &args, NULL);
   bool good = status != IU_E_NOMEM;
   if (status == IU_OK) {
     m->args.p = keep(j, &args);

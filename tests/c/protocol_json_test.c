@@ -1,4 +1,6 @@
 /* Server messages of v1.json into the same structures: the shapes of the sheet (5.8), both forms of rows (3.4), what is missing or wrong. */
+#include <math.h>
+
 #include "../../core/base/errinj.h"
 #include "protocol_fixture.h"
 #include "sats_schema_fixture.h"
@@ -151,6 +153,33 @@ static void rows_of_unknown_tables_are_left_out(void **state) {
   close_payload(&o);
 }
 
+/* Servers write NaN and the infinities as null. */
+static void floats_that_are_no_number_are_null(void **state) {
+  (void)state;
+  def d = {0};
+  iu_typespace ts = {0};
+  opened o;
+  iu_message m;
+  double wide;
+  float narrow;
+  add_type(&d, iu__type_product(&ts, 2, (iu_field[]){{"a", iu__type_scalar(IU_T_F64)}, {"b", iu__type_scalar(IU_T_F32)}}), "Pair");
+  add_table(&d, "pair", 0, -1, NULL);
+  iu_schema *s = decode_def(&d, NULL);
+  iu__typespace_free(&ts);
+  assert_non_null(s);
+  read_json(&o, s, "{\"TransactionUpdateLight\":{\"request_id\":1,\"update\":{\"tables\":[{\"table_name\":\"pair\",\"updates\":[{\"deletes\":["
+            "\"{\\\"a\\\":null,\\\"b\\\":null}\"],\"inserts\":[\"[null,null]\"]}]}]}}}", &m);
+  assert_int_equal(m.updates[0].inserts.count, 1);
+  iu_slice row = iu__row_list_at(&m.updates[0].inserts, 0), gone = iu__row_list_at(&m.updates[0].deletes, 0);
+  assert_int_equal(row.len, 12);
+  memcpy(&wide, row.p, 8);
+  memcpy(&narrow, row.p + 8, 4);
+  assert_true(isnan(wide) && isnan(narrow));
+  assert_true(gone.len == row.len && memcmp(gone.p, row.p, row.len) == 0);
+  close_payload(&o);
+  iu__schema_free(s);
+}
+
 /* A rejected call carries `[]`, an unknown reducer anything. */
 static void arguments_that_do_not_fit_are_empty(void **state) {
   opened o;
@@ -279,6 +308,7 @@ int main(void) {
     cmocka_unit_test(light_initial_and_subscriptions),
     cmocka_unit_test(errors_and_answers),
     cmocka_unit_test(rows_of_unknown_tables_are_left_out),
+    cmocka_unit_test(floats_that_are_no_number_are_null),
     cmocka_unit_test(arguments_that_do_not_fit_are_empty),
     cmocka_unit_test(what_is_wrong_is_named),
     cmocka_unit_test(rows_are_paid_from_the_cap),
