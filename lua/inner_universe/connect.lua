@@ -9,6 +9,7 @@ local config = require("inner_universe.config")
 local target = require("inner_universe.target")
 local connection = require("inner_universe.connection")
 local remote = require("inner_universe.remote")
+local subscription = require("inner_universe.subscription")
 
 local connect = {}
 
@@ -48,6 +49,10 @@ local function check_options(options, is_server)
   return true
 end
 
+local V1 = { ["v1.bsatn.spacetimedb"] = true, ["v1.json.spacetimedb"] = true }
+-- What a server itself takes for every public table that can be subscribed.
+local EVERYTHING = { "SELECT * FROM *" }
+
 ---The queries of every public table, sorted by name. Views are asked for by name: a server computes them for each who subscribes.
 ---@param schema table
 ---@return string[]
@@ -62,14 +67,22 @@ end
 
 local function subscribe(conn, what)
   if what == "all" then
-    what = connect.all_tables(conn:schema())
+    -- v1 knows no event tables, and its schema does not tell them from others
+    what = V1[conn:state().protocol] and EVERYTHING or connect.all_tables(conn:schema())
   elseif type(what) ~= "table" then
     return invalid("connect: subscribe: \"all\" or an array of queries expected, got %s", tostring(what))
   end
   if #what == 0 then return true end
   local sub, err = conn:subscribe(what)
   if not sub then return nil, err end
-  return sub:wait()
+  -- what cannot be read now cannot be read the next time: nobody would be told why nothing is applied
+  local lost = conn:on_state(function(state)
+    local reason = state.phase == "disconnected" and state.reason
+    if reason and not reason.retryable then subscription.give_up(sub, reason) end
+  end)
+  local ok, why = sub:wait()
+  lost:cancel()
+  return ok, why
 end
 
 local function open_embedded(parsed, options)

@@ -81,6 +81,11 @@ function subscription.end_all(state, err)
   end
 end
 
+---Who waits for it waits no longer.
+function subscription.give_up(self, err)
+  self.answer:resolve(nil, err)
+end
+
 ---Ends the subscription; rows that no other one holds are deleted from the view (their handlers hear it). Again: nothing.
 ---@return true?, inner_universe.Error?
 function Subscription:unsubscribe()
