@@ -18,6 +18,7 @@ local PUBLISH_OPTIONS = { clear = "boolean", policy = "string", migration_token 
 local PLAN_OPTIONS = { timeout = "number" }
 local POLICIES = { Compatible = true, BreakClients = true }
 local TIMEOUT, PUBLISH_TIMEOUT = 30, 120 -- seconds
+local PUBLISH_ATTEMPTS, PUBLISH_PAUSE = 3, 0.2 -- pause in seconds
 local WASM_BYTES_MAX = 256 * 1024 * 1024
 
 ---@class inner_universe.ServerOptions
@@ -154,6 +155,11 @@ local function no_success(what, value, answer, kind)
   return nil, errors.new(kind, ("%s: the server did not say Success but %s"):format(what, server_request.words(answer)), { retryable = false })
 end
 
+-- Two who publish a new database at once: the server looks for it, finds none, and cannot create it any more. Asked again it finds it.
+local function made_meanwhile(err)
+  return err.kind == "MigrationError" and err.message:find("already exists", 1, true) ~= nil
+end
+
 ---Publishes a module under a name: a new database, or the next version of one's own. Without a token a new identity becomes the owner; its token is
 ---in the answer and in `self.token`, and in the token file where there is one (keep it: nobody else may publish there again).
 ---@param name string
@@ -184,7 +190,12 @@ function Server:publish(name, wasm, options)
   if not path then return nil, fields end
   fields.token, err = make_owner(self, 2, name)
   if not fields.token then return nil, err end
-  local value, answer = send_json(self, 2, "publish " .. name, "PUT", path, fields)
+  local value, answer
+  for attempt = 1, PUBLISH_ATTEMPTS do
+    value, answer = send_json(self, 2, "publish " .. name, "PUT", path, fields)
+    if value or not made_meanwhile(answer) or attempt == PUBLISH_ATTEMPTS then break end
+    runtime.tasks.sleep(PUBLISH_PAUSE)
+  end
   if not value then return nil, answer end
   local done = type(value) == "table" and value.Success
   if type(done) ~= "table" then return no_success("publish " .. name, value, answer, "MigrationError") end

@@ -67,9 +67,7 @@ local function of_server(ctx)
     if settings.db_path == "memory:" then
       return nil, iu.errors.new("ValidationError", "db_path: a path expected (the server keeps its keys and data in <db_path>.spacetimedb/), got 'memory:'")
     end
-    local ok, err = server.start(detached, stops)
-    if not ok then return nil, err end
-    return true
+    return server.start(detached, stops)
   end
 
   function methods.start(options)

@@ -4,12 +4,13 @@
 -- A run is one life of the server's process. Attached, a supervisor ends it with us; detached, it lives on until `stop`, from whichever process.
 --
 -- FOLDER/data      the server's data          FOLDER/server.log    what it writes          FOLDER/server.json   what runs here
--- FOLDER/keys      its P-256 key pair         FOLDER/server.pid    its process id, from the supervisor
+-- FOLDER/keys      its P-256 key pair         FOLDER/server.pid.*  its process id, from the supervisor to us, while it starts
 
 local iu = require "inner_universe"
 
 local plugin = ...
 local find = plugin.load "find"
+local listens = plugin.load "listens"
 local log_file = plugin.load "log_file"
 local state_file = plugin.load "state_file"
 local supervisor = plugin.load "supervisor"
@@ -26,7 +27,7 @@ return function(ctx, where)
   local process, config = ctx.process, ctx.config
   local server = { status = "stopped", restarts = 0, stops = 0 } -- stops: how often it was told to end
   local data, keys = where.folder .. "/data", where.folder .. "/keys"
-  local log_path, pid_path, json_path = where.folder .. "/server.log", where.folder .. "/server.pid", where.folder .. "/server.json"
+  local log_path, json_path = where.folder .. "/server.log", where.folder .. "/server.json"
   local handlers = ctx.handlers()
   local run       -- the present life, or nil
   local beginning -- the start under way, or nil: { cancelled, ended }
@@ -89,7 +90,7 @@ return function(ctx, where)
     if run ~= life then return end
     run = nil
     if not life.ready or life.stopping then return end
-    state_file.remove(json_path)
+    state_file.remove(json_path, life.pid)
     server.status, server.last_exit = "crashed", life.exit
     ctx.log.error("the SpacetimeDB server %s%s", life.exit.text, words(life.log_from))
     handlers:emit { status = "crashed", exit_status = status, signal = signal, text = life.exit.text }
@@ -110,8 +111,7 @@ return function(ctx, where)
     if not ok and not life.detached then life.handle:signal(9) end -- takes the server with it where the supervisor could tie it
     life.handle:close()
     if run == life then run = nil end
-    state_file.remove(json_path)
-    os.remove(pid_path)
+    state_file.remove(json_path, life.pid)
     return ok, err
   end
 
@@ -119,25 +119,33 @@ return function(ctx, where)
 
   local function launch(args, detached)
     local life = { detached = detached, ended = ctx.waiter(), log_from = log_file.size(log_path), program = args[1], started_at = iu.now(),
-      began = ctx.clock() }
+      began = ctx.clock(), pid_path = ("%s/server.pid.%s"):format(where.folder, iu.uuid()) }
     local line = { "sh", "-c", 'umask 077; exec "$@"', "sh" }
     if not detached then
-      line = { "sh", "-c", supervisor, "inner-universe-server", tostring(CALM), ("%d"):format(math.ceil(config.stop_timeout)), pid_path }
+      line = { "sh", "-c", supervisor, "inner-universe-server", tostring(CALM), ("%d"):format(math.ceil(config.stop_timeout)), life.pid_path }
     end
     table.move(args, 1, #args, #line + 1, line)
     local err
     life.handle, err = process.start({ args = line, output_file = log_path, input = not detached, own_session = true },
       function(status, signal) on_exit(life, status, signal) end)
     if not life.handle then return nil, err end
+    if detached then life.pid = life.handle:pid() end
     return life
   end
 
   local function pid_of(life)
-    if life.detached then return life.handle:pid() end
-    local file = io.open(pid_path, "rb")
+    local file = io.open(life.pid_path, "rb")
     local text = file and file:read("a")
     if file then file:close() end
+    os.remove(life.pid_path)
     return math.tointeger(tonumber(text))
+  end
+
+  -- For other processes; a detached one also while it starts, since it lives on if we end meanwhile.
+  local function record(life)
+    local ok, err = state_file.write(json_path, { pid = life.pid, address = where.address, port = where.port, program = life.program,
+      detached = life.detached, holder = not life.detached and process.own_pid() or nil })
+    if not ok then ctx.log.warn("%s", tostring(err)) end
   end
 
   local function cancelled()
@@ -149,9 +157,11 @@ return function(ctx, where)
     local limit = ctx.clock() + config.start_timeout
     while ctx.clock() < limit do
       if not life.exit and server.answers() then
-        iu.sleep(POLL) -- what answered may be another server that has the port: then ours is ending
-        if not life.exit and server.answers() then
-          life.ready, life.pid = true, pid_of(life)
+        local ours = listens(process, life.handle:pid(), where.port)
+        if ours == nil then iu.sleep(POLL) end -- time for it to end, if what answered is another server
+        if not life.exit and ours ~= false and not beginning.cancelled then
+          life.ready, life.pid = true, life.pid or pid_of(life)
+          record(life)
           return true
         end
       end
@@ -184,20 +194,22 @@ return function(ctx, where)
     if not args then return nil, err end
     for attempt = 1, LOCKED_ATTEMPTS do
       if beginning.cancelled then return nil, cancelled() end
-      os.remove(pid_path)
-      run, err = launch(args, detached)
-      if not run then return nil, err end
-      local life = run
+      local life
+      life, err = launch(args, detached)
+      if not life then return nil, err end
+      run = life
+      if detached and not state_file.read(json_path) then record(life) end
       ok, err = await(life)
       if ok then break end
-      run = nil
+      if run == life then run = nil end
       life.handle:close()
+      os.remove(life.pid_path)
+      state_file.remove(json_path, life.pid)
+      if beginning.cancelled then return nil, cancelled() end
+      if life.exit and server.answers() then return false end
       if not is_locked(life) or attempt == LOCKED_ATTEMPTS then return nil, err end
       iu.sleep(LOCKED_DELAY)
     end
-    ok, err = state_file.write(json_path, { pid = run.pid, address = where.address, port = where.port, program = program, detached = detached,
-      holder = not detached and process.own_pid() or nil })
-    if not ok then ctx.log.warn("%s", tostring(err)) end
     ctx.log.info("the SpacetimeDB server runs on %s:%d (process %d, %s)", where.address, where.port, run.pid, program)
     return true
   end
@@ -210,6 +222,8 @@ return function(ctx, where)
         run.stopping = true
         if run.detached then run.handle:signal(2) end
         run.handle:close()
+        os.remove(run.pid_path)
+        state_file.remove(json_path, run.pid)
         run = nil
       end
       server.status = this.ok and "running" or "stopped"
@@ -217,8 +231,8 @@ return function(ctx, where)
     end,
   }
 
-  --- Starts it and waits until it answers. true, or nil, err with the server's own words. stops: as it was when the caller began, if that may be a
-  --- while ago: one who was told to end since then does not begin.
+  --- Starts it and waits until it answers. true; false when another one was quicker, and answers; nil, err with the server's own words.
+  --- stops: as it was when the caller began, if that may be a while ago: one who was told to end since then does not begin.
   function server.start(detached, stops)
     if stops and stops ~= server.stops then return nil, cancelled() end
     if server.status == "running" then return true end
@@ -243,7 +257,7 @@ return function(ctx, where)
       local ok, err = server.start(false)
       if ok then
         handlers:emit { status = "running", restarts = server.restarts }
-      else
+      elseif ok == nil then
         ctx.report(err, "controller: starting the server again")
       end
     end)
@@ -268,11 +282,18 @@ return function(ctx, where)
     if not other then return true end
     if not other.detached then return nil, failure("the SpacetimeDB server on %s belongs to process %d, and ends with it", where.folder, other.holder or 0) end
     iu.sleep(CALM)
-    process.signal(other.pid, "INT")
-    local limit = ctx.clock() + config.stop_timeout
-    while state_file.read(json_path) and ctx.clock() < limit do iu.sleep(POLL) end
-    if state_file.read(json_path) then process.signal(other.pid, "KILL") end
-    state_file.remove(json_path)
+    for _, signal in ipairs { "INT", "KILL" } do
+      local sent, err = process.signal(other.pid, signal)
+      if sent == nil then return nil, err end -- another user's
+      local limit = ctx.clock() + config.stop_timeout
+      while state_file.read(json_path) and ctx.clock() < limit do iu.sleep(POLL) end
+      if not state_file.read(json_path) then break end
+    end
+    if state_file.read(json_path) then
+      return nil, iu.errors.new("TimeoutError", ("the SpacetimeDB server (process %d) has not ended %g s after it was killed"):format(other.pid,
+        config.stop_timeout))
+    end
+    state_file.remove(json_path, other.pid)
     return true
   end
 

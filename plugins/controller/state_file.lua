@@ -1,9 +1,12 @@
--- state_file.lua: what a data folder says about the server that runs on it: server.json, written when it answers, removed when it was ended. So that
--- another process (`iu server status`, `iu server stop`) finds it. A process id alone may be another program's by now: the time it started at is kept, too.
+-- state_file.lua: what a data folder says about the server that runs on it: server.json, written when it answers (a detached one's: when it begins),
+-- removed when it was ended. So that another process (`iu server status`, `iu server stop`) finds it. A process id alone may be another program's by now:
+-- the time it started at is kept, too.
 
 local iu = require "inner_universe"
 
 local state_file = {}
+
+local BYTES_MAX = 65536
 
 -- Clock ticks since boot at which a process started (proc(5), field 22); nil when there is no such process.
 local function started_at(pid)
@@ -36,15 +39,22 @@ end
 function state_file.read(path)
   local file = io.open(path, "rb")
   if not file then return nil end
-  local record = iu.json.decode(file:read("a") or "")
+  local record = iu.json.decode(file:read(BYTES_MAX) or "")
   file:close()
-  if type(record) ~= "table" or math.type(record.pid) ~= "integer" or record.pid < 2 then return nil end
+  if type(record) ~= "table" or math.type(record.pid) ~= "integer" or record.pid < 2 or type(record.address) ~= "string"
+    or math.type(record.port) ~= "integer" or type(record.program) ~= "string" or (record.holder ~= nil and math.type(record.holder) ~= "integer") then
+    return nil -- nothing that we wrote
+  end
   if record.started_ticks == nil or started_at(record.pid) ~= record.started_ticks then return nil end
   return record
 end
 
-function state_file.remove(path)
-  os.remove(path)
+---Unless another server than `pid` runs there by now.
+---@param path string
+---@param pid? integer
+function state_file.remove(path, pid)
+  local record = state_file.read(path)
+  if not record or record.pid == pid then os.remove(path) end
 end
 
 return state_file

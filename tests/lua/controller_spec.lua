@@ -7,6 +7,8 @@ local command = require "command"
 local spacetimedb = require "spacetimedb"
 
 local with_server = spacetimedb.program and it or pending
+-- A root that may not signal others.
+local without_kill = os.execute("[ $(id -u) = 0 ] && setpriv --bounding-set=-kill true 2>/dev/null") and it or pending
 local with_module = spacetimedb.program and spacetimedb.wasm and it or pending
 
 local folders, managers = {}, {}
@@ -59,6 +61,14 @@ end
 
 local function is_there(pid)
   return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true
+end
+
+-- The beginning of a server.json about a process, and its number.
+local function record_of(pid)
+  local file = assert(io.open(("/proc/%s/stat"):format(pid)))
+  local own, rest = file:read("a"):match("^(%d+) .*%) (.*)$")
+  file:close()
+  return ('{"pid":%s,"started_ticks":%s'):format(own, (select(20, rest:match(("(%S+)%s+"):rep(20))))), tonumber(own)
 end
 
 -- Whether a condition comes to hold within some seconds.
@@ -311,6 +321,92 @@ s.serve_forever()' "$port"]]) } }
         assert.is_nil(io.open(config.db_path .. ".spacetimedb/server.json"))
       end
     end
+  end)
+
+  with_module("serves programs that begin at once on one folder with one server, which its holder ends", function()
+    local config, home = settings(), folder()
+    command.write(home .. "/program.lua", ([[
+      local iu = require "inner_universe"
+      local m = assert(iu.manager { backend = "spacetimedb", port = %d, db_path = %q, token_file = %q, module_path = %q, database = "together",
+        plugins = { controller = { program = %q } } })
+      local ok, err = m:initialize { deploy = true }
+      local status = m.controller:status()
+      print(("%%s|%%s|%%s|%%s|"):format(ok and "open" or tostring(err), status.own, status.status, status.pid))
+      io.stdout:flush()
+      io.read("a") -- until the test lets it go
+    ]]):format(config.port, config.db_path, config.token_file, config.module_path, spacetimedb.program))
+    local pipes, own, pids = {}, 0, {}
+    for i = 1, 3 do pipes[i] = assert(io.popen(("exec lua5.4 '%s/program.lua' >'%s/%d' 2>&1"):format(home, home, i), "w")) end
+    for i = 1, 3 do
+      local path = ("%s/%d"):format(home, i)
+      assert.is_true(comes(function() return command.exists(path) and command.read(path):find("\n", 1, true) ~= nil end, 30))
+      local said = command.read(path)
+      local owner, pid = said:match("^open|(%a+)|running|(%d+)|")
+      assert.truthy(pid, said)
+      own, pids[pid] = own + (owner == "true" and 1 or 0), true
+    end
+    assert.equal(1, own)
+    local pid = next(pids)
+    assert.is_nil(next(pids, pid))
+    for i = 1, 3 do pipes[i]:close() end
+    assert.is_true(comes(function() return not is_there(tonumber(pid)) end))
+    assert.equal("stopped", manager_of(config).controller:status().status)
+  end)
+
+  it("records a detached server while it starts, for it lives on if its starter is killed meanwhile", function()
+    local config, home = settings(), folder()
+    config.plugins.controller.program = fake(home, "exec sleep 60")
+    command.write(home .. "/program.lua", ([[
+      local iu = require "inner_universe"
+      local m = assert(iu.manager { backend = "spacetimedb", port = %d, db_path = %q, plugins = { controller = { program = %q } } })
+      m.controller:start { detach = true }]]):format(config.port, config.db_path, config.plugins.controller.program))
+    local pipe = assert(io.popen(("echo $$; exec lua5.4 '%s/program.lua' 2>/dev/null"):format(home)))
+    local own = pipe:read("l")
+    local later = manager_of(config)
+    assert.is_true(comes(function() return later.controller:status().pid ~= nil end))
+    os.execute("kill -KILL " .. own)
+    pipe:close()
+    local pid = later.controller:status().pid
+    assert.is_true(is_there(pid))
+    assert.is_false(later.controller:answers())
+    assert.is_true(later.controller:stop { detached = true })
+    assert.is_true(comes(function() return not is_there(pid) end))
+  end)
+
+  it("takes a record that it did not write for none", function()
+    local config = settings { db_path = folder() .. "/world" }
+    local m = manager_of(config)
+    os.execute(("mkdir '%s.spacetimedb'"):format(config.db_path))
+    local head, pid = record_of("self") -- this very process, but for what is missing or of another type
+    for _, text in ipairs { "", "{", "[]", '{"pid":"x"}', '{"pid":1e300,"started_ticks":1}', head .. "}", head .. ',"address":5,"port":3000,"program":"x"}',
+      head .. ',"address":"127.0.0.1","port":"x","program":"x"}', head .. ',"address":"127.0.0.1","port":3000,"program":"x","holder":{}}' } do
+      command.write(config.db_path .. ".spacetimedb/server.json", text)
+      assert.equal("stopped", m.controller:status().status, text)
+      assert.is_false(m.controller:answers(), text)
+    end
+    command.write(config.db_path .. ".spacetimedb/server.json", head .. ',"address":"127.0.0.1","port":3000,"program":"x"}')
+    assert.equal(pid, m.controller:status().pid)
+  end)
+
+  without_kill("says that it may not end another user's server, and leaves its record", function()
+    local config, home = settings(), folder()
+    local pipe = assert(io.popen("echo $$; exec setpriv --reuid=65534 --clear-groups sleep 60"))
+    local pid = tonumber(pipe:read("l"))
+    local json = config.db_path .. ".spacetimedb/server.json"
+    os.execute(("mkdir '%s.spacetimedb'"):format(config.db_path))
+    iu.sleep(0.2) -- it is another user's by then
+    command.write(json, record_of(pid) .. ',"address":"127.0.0.1","port":3000,"program":"x","detached":true}')
+    command.write(home .. "/program.lua", ([[
+      local iu = require "inner_universe"
+      print(assert(iu.manager { backend = "spacetimedb", db_path = %q }).controller:stop { detached = true })]]):format(config.db_path))
+    local other = assert(io.popen(("setpriv --bounding-set=-kill lua5.4 '%s/program.lua' 2>&1"):format(home)))
+    local said = other:read("a")
+    other:close()
+    assert.truthy(said:find("AuthorizationError", 1, true), said)
+    assert.is_true(command.exists(json))
+    assert.is_true(manager_of(config).controller:stop { detached = true })
+    assert.is_false(command.exists(json))
+    pipe:close()
   end)
 
   it("gives the program no folder that looks like an option", function()
