@@ -49,10 +49,6 @@ local function check_options(options, is_server)
   return true
 end
 
-local V1 = { ["v1.bsatn.spacetimedb"] = true, ["v1.json.spacetimedb"] = true }
--- What a server itself takes for every public table that can be subscribed.
-local EVERYTHING = { "SELECT * FROM *" }
-
 ---The queries of every public table, sorted by name. Views are asked for by name: a server computes them for each who subscribes.
 ---@param schema table
 ---@return string[]
@@ -65,24 +61,55 @@ function connect.all_tables(schema)
   return queries
 end
 
+-- A subscription of connect's own; waiting for it. Who connects hears its refusal, what fails later is reported.
+local function subscribe_now(conn, queries)
+  local sub, err, waited
+  sub, err = conn:subscribe(queries, { on_error = function(why)
+    if waited then runtime.report(why, "a subscription") end
+  end })
+  if not sub then return function() return nil, err end end
+  return function()
+    -- what cannot be read now cannot be read the next time: nobody would be told why nothing is applied
+    local lost = conn:on_state(function(state)
+      local reason = state.phase == "disconnected" and state.reason
+      if reason and not reason.retryable then subscription.give_up(sub, reason) end
+    end)
+    local ok, why = sub:wait()
+    waited = true
+    lost:cancel()
+    return ok, why
+  end
+end
+
+local function is_of_events(err)
+  return err.kind == "ValidationError" and err.message:find("event table", 1, true) ~= nil
+end
+
+---Subscribes every public table, and waits. A server refuses event tables on v1, whose schema does not tell them from others: then each table is asked
+---for by itself, and they are left out.
+---@param conn inner_universe.Connection
+---@return true?, inner_universe.Error?
+function connect.subscribe_all(conn)
+  local queries = connect.all_tables(conn:schema())
+  if #queries == 0 then return true end
+  local ok, err = subscribe_now(conn, queries)()
+  if ok or not is_of_events(err) then return ok, err end
+  local waits = {}
+  for i, query in ipairs(queries) do waits[i] = subscribe_now(conn, { query }) end
+  for _, wait in ipairs(waits) do
+    ok, err = wait()
+    if not ok and not is_of_events(err) then return nil, err end
+  end
+  return true
+end
+
 local function subscribe(conn, what)
-  if what == "all" then
-    -- v1 knows no event tables, and its schema does not tell them from others
-    what = V1[conn:state().protocol] and EVERYTHING or connect.all_tables(conn:schema())
-  elseif type(what) ~= "table" then
+  if what == "all" then return connect.subscribe_all(conn) end
+  if type(what) ~= "table" then
     return invalid("connect: subscribe: \"all\" or an array of queries expected, got %s", tostring(what))
   end
   if #what == 0 then return true end
-  local sub, err = conn:subscribe(what)
-  if not sub then return nil, err end
-  -- what cannot be read now cannot be read the next time: nobody would be told why nothing is applied
-  local lost = conn:on_state(function(state)
-    local reason = state.phase == "disconnected" and state.reason
-    if reason and not reason.retryable then subscription.give_up(sub, reason) end
-  end)
-  local ok, why = sub:wait()
-  lost:cancel()
-  return ok, why
+  return subscribe_now(conn, what)()
 end
 
 local function open_embedded(parsed, options)
