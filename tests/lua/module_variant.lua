@@ -8,12 +8,18 @@ local command = require("command")
 
 local variant = {}
 
-local FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
+variant.FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
 
 local function sh(line)
   local pipe = assert(io.popen("{ " .. line .. "\n} 2>&1"))
   local output = pipe:read("a")
   return pipe:close() == true, output
+end
+
+--- A command line of the shell, which must succeed.
+function variant.run(line)
+  local ok, output = sh(line)
+  assert(ok, output)
 end
 
 --- Are clang and wasm-ld here?
@@ -35,9 +41,8 @@ function variant.build(folder, changes)
     local path = folder .. "/core/module/" .. change[1]
     command.write(path, replaced(command.read(path), change[2], change[3]))
   end
-  local ok, output = sh(("root=$PWD; mkdir -p '%s/o' && cd '%s/o' && clang %s -I \"$root/build/generated\" -c ../core/module/*.c ../core/base/text*.c"
-    .. " && wasm-ld --no-entry --strip-all -o ../module.wasm *.o"):format(folder, folder, FLAGS))
-  assert(ok, output)
+  variant.run(("root=$PWD; mkdir -p '%s/o' && cd '%s/o' && clang %s -I \"$root/build/generated\" -c ../core/module/*.c ../core/base/text*.c"
+    .. " && wasm-ld --no-entry --strip-all -o ../module.wasm *.o"):format(folder, folder, variant.FLAGS))
   return folder .. "/module.wasm"
 end
 
