@@ -80,7 +80,8 @@ static iu_status next_segment(resolver *r, bool *done) {
   const iu_path *path = &r->out->path;
   int found;
   *done = true;
-  r->out->json = r->type->tag == IU_T_STRING && (r->out->depth == 1 || r->in_metadata) && iu__is_json_text_field(r->type_name);
+  r->out->json = r->type->tag == IU_T_STRING && (r->out->depth == 1 || r->in_metadata) && iu__is_json_text_field(r->type_name) &&
+                 (!r->table->plain_text || r->segment < path->count);
   if (r->out->json) return IU_OK;
   if (r->segment == path->count) return is_record(r->type) ? refuse(r, "is a record, name one of its fields") : IU_OK;
   if (!is_record(r->type)) {
@@ -104,7 +105,8 @@ static iu_status resolve(resolver *r) {
   while (status == IU_OK && !done) status = next_segment(r, &done);
   if (status != IU_OK) return status;
   r->out->from = r->segment;
-  r->out->empty_is_null = r->out->depth == 1 && !r->out->json && r->type->tag == IU_T_STRING && r->table->primary_key != (int32_t)r->out->column;
+  r->out->empty_is_null = r->out->depth == 1 && !r->out->json && r->type->tag == IU_T_STRING && r->table->primary_key != (int32_t)r->out->column &&
+                          !r->table->plain_text;
   return iu__locator_init(&r->out->place, r->arena, r->table->row, r->indexes, r->out->depth, r->err);
 }
 

@@ -4,7 +4,8 @@
  * JSON text, a path to follow in it. Reading gives a view of the value; JSON text is searched in place, a document is never built.
  * A value inside JSON text that is not well-formed counts as missing.
  *
- * A String column is JSON text when it is called properties, data, value or metadata, at top level or as a field of the product column `metadata`.
+ * A String column is JSON text when it is called properties, data, value or metadata, at top level or as a field of the product column `metadata`;
+ * in a table of somebody else's module (plain_text) only where the name goes on into it, `data.x`: there the column itself is text, and empty is empty.
  * Other top-level texts that are "" read as null (but the primary key's). Products are entered by their fields; options read as their
  * value or null; other sums, and paths into options and arrays, go through readable JSON (IU_SJ_READABLE), which is slower.
  */

@@ -72,6 +72,17 @@ static iu_status fill(iu_schema *s, iu_raw_schema *raw, iu_error *err) {
   return status;
 }
 
+/* Has a server's module what the toolkit's own has? A `value` or `data` of any other one is what it is. */
+static bool is_own(const iu_schema *s) {
+  return iu__schema_table(s, "entity", 6) >= 0 && iu__schema_table(s, "config", 6) >= 0 && iu__schema_reducer(s, "create_entity", 13) >= 0 &&
+         iu__schema_reducer(s, "transact", 8) >= 0;
+}
+
+static void mark_plain(iu_schema *s) {
+  bool own = is_own(s);
+  for (uint32_t i = 0; i < s->table_count; i++) s->tables[i].plain_text = !own;
+}
+
 static iu_status decode(const void *bytes, size_t len, bool served, iu_schema **out, iu_error *err) {
   iu_error own;
   iu_raw_schema raw = {.served = served};
@@ -85,6 +96,7 @@ static iu_status decode(const void *bytes, size_t len, bool served, iu_schema **
   if (s->definition != NULL && len != 0) memcpy(s->definition, bytes, len);
   iu_status status = s->definition != NULL ? fill(s, &raw, err) : iu__fail_nomem(err);
   iu__arena_free(&raw.arena);
+  if (status == IU_OK && served) mark_plain(s);
   if (status == IU_OK) *out = s;
   else iu__schema_free(s);
   return status;

@@ -38,6 +38,7 @@ typedef struct iu_table_def {
   int32_t primary_key;            /* column, or -1 */
   bool is_public;
   bool is_view;                   /* what a server computes: read and subscribed like a table, and never written */
+  bool plain_text;                /* of a server's module that is not the toolkit's own: a String is what it is, JSON by its name or none by being empty only there */
   uint32_t index_count; const iu_index_def *indexes;
   uint32_t sequence_count; const iu_sequence_def *sequences;
   int32_t schedule_reducer;       /* reducer index, or -1 */

@@ -164,6 +164,30 @@ describe("a module of all types", function()
     end
   end)
 
+  on_each("columns named as NERV's are plain text", function(version, protocol)
+    local conn <close> = open(version, protocol, { subscribe = "all" })
+    local bare <close> = open(version, protocol)
+    local texts = { "5", "plain", "", "{}", '{ "a" : 1 }', "null", '"q"' }
+    for i, text in ipairs(texts) do assert(conn:call("put_texts", i + 100 * version, text, text, text, text, text, text, { text })) end
+    for _, text in ipairs(texts) do
+      for _, column in ipairs { "value", "data", "metadata", "properties", "description", "name" } do
+        for _, operator in ipairs { "Equals", "In", "StartsWith" } do
+          local spec = { filters = { { field = column, operator = operator, value = operator == "In" and array { text } or text } } }
+          local expected = {}
+          for row in conn.tables.texts:iter() do
+            if operator == "StartsWith" and row[column]:sub(1, #text) == text or row[column] == text then expected[row.id] = true end
+          end
+          for _, from in ipairs { conn, bare } do
+            local found = {}
+            for _, row in ipairs(assert(from:select("texts", spec))) do found[row.id] = true end
+            assert.same(expected, found, column .. " " .. operator .. " " .. text)
+          end
+        end
+      end
+    end
+    assert.is_true(#assert(bare:select("texts", { filters = { { field = "data.a", operator = "Equals", value = 1 } } })) >= 1)
+  end)
+
   on_each("names are what the server takes", function(version, protocol)
     local conn <close> = open(version, protocol, { subscribe = "all" })
     for i, name in ipairs { "select", "Grüße", "UPPER", "Upper", "sqlite_x" } do

@@ -149,6 +149,14 @@ add_reducer("put_timer", TIMER, "INSERT", "timer")
 add_reducer("tick", { { "row", rows.timer } }, "INSERT", "ticked")
 schedules[1] = NONE .. text("timer") .. u16(1) .. text("tick")
 
+-- Names that mean something in NERV's module.
+local TEXTS = {
+  { "id", S.U32 }, { "value", S.String }, { "data", S.String }, { "metadata", S.String }, { "properties", S.String }, { "description", S.String },
+  { "name", option(S.String) }, { "tags", array(S.String) },
+}
+add_table("texts", TEXTS, { key = 0, indexes = { { { 0 } }, { { 1 }, "value" } } })
+add_reducer("put_texts", TEXTS, "INSERT", "texts")
+
 local SECRET = { { "id", S.U32 }, { "text", S.String } }
 add_table("secret", SECRET, { private = true })
 add_reducer("put_secret", SECRET, "INSERT", "secret")
