@@ -18,6 +18,7 @@
 
 #define IU_SCHEMA_BYTES_MAX (2u << 20)  /* of a definition */
 #define IU_SCHEMA_NAME_MAX 128          /* bytes of a name as given; generated ones are as long as they come */
+#define IU_SCHEMA_INDEX_NAME_MAX 4096   /* of the names of a served table's indexes and their kin: tables' and columns' names joined by the bindings */
 #define IU_SCHEMA_TABLES_MAX 1024
 #define IU_TABLE_INDEXES_MAX 64         /* and as many unique constraints, and sequences */
 #define IU_INDEX_COLUMNS_MAX 32

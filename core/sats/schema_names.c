@@ -27,8 +27,10 @@ static bool is_fit(uint32_t c) {
   return low == sizeof unfit / sizeof *unfit || c < unfit[low][0];
 }
 
-bool iu__is_identifier(const char *text, size_t len) {
-  if (len == 0 || len > IU_SCHEMA_NAME_MAX || iu__utf8_check(text, len) != len) return false;
+bool iu__is_identifier(const char *text, size_t len) { return iu__is_identifier_within(text, len, IU_SCHEMA_NAME_MAX); }
+
+bool iu__is_identifier_within(const char *text, size_t len, size_t most) {
+  if (len == 0 || len > most || iu__utf8_check(text, len) != len) return false;
   for (size_t i = 0; i < len;) {
     uint32_t c;
     size_t n = iu__utf8_decode(text + i, &c);

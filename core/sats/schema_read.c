@@ -80,12 +80,12 @@ static bool read_text(input *in, const uint8_t **text, uint32_t *len, const char
   return *text != NULL || bad(in, at, what);
 }
 
-static bool read_name(input *in, const char **name) {
+static bool read_name_within(input *in, size_t most, const char **name) {
   size_t at = here(in);
   const uint8_t *text;
   uint32_t len;
   if (!read_text(in, &text, &len, "expected a name")) return false;
-  if (!iu__is_identifier((const char *)text, len)) {
+  if (!iu__is_identifier_within((const char *)text, len, most)) {
     char shown[4 * 64 + 4];
     iu__fail_at(in->err, IU_E_VALIDATION, at, "module definition: the name `%s` at byte %zu is no identifier",
                 iu__printable(shown, 64, text, len), at);
@@ -95,10 +95,13 @@ static bool read_name(input *in, const char **name) {
   return *name != NULL || no_memory(in);
 }
 
+static bool read_name(input *in, const char **name) { return read_name_within(in, IU_SCHEMA_NAME_MAX, name); }
+
+/* Of an index, a constraint, a sequence, a schedule. */
 static bool read_optional_name(input *in, const char **name) {
   bool some;
   *name = NULL;
-  return read_some(in, &some) && (!some || read_name(in, name));
+  return read_some(in, &some) && (!some || read_name_within(in, in->raw->served ? IU_SCHEMA_INDEX_NAME_MAX : IU_SCHEMA_NAME_MAX, name));
 }
 
 static void sort_columns(uint16_t *columns, uint32_t count) {

@@ -140,11 +140,12 @@ static bool settle_accessors(build *b, iu_index_def *indexes) {
   const char **names = iu__arena_zero(&b->raw->arena, t->index_count + 1, sizeof *names);
   if (names == NULL) return no_memory(b);
   for (uint32_t i = 0; i < t->index_count; i++) {
-    for (uint32_t j = 0; j < i && t->indexes[i].accessor == NULL; j++) {
+    for (uint32_t j = 0; j < i && (t->indexes[i].accessor == NULL || b->raw->served); j++) {
       if (strcmp(indexes[j].accessor, indexes[i].accessor) == 0) indexes[i].accessor = indexes[i].name;
     }
     names[i] = indexes[i].accessor;
   }
+  if (b->raw->served) return true; /* the first one is found */
   const char *twice = iu__find_duplicate(names, t->index_count, false);
   return twice == NULL || refuse_name(b, "two indexes have the accessor `%s`", twice);
 }

@@ -100,9 +100,10 @@ static void all_that_a_definition_may_hold(void **state) {
 
 /* What a server lets through and an embedded universe does not: reserved names, names that differ in case only, a schedule that calls a
  * procedure, a default value and a sequence that it judged itself. */
+#define LONG_NAME "twice_and_longer_than_the_name_of_a_table_twice_and_longer_than_the_name_of_a_table_twice_and_longer_than_the_name_of_a_table_at_all"
 #define LAX_TABLE(name, sequences, schedule) \
-  "{\"name\":\"" name "\",\"product_type_ref\":0,\"primary_key\":[0],\"indexes\":[" INDEX(SOME("\"twice\""), NONE, "{\"Direct\":0}") \
-  "],\"constraints\":[{\"name\":" NONE ",\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[" sequences "],\"schedule\":" schedule \
+  "{\"name\":\"" name "\",\"product_type_ref\":0,\"primary_key\":[0],\"indexes\":[" INDEX(SOME("\"" LONG_NAME "\""), SOME("\"by\""), "{\"Direct\":0}") "," \
+  INDEX(SOME("\"other\""), SOME("\"by\""), "{\"BTree\":[1]}") "],\"constraints\":[{\"name\":" NONE ",\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[" sequences "],\"schedule\":" schedule \
   ",\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]}}"
 #define LAX_JSON \
   "{\"typespace\":{\"types\":[{\"Product\":{\"elements\":[" FIELD("id", T("U64")) "," FIELD("ID", T("I256")) "," FIELD("_row", T("U8")) "," \
@@ -121,7 +122,11 @@ static void rules_of_an_embedded_universe_do_not_hold_for_a_servers_module(void 
   assert_int_equal(timer->schedule_reducer, -1);
   assert_int_equal(iu__table_def_column(timer, "_row", 4), 2);
   assert_true(iu__table_def_column(timer, "id", 2) == 0 && iu__table_def_column(timer, "ID", 2) == 1);
-  assert_true(timer->primary_key == 0 && timer->indexes[0].unique);
+  assert_true(timer->primary_key == 0 && timer->indexes[0].unique && timer->plain_text);
+  assert_true(sizeof LONG_NAME - 1 > IU_SCHEMA_NAME_MAX);
+  assert_int_equal(iu__table_def_index(timer, LONG_NAME, sizeof LONG_NAME - 1), 0);
+  assert_int_equal(iu__table_def_index(timer, "by", 2), 0);
+  assert_int_equal(iu__table_def_index(timer, "other", 5), 1);
   assert_int_equal(iu__schema_decode(s->definition, s->definition_len, &embedded, NULL), IU_E_VALIDATION);
   iu__schema_free(s);
 }
