@@ -68,6 +68,32 @@ describe("subscribing all tables", function()
     assert.equal("too many rows", err.message)
   end)
 
+  it("is given up when what comes cannot be read, not when the connection is lost", function()
+    local conn = stand_in(TABLES, {})
+    local lost, unread = errors.new("ConnectionError", "gone", { retryable = true }), errors.new("ValidationError", "a row cannot be read")
+    local hear, answer
+    function conn.on_state(_, fn)
+      hear = fn
+      return { cancel = function() hear = nil end }
+    end
+    function conn.subscribe()
+      return {
+        answer = { resolve = function(_, ok, err) answer = { ok, err } end },
+        wait = function()
+          hear { phase = "disconnected", reason = lost }
+          hear { phase = "connecting" }
+          assert.is_nil(answer)
+          hear { phase = "disconnected", reason = unread }
+          return table.unpack(answer, 1, 2)
+        end,
+      }
+    end
+    local ok, err = connect.subscribe_all(conn)
+    assert.is_nil(ok)
+    assert.equal(unread, err)
+    assert.is_nil(hear)
+  end)
+
   it("asks for nothing where there is nothing", function()
     local conn = stand_in({}, {})
     assert.is_true(connect.subscribe_all(conn))
