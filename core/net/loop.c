@@ -36,6 +36,7 @@ struct iu_loop {
   iu_job *first, *last; /* posted */
   iu_job *early;        /* posted for before the poll, the newest first */
 };
+#define UNTIMED_MS 3600000u      /* a bound that is never reached */
 #define TURN_EARLY UINT64_MAX /* the turn of a job in `early` */
 
 static void loop_unref(iu_loop *l) {
@@ -77,7 +78,7 @@ static void run_jobs(iu_loop *l) {
     job->next = NULL;
     job->fn(job->ud); /* may free the job */
   }
-  if (l->first == NULL) uv_idle_stop(&l->idle->uv.idle);
+  if (l->first == NULL && l->early == NULL) uv_idle_stop(&l->idle->uv.idle); /* an early one that was posted here waits for the next turn */
 }
 
 static void on_idle(uv_idle_t *i) {
@@ -182,12 +183,14 @@ void iu__loop_free(iu_loop *l) {
 bool iu__loop_turn(iu_loop *l, int64_t wait_ms) {
   if (l->turning) return false;
   l->turning = true;
-  if (wait_ms > 0) {
+  /* libuv does not look for events while nothing keeps its loop alive; a wake-up that nobody waits for would leave the descriptor readable for ever. */
+  bool limited = wait_ms > 0 || (wait_ms == 0 && !uv_loop_alive(l->uv));
+  if (limited) {
     uv_update_time(l->uv);
-    uv_timer_start(&l->limit->uv.timer, on_timer, (uint64_t)wait_ms, 0);
+    uv_timer_start(&l->limit->uv.timer, on_timer, wait_ms > 0 ? (uint64_t)wait_ms : UNTIMED_MS, 0);
   }
   uv_run(l->uv, wait_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
-  if (wait_ms > 0) uv_timer_stop(&l->limit->uv.timer);
+  if (limited) uv_timer_stop(&l->limit->uv.timer);
   l->turning = false;
   return uv_loop_alive(l->uv) != 0;
 }
@@ -202,7 +205,7 @@ int iu__loop_fd(const iu_loop *l) { return uv_backend_fd(l->uv); }
 
 int iu__loop_timeout_ms(iu_loop *l) {
   uv_update_time(l->uv);
-  return uv_backend_timeout(l->uv);
+  return uv_loop_alive(l->uv) ? uv_backend_timeout(l->uv) : -1; /* libuv would say 0 for a loop with nothing to wait for */
 }
 
 iu_status iu__timer_start(iu_loop *l, uint64_t delay_ms, uint64_t repeat_ms, iu_loop_fn fn, void *ud, iu_timer **out, iu_error *err) {
@@ -280,7 +283,7 @@ void iu__job_cancel(iu_loop *l, iu_job *j) {
   }
   j->posted = false;
   j->next = NULL;
-  if (l->first == NULL) uv_idle_stop(&l->idle->uv.idle); /* nothing is left that should keep the loop awake */
+  if (l->first == NULL && l->early == NULL) uv_idle_stop(&l->idle->uv.idle); /* nothing is left that should keep the loop awake */
 }
 
 uv_loop_t *iu__loop_uv(iu_loop *l) { return l->uv; }

@@ -63,6 +63,16 @@ static void the_descriptor_says_when_to_step(void **state) {
     GOOD(iu_step(now.rt, 0, NULL, &now.err));
   }
   heard("!ENTITY_NOT_FOUND");
+  /* Then it rests: nothing is left, the descriptor is quiet and no time is short. A server may still say something of its own. */
+  bool more = true;
+  while (more && iu__clock_mono_ns() < end) GOOD(iu_step(now.rt, 0, &more, &now.err));
+  assert_false(more);
+  iu_runtime_wake(now.rt);
+  assert_int_equal(poll(&fd, 1, 1000), 1);
+  int turns = 0;
+  do GOOD(iu_step(now.rt, 0, NULL, &now.err));
+  while (++turns < 1000 && (poll(&fd, 1, 0) != 0 || iu_runtime_timeout_ms(now.rt) == 0));
+  assert_true(turns < 1000);
 }
 
 static void *wake_soon(void *rt) {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,7 +120,7 @@ static void early_jobs_run_before_the_loop_looks_for_events(void **state) {
   iu__job_post_early(w->l, &w->a.job);
   iu__job_post_early(w->l, &w->c.job);
   iu__job_cancel(w->l, &w->c.job);
-  assert_int_equal(iu__loop_timeout_ms(w->l), 0); /* a host that sleeps by itself turns the loop before */
+  assert_int_equal(iu__loop_timeout_ms(w->l), 0); /* a host that sleeps by itself turns the loop before, whatever is cancelled */
   iu__job_post(w->l, &w->c.job); /* keeps the turn from ending at once */
   iu__loop_turn(w->l, 0);
   assert_string_equal(w->log, "cab");
@@ -426,6 +427,49 @@ static void an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_ov
   w->l = own;
 }
 
+static void post_job(void *ud) {
+  actor *a = ud;
+  iu__job_post(a->w->l, &a->job);
+}
+
+/* A message came, its callback makes a call: the call is an early job, and a host that sleeps by itself would sleep over it. */
+static void an_early_job_posted_behind_the_poll_keeps_a_host_awake(void **state) {
+  world *w = *state;
+  iu_wake *wake;
+  assert_int_equal(iu__wake_new(w->l, post_job, &w->a, &wake, &w->err), IU_OK);
+  w->a.job.fn = post_early_other;
+  w->a.other = &w->b;
+  iu__wake_send(wake);
+  iu__loop_turn(w->l, 0);
+  int timeout = iu__loop_timeout_ms(w->l);
+  iu__loop_turn(w->l, 0);
+  iu__wake_close(wake);
+  assert_string_equal(w->log, "ab");
+  assert_int_equal(timeout, 0);
+}
+
+/* Otherwise a host with poll() never sleeps while nothing is open but an embedded universe. */
+static void a_host_may_sleep_when_nothing_is_to_come_and_a_wake_up_ends_with_the_turn(void **state) {
+  world *w = *state;
+  struct pollfd fd = {.fd = iu__loop_fd(w->l), .events = POLLIN};
+  iu_wake *wake;
+  assert_int_equal(iu__wake_new(w->l, timer_note, &w->a, &wake, &w->err), IU_OK);
+  assert_false(iu__loop_turn(w->l, 0));
+  assert_int_equal(iu__loop_timeout_ms(w->l), -1);
+  assert_int_equal(poll(&fd, 1, 0), 0);
+  iu__wake_send(wake);
+  assert_int_equal(poll(&fd, 1, 1000), 1);
+  assert_false(iu__loop_turn(w->l, 0));
+  assert_string_equal(w->log, "a");
+  assert_int_equal(poll(&fd, 1, 0), 0);
+  assert_int_equal(iu__loop_timeout_ms(w->l), -1);
+  iu__job_post(w->l, &w->b.job);
+  assert_int_equal(iu__loop_timeout_ms(w->l), 0);
+  assert_false(iu__loop_turn(w->l, 0));
+  assert_int_equal(iu__loop_timeout_ms(w->l), -1);
+  iu__wake_close(wake);
+}
+
 static void every_allocation_of_a_loop_may_fail(void **state) {
   world *w = *state;
   long n;
@@ -458,6 +502,8 @@ int main(void) {
       T(a_turn_inside_a_turn_does_nothing), T(a_turn_waits_no_longer_than_it_was_told), T(a_posted_job_keeps_a_turn_from_waiting),
       T(the_deadline_is_over_when_its_time_is), T(a_wake_up_comes_from_another_thread), T(a_wake_up_may_close_itself_and_is_then_silent),
       T(freeing_drains_what_was_closed_and_forgets_jobs), T(a_host_keeps_its_own_loop),
-      T(an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_over), T(every_allocation_of_a_loop_may_fail)};
+      T(an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_over),
+      T(an_early_job_posted_behind_the_poll_keeps_a_host_awake),
+      T(a_host_may_sleep_when_nothing_is_to_come_and_a_wake_up_ends_with_the_turn), T(every_allocation_of_a_loop_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
