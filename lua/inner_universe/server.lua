@@ -396,7 +396,7 @@ function Server:sql(name, text)
   local reads = text:match("^%s*(%a+)")
   local path, fields = database_path(name, "/sql", { body = text, content_type = "text/plain", writes = not reads or reads:upper() ~= "SELECT" })
   if not path then return nil, fields end
-  local answer, err = send(self, 2, "sql", "POST", path, fields)
+  local answer, err = send(self, 2, "sql " .. name, "POST", path, fields)
   if not answer then return nil, err end
   local results
   results, err = runtime.core.sql_answer(answer.body)

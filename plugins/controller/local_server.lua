@@ -43,8 +43,8 @@ return function(ctx, where)
   end
 
   local function answers_at(url)
-    local http = assert(iu.server(url, { timeout = PING_TIMEOUT }))
-    return (http:ping()) == true
+    local http = iu.server(url, { timeout = PING_TIMEOUT }) -- nil: an address that is none; the server itself says so
+    return http ~= nil and (http:ping()) == true
   end
 
   --- Whether a SpacetimeDB server answers where this one would, whoever started it.

@@ -130,7 +130,7 @@ describe("iu server", function()
     assert.equal("[\n]\n", sql("SELECT id FROM entity WHERE id = 'none'", "--json"))
     assert.equal("1 row deleted\n", sql("DELETE FROM entity WHERE id = 'e2'"))
     assert.equal("done\n", sql("DELETE FROM entity WHERE id = 'e2'"))
-    refused(1, ("sql %s 'SELECT nonsense'"):format(name), "sql: 400")
+    refused(1, ("sql %s 'SELECT nonsense'"):format(name), ("sql %s: 400"):format(name))
     local run = command.sh(("echo 'SELECT id FROM entity WHERE id = '\"'e1'\" | XDG_STATE_HOME=%s INNER_UNIVERSE_PORT=%s %s/scripts/iu server sql %s -"):format(
       quote(folder), port, quote(command.root), name))
     assert.equal("id\ne1\n", run.out, run.err)

@@ -409,6 +409,16 @@ s.serve_forever()' "$port"]]) } }
     pipe:close()
   end)
 
+  it("gives back what the program says of an address that is none", function()
+    local config = settings { address = "no such" }
+    config.plugins = { controller = { program = fake(folder(), "echo no such address; exit 3") } }
+    local m = manager_of(config)
+    assert.is_false(m.controller:answers())
+    local ok, err = m.controller:start()
+    assert.is_nil(ok)
+    refused("ConnectionError", err, "no such address", "status 3")
+  end)
+
   it("gives the program no folder that looks like an option", function()
     assert.equal("./-world.spacetimedb/data", manager_of(settings { db_path = "-world" }).controller:status().data_dir)
   end)
