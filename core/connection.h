@@ -115,6 +115,15 @@ enum { IU_WATCH_INSERT = 1, IU_WATCH_UPDATE = 2, IU_WATCH_DELETE = 4 };
 static inline bool iu__conn_watches(const iu_connection *c, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
   return (c->watched[table] & (old_row == NULL ? IU_WATCH_INSERT : new_row == NULL ? IU_WATCH_DELETE : IU_WATCH_UPDATE)) != 0;
 }
+/* By a source: whether the row is watched, and then what it gives next. */
+static inline bool iu__conn_offer(const iu_connection *c, iu_row_source *source, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
+  if (!iu__conn_watches(c, table, old_row, new_row)) return false;
+  source->table = table;
+  source->old_row = old_row;
+  source->new_row = new_row;
+  source->told = true;
+  return true;
+}
 /* By an implementation, when rows are to be told. The connection may be closed afterwards. */
 static inline void iu__conn_tell(iu_connection *c, iu_row_source *source) {
   if (c->listener.rows != NULL) c->listener.rows(c->listener.ud, source);

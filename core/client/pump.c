@@ -36,23 +36,13 @@ static bool may_tell(const telling *t) {
   return !c->base.closed && c->work.at < t->count && !(t->source.told && iu__loop_over_deadline(c->config.loop));
 }
 
-/* true: it is watched, and is what the source gives. */
-static bool offer(telling *t, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
-  if (!iu__conn_watches(&t->c->base, table, old_row, new_row)) return false;
-  t->source.table = table;
-  t->source.old_row = old_row;
-  t->source.new_row = new_row;
-  t->source.told = true;
-  return true;
-}
-
 static bool next_event(iu_row_source *source) {
   telling *t = source->ud;
   iu_work *w = &t->c->work;
   uint32_t count;
   while (may_tell(t)) {
     const iu_replica_event *e = &iu__replica_events(w->target, &count)[w->at++];
-    if (offer(t, e->table, NULL, e->row)) return true;
+    if (iu__conn_offer(&t->c->base, source, e->table, NULL, e->row)) return true;
   }
   return false;
 }
@@ -62,7 +52,7 @@ static bool next_change(iu_row_source *source) {
   iu_work *w = &t->c->work;
   while (may_tell(t)) {
     const iu_change *change = &iu__replica_changes(w->target)->changes[w->at++];
-    if (offer(t, iu__table_index(change->table), change->old_row, change->new_row)) return true;
+    if (iu__conn_offer(&t->c->base, source, iu__table_index(change->table), change->old_row, change->new_row)) return true;
   }
   return false;
 }

@@ -101,15 +101,6 @@ static bool out_of_time(const iu_session *s, bool ignore_deadline) {
   return !ignore_deadline && iu__loop_over_deadline(s->engine->config.loop);
 }
 
-static bool offer(telling *t, uint32_t table, const iu_row *old_row, const iu_row *new_row) {
-  if (!iu__conn_watches(&t->s->base, table, old_row, new_row)) return false;
-  t->source.table = table;
-  t->source.old_row = old_row;
-  t->source.new_row = new_row;
-  t->source.told = true;
-  return true;
-}
-
 /* The next row of the tables that are walked. Without memory for the walk its callbacks are lost; the session is told by being closed. */
 static const iu_row *next_walked(telling *t, uint32_t *table) {
   iu_item *item = t->item;
@@ -140,11 +131,11 @@ static bool next_row(iu_row_source *source) {
   while (!t->s->base.closed && !(source->told && out_of_time(t->s, t->ignore_deadline))) {
     if (item->edge_at < item->edge_count) {
       const iu_edge *e = &item->edges[item->edge_at++];
-      if (offer(t, e->table, e->old_row, e->new_row)) return true;
+      if (iu__conn_offer(&t->s->base, source, e->table, e->old_row, e->new_row)) return true;
       continue;
     }
     if ((row = next_walked(t, &table)) == NULL) return false;
-    if (offer(t, table, item->kind == IU_ITEM_SUBSCRIBE ? NULL : row, item->kind == IU_ITEM_SUBSCRIBE ? row : NULL)) return true;
+    if (iu__conn_offer(&t->s->base, source, table, item->kind == IU_ITEM_SUBSCRIBE ? NULL : row, item->kind == IU_ITEM_SUBSCRIBE ? row : NULL)) return true;
   }
   return false;
 }
