@@ -104,17 +104,6 @@ static const char *const *texts_at(lua_State *L, const char *key) {
   return list;
 }
 
-static const char *path_at(lua_State *L, const char *key) {
-  const char *text = NULL;
-  size_t len;
-  if (lua_getfield(L, 1, key) != LUA_TNIL) {
-    text = luaL_checklstring(L, -1, &len);
-    if (strlen(text) != len) luaL_error(L, "%s: contains a zero byte", key);
-  }
-  lua_pop(L, 1);
-  return text;
-}
-
 static bool flag_at(lua_State *L, const char *key) {
   lua_getfield(L, 1, key);
   bool is = lua_toboolean(L, -1);
@@ -135,8 +124,8 @@ static int f_process(lua_State *L) {
   config.args = texts_at(L, "args");
   luaL_argcheck(L, config.args != NULL && config.args[0] != NULL, 1, "args: the program at least expected");
   config.env = texts_at(L, "env");
-  config.cwd = path_at(L, "cwd");
-  config.output_file = path_at(L, "output_file");
+  config.cwd = iu__opt_text(L, 1, "cwd");
+  config.output_file = iu__opt_text(L, 1, "output_file");
   config.input = flag_at(L, "input");
   config.own_session = flag_at(L, "own_session");
   h = lua_newuserdatauv(L, sizeof *h, 0);

@@ -32,15 +32,10 @@ struct iu_process {
   char bytes[READ_BYTES];
 };
 
-static void let_go(iu_process *p) {
-  if (!p->owned && p->handles == 0) iu__free(p);
-}
-
 static void on_closed(uv_handle_t *h) {
   iu_process *p = h->data;
   iu_loop *loop = p->loop;
-  p->handles--;
-  let_go(p);
+  if (--p->handles == 0 && !p->owned) iu__free(p);
   iu__loop_unhold(loop);
 }
 
@@ -98,9 +93,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 }
 
 static iu_status failed(iu_process *p, iu_error *err, const char *what, const char *name, int rc) {
-  p->owned = false;
-  if (p->handles == 0) iu__free(p);
-  else shut_all(p);
+  iu__process_release(p);
   return iu__fail(err, IU_E_PERSISTENCE, "%s %s: %s", what, name, uv_strerror(rc));
 }
 
