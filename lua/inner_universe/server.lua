@@ -320,9 +320,7 @@ function Server:add_name(name, new_name)
   local value, answer = send_json(self, 2, "add_name " .. name, "POST", path, fields)
   if not value then return nil, answer end
   if type(value) == "table" and value.Success then
-    local ok, err = keep_owner(self, name, { new_name })
-    if not ok then return nil, err end
-    return true
+    return keep_owner(self, name, { new_name })
   end
   return no_success("add_name " .. name, value, answer, "ValidationError")
 end
@@ -350,9 +348,7 @@ function Server:set_names(name, names)
   local value, answer = send_json(self, 2, "set_names " .. name, "PUT", path, fields)
   if not value then return nil, answer end
   if value == "Success" or type(value) == "table" and value.Success ~= nil then
-    local ok, err = keep_owner(self, name, list)
-    if not ok then return nil, err end
-    return true
+    return keep_owner(self, name, list)
   end
   return no_success("set_names " .. name, value, answer, "ValidationError")
 end

@@ -44,8 +44,8 @@ end
 
 local function of_server(ctx)
   local settings, methods = ctx.settings, {}
-  local host = settings.address:find(":", 1, true) and not settings.address:find("[", 1, true) and ("[%s]"):format(settings.address) or settings.address
-  local url = ("%s://%s:%d"):format(settings.tls and "https" or "http", host, settings.port)
+  local url = ctx.universe.target:gsub("^ws", "http"):match("^(.*:%d+)/")
+  local host = url:match("^https?://(.*):%d+$") -- an IPv6 address in brackets
   local folder = (settings.db_path:find("^%-") and "./" or "") .. settings.db_path .. ".spacetimedb" -- the program must not take it for an option
   local server = make_server(ctx, { folder = folder, address = host, port = settings.port, url = url })
 
