@@ -75,10 +75,13 @@ DOUBLE_SOURCES := $(sort $(wildcard tests/peer/*.c))
 # Programs against the public header alone, to learn from.
 EXAMPLE_SOURCES := $(sort $(wildcard scripts/examples/*.c))
 
-# Each is compiled whole with the sources below the layers that know an operating system; a client_* one with the replica and what it stands on, too.
+# Each is compiled whole with the sources below the layers that know an operating system, and with those of the folder it is named after (a client_*
+# one with the replica) and what they stand on.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
 FUZZ_SOURCES_client := $(sort $(wildcard core/store/*.c core/query/*.c core/client/replica*.c core/client/counts.c))
+FUZZ_SOURCES_query := $(sort $(wildcard core/store/*.c core/query/*.c))
+FUZZ_SOURCES_journal := $(sort $(wildcard core/store/*.c core/journal/*.c))
 FUZZ_FLAGS_client := -DIU_REPLICA_STRIDE=2u
 
 # The part of the core that also compiles freestanding to wasm32.
@@ -121,9 +124,10 @@ SECONDS ?= 60
 build-fuzz: $(FUZZERS)
 
 fuzz: build-fuzz ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); needs clang
-	@set -e; for program in $(FUZZERS); do \
-	  mkdir -p $$program.corpus && $(LUA) tests/fuzz/seeds.lua $$program.corpus; \
-	  $$program -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$$program. $$program.corpus; \
+	@set -e -o pipefail; for program in $(FUZZERS); do \
+	  echo "$$program"; mkdir -p $$program.corpus && name=$${program##*/} && $(LUA) tests/fuzz/seeds.lua $${name%_fuzz} $$program.corpus; \
+	  $$program -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 -artifact_prefix=$$program. $$program.corpus 2>&1 \
+	    | sed '/^###### Recommended/,/^###### End/d; /NEW_FUNC/d'; \
 	done
 
 ROWS ?= 1000000

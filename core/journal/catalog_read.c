@@ -119,6 +119,26 @@ static iu_status read_tables(iu_catalog *l, sqlite3 *db, differences *d, iu_erro
   return status;
 }
 
+/* A table that is there although `_iu_table` has no entry for it: the list is damaged, and its rows must not be taken for none. */
+static iu_status refuse_unlisted(iu_catalog *l, sqlite3 *db, iu_error *err) {
+  sqlite3_stmt *st = NULL;
+  iu_status status = iu__jdb_prepare(db, "SELECT name FROM sqlite_master WHERE type = 'table'", &st, "reading the list of tables", err);
+  bool row = status == IU_OK;
+
+  while (row && status == IU_OK) {
+    const char *name;
+    const iu_catalog_table *t;
+
+    status = iu__jdb_step(db, st, &row, "reading the list of tables", err);
+    name = row ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    t = name != NULL ? find(l, name) : NULL;
+    if (t != NULL && !t->in_file)
+      status = iu__fail(err, IU_E_STORAGE, "the file is damaged: it has a table `%s` that _iu_table does not list", name);
+  }
+  sqlite3_finalize(st);
+  return status;
+}
+
 /* Ids of a file run from 1 without gaps, so with the new tables they are a permutation. */
 static iu_status give_ids(iu_catalog *l, iu_error *err) {
   uint32_t known = 0;
@@ -140,6 +160,7 @@ iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err) {
   differences d = {.count = 0};
   iu_status status = read_tables(l, db, &d, err);
 
+  if (status == IU_OK) status = refuse_unlisted(l, db, err);
   if (d.count > DIFFERENCES_SHOWN) iu__buf_printf(&d.text, "; and %u more", d.count - DIFFERENCES_SHOWN);
   iu__buf_put_u8(&d.text, 0);
   if (status == IU_OK) status = iu__buf_status(&d.text, err, "the list of differences");

@@ -301,6 +301,8 @@ static void test_a_damaged_journal_row(void **state) {
       {"DELETE FROM _iu_journal WHERE first = 5", "commit 5 is missing from the journal (the next one there is 9)"},
       {"DELETE FROM _iu_journal WHERE first = 1", "commit 1 is missing"},
       {"UPDATE _iu_table SET id = id + 100 WHERE name = 'tag'", "_iu_table gives `tag` an impossible id"},
+      {"DELETE FROM _iu_table", "it has a table `person` that _iu_table does not list"},
+      {"DELETE FROM _iu_table WHERE name = 'note'", "it has a table `note` that _iu_table does not list"},
       {"UPDATE _iu_meta SET value = 3 WHERE key = 'folded'", "commit 4 is missing"},
   };
 

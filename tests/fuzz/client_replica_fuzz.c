@@ -5,6 +5,8 @@
  */
 #include "../c/store_fixture.h"
 
+#include "input.h"
+
 #include "../../core/client/replica_internal.h"
 
 #define STEPS_MAX 40
@@ -12,10 +14,6 @@
 #define ROWS_MAX 24      /* of one side of an update */
 #define HELD_MAX 2000    /* different rows in the model; the input ends there */
 #define FUZZ_CAP ((size_t)1 << 18)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(condition) do { if (!(condition)) { fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); abort(); } } while (0)
 
 /* The loop's clock: without a loop here, every look at it says what the input said. */
 static bool slices;
@@ -27,22 +25,6 @@ static iu_loop *const some_loop = (iu_loop *)&slices; /* only looked at by the f
 
 static fixture fx;
 static uint32_t name_order[TABLES] = {ITEM, ODD, PAIR};
-
-/* ---- the input ---- */
-
-typedef struct input { const uint8_t *p; size_t len; } input;
-static uint8_t take(input *in) {
-  if (in->len == 0) return 0;
-  in->len--;
-  return *in->p++;
-}
-static iu_slice take_bytes(input *in, size_t len) {
-  if (len > in->len) len = in->len;
-  iu_slice s = {in->p, len};
-  in->p += len;
-  in->len -= len;
-  return s;
-}
 
 /* ---- the model ---- */
 

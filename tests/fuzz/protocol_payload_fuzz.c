@@ -4,9 +4,9 @@
 #include "../c/protocol_fixture.h"
 #include "../c/sats_schema_fixture.h"
 
-#define FUZZ_CAP ((size_t)1 << 20)
+#include "input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define FUZZ_CAP ((size_t)1 << 20)
 
 /* Made once for the life of the process. */
 static const iu_schema *user_schema(void) {
