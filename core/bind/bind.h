@@ -21,6 +21,7 @@ struct iu_lua_connection;
 struct iu_lua_timer;
 struct iu_lua_http;
 struct iu_lua_process;
+struct iu_lua_work;
 typedef struct iu_lua_rows iu_lua_rows;
 
 typedef struct iu_lua {
@@ -37,6 +38,7 @@ typedef struct iu_lua {
   iu_timer *alarm;              /* made on first use */
   struct iu_lua_http *requests;
   struct iu_lua_process *processes;
+  struct iu_lua_work *works;
   iu_lua_rows *rows;            /* being told (listen.c), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
@@ -102,7 +104,20 @@ void iu__http_open(lua_State *L);                  /* http.c */
 void iu__requests_close(iu_lua *x);
 void iu__process_open(lua_State *L);               /* process.c */
 void iu__processes_close(iu_lua *x);
+void iu__work_open(lua_State *L);                  /* work.c */
+void iu__works_close(iu_lua *x);
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
+
+/* work.c: something that is worked off in steps on another thread. */
+typedef struct iu_lua_work_kind {
+  iu_status (*run)(void *job, iu_error *err);        /* a step; on another thread */
+  int (*push)(lua_State *L, void *job);              /* what it came to, as Lua values: how many; protected */
+  void (*limit)(void *job, uint64_t deadline_ns);    /* for the next step; of iu__clock_mono_ns, 0: none */
+  void (*cancel)(void *job);                         /* while a step runs: it ends soon */
+  void (*free)(void *job);
+} iu_lua_work_kind;
+/* Pushes an empty userdata; where its job belongs (taken), or NULL: no memory. */
+void **iu__work_userdata(lua_State *L, iu_lua *x, const iu_lua_work_kind *kind);
 
 /* What a connection's listener in Lua has functions for. */
 enum { IU_LISTEN_ROWS, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };

@@ -298,14 +298,26 @@ static int m_flush(lua_State *L) {
 
 static int m_fold(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
-  lua_Number seconds = luaL_optnumber(L, 2, -1);
+  uint64_t pending = 0;
   iu_error err;
   if (iu__is_client(lc->c)) {
     iu__fail(&err, IU_E_VALIDATION, "fold: there is no journal here: the connection is to a server");
     return iu__push_failure(L, lc->x, &err);
   }
-  iu_status status = iu__engine_fold(lc->c, seconds >= 0 && seconds < 1e9 ? (int64_t)(seconds * 1000) : -1, &err);
-  return iu__give(L, lc->x, status, &err, 0, NULL, NULL);
+  iu_status status = iu__engine_ask_fold(lc->c, &pending, &err);
+  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+}
+
+/* The universe's file, or nil: in memory. */
+static int m_file(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  if (iu__is_client(lc->c)) {
+    iu_error err;
+    iu__fail(&err, IU_E_VALIDATION, "there is no file here: the connection is to a server");
+    return iu__push_failure(L, lc->x, &err);
+  }
+  lua_pushstring(L, iu__engine_file(lc->c));
+  return 1;
 }
 
 /* ---- facts ---- */
@@ -344,7 +356,7 @@ void iu__connection_open(lua_State *L) {
       {"call", m_call}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
-      {"flush", m_flush}, {"fold", m_fold}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
+      {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
       {"schema", iu__describe_schema}, {"knows", iu__knows_method}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
       {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {NULL, NULL}};

@@ -1,10 +1,15 @@
-/* report.c: core.sql: one read-only SQL query over a universe file, its rows as Lua tables.
+/* report.c: read-only SQL over a universe file, its rows as Lua tables: core.sql at once, core.report in batches on another thread (work.c).
  *
- * The report is a userdata while rows are built, so that an error of Lua's (no memory) closes it too.
+ *   core.report(path, text, params?, arrays?)   a work; on_done(nil, rows, last, columns, bytes)
+ *
+ * A parameter is nil or null, a boolean (1 or 0), a number, a wide integer (its digits), a string (TEXT), or { blob = string }. Parameters are
+ * positional in an array, or named by text keys.
+ * The report of core.sql is a userdata while rows are built, so that an error of Lua's (no memory) closes it too.
  */
 #include "bind.h"
 
-#include "../journal/report.h"
+#include "../base/alloc.h"
+#include "../journal/report_job.h"
 
 #define CLASS "inner_universe.report"
 
@@ -17,9 +22,21 @@ static int box_close(lua_State *L) {
   return 0;
 }
 
-static bool parameter(lua_State *L, int index, iu_report_value *v) {
+/* The value at the top of the stack; `room` (IU_WIDE_TEXT_ROOM) is for the digits of a wide integer. What it borrows is kept by the parameters' table. */
+static bool parameter(lua_State *L, iu_report_value *v, char *room) {
+  const int index = lua_gettop(L);
   memset(v, 0, sizeof *v);
   switch (lua_type(L, index)) {
+    case LUA_TUSERDATA:
+      v->kind = IU_REPORT_TEXT;
+      v->p = room;
+      return (v->len = iu__wide_text(L, index, room, IU_WIDE_TEXT_ROOM)) != 0;
+    case LUA_TTABLE:
+      lua_pushstring(L, "blob");
+      v->kind = IU_REPORT_BLOB;
+      if (lua_rawget(L, index) == LUA_TSTRING) v->p = lua_tolstring(L, -1, &v->len);
+      lua_pop(L, 1);
+      return v->p != NULL;
     case LUA_TNIL: case LUA_TLIGHTUSERDATA: v->kind = IU_REPORT_NULL; return true;
     case LUA_TBOOLEAN: v->kind = IU_REPORT_INT; v->i = lua_toboolean(L, index); return true;
     case LUA_TSTRING: v->kind = IU_REPORT_TEXT; v->p = lua_tolstring(L, index, &v->len); return true;
@@ -32,18 +49,37 @@ static bool parameter(lua_State *L, int index, iu_report_value *v) {
   }
 }
 
-static iu_status bind_parameters(lua_State *L, int params, iu_report *r, iu_error *err) {
+typedef iu_status (*parameter_fn)(void *ud, const char *name, size_t len, const iu_report_value *v, iu_error *err);
+
+/* Each of the table at `params` (or none) to `take`, those of the array first; the others' keys are their names. */
+static iu_status walk_parameters(lua_State *L, int params, parameter_fn take, void *ud, iu_error *err) {
+  static const char expected[] = "nil, a boolean, a number, a string or { blob = string } expected";
+  char room[IU_WIDE_TEXT_ROOM];
   lua_Integer n = lua_istable(L, params) ? (lua_Integer)lua_rawlen(L, params) : 0;
-  for (lua_Integer i = 1; i <= n; i++) {
-    iu_report_value v;
-    iu_status status;
+  iu_report_value v;
+  iu_status status = IU_OK;
+  for (lua_Integer i = 1; i <= n && status == IU_OK; i++) {
     lua_rawgeti(L, params, i);
-    if (!parameter(L, -1, &v)) return iu__fail(err, IU_E_VALIDATION, "params[%d]: %s is no SQL value", (int)i, luaL_typename(L, -1));
-    status = iu__report_bind(r, (int)i, &v, err);
+    if (parameter(L, &v, room)) status = take(ud, NULL, 0, &v, err);
+    else status = iu__fail(err, IU_E_VALIDATION, "params[%d]: %s, got %s", (int)i, expected, luaL_typename(L, -1));
     lua_pop(L, 1);
-    if (status != IU_OK) return status;
   }
-  return IU_OK;
+  if (!lua_istable(L, params)) return status;
+  lua_pushnil(L);
+  while (status == IU_OK && lua_next(L, params) != 0) {
+    size_t len;
+    const char *name;
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= n) {
+      lua_pop(L, 1);
+      continue;
+    }
+    if (lua_type(L, -2) != LUA_TSTRING) return iu__fail(err, IU_E_VALIDATION, "params: an array without holes, or names as keys expected (null stands for NULL)");
+    name = lua_tolstring(L, -2, &len);
+    if (parameter(L, &v, room)) status = take(ud, name, len, &v, err);
+    else status = iu__fail(err, IU_E_VALIDATION, "params.%.64s: %s, got %s", name, expected, luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
+  return status;
 }
 
 static void push_report_value(lua_State *L, const iu_report_value *v) {
@@ -65,6 +101,25 @@ static void push_row(lua_State *L, iu_report *r, int columns) {
   }
 }
 
+/* ---- at once ---- */
+
+typedef struct binding { iu_report *r; int next; } binding;
+
+static iu_status bind_parameter(void *ud, const char *name, size_t len, const iu_report_value *v, iu_error *err) {
+  binding *b = ud;
+  int position = 0;
+  iu_status status = IU_OK;
+  (void)len;
+  if (name == NULL) position = ++b->next;
+  else status = iu__report_position(b->r, name, &position, err);
+  return status == IU_OK ? iu__report_bind(b->r, position, v, err) : status;
+}
+
+static iu_status check_path(const char *path, size_t len, iu_error *err) {
+  if (strlen(path) == len) return IU_OK;
+  return iu__fail(err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(path));
+}
+
 /* sql(path, text, params?) -> { columns, rows } or nil, err */
 static int f_sql(lua_State *L) {
   size_t len, path_len;
@@ -76,11 +131,13 @@ static int f_sql(lua_State *L) {
   report_box *b = lua_newuserdatauv(L, sizeof *b, 0);
   b->r = NULL;
   luaL_setmetatable(L, CLASS);
-  iu_status status = IU_OK;
-  if (strlen(path) != path_len) status = iu__fail(&err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(path));
+  iu_status status = check_path(path, path_len, &err);
   if (status == IU_OK) status = iu__report_open(path, &b->r, &err);
   if (status == IU_OK) status = iu__report_prepare(b->r, sql, len, &err);
-  if (status == IU_OK) status = bind_parameters(L, 3, b->r, &err);
+  if (status == IU_OK) {
+    binding all = {b->r, 0};
+    status = walk_parameters(L, 3, bind_parameter, &all, &err);
+  }
   if (status == IU_OK) {
     int columns = iu__report_columns(b->r);
     lua_createtable(L, 0, 2);
@@ -102,9 +159,85 @@ static int f_sql(lua_State *L) {
   return status == IU_OK ? 1 : iu__push_failure(L, iu__lua(L), &err);
 }
 
+/* ---- in batches, on another thread ---- */
+
+typedef struct report_work { iu_report_job *job; bool arrays; } report_work;
+
+static iu_status work_run(void *job, iu_error *err) { return iu__report_job_run(((report_work *)job)->job, err); }
+static void work_limit(void *job, uint64_t deadline_ns) { iu__report_job_limit(((report_work *)job)->job, deadline_ns); }
+static void work_cancel(void *job) { iu__report_job_cancel(((report_work *)job)->job); }
+
+static void work_free(void *job) {
+  report_work *w = job;
+  iu__report_job_free(w->job);
+  iu__free(w);
+}
+
+/* rows, last, columns, bytes */
+static int work_push(lua_State *L, void *job) {
+  report_work *w = job;
+  int columns = iu__report_job_columns(w->job), names = lua_gettop(L) + 1;
+  bool last;
+  uint32_t rows = iu__report_job_rows(w->job, &last);
+  lua_createtable(L, columns, 0);
+  for (int c = 0; c < columns; c++) {
+    lua_pushstring(L, iu__report_job_column_name(w->job, c));
+    lua_rawseti(L, names, c + 1);
+  }
+  lua_createtable(L, (int)rows, 0);
+  for (uint32_t i = 0; i < rows; i++) {
+    lua_createtable(L, w->arrays ? columns : 0, w->arrays ? 0 : columns);
+    for (int c = 0; c < columns; c++) {
+      iu_report_value v;
+      iu__report_job_value(w->job, &v);
+      if (!w->arrays) lua_rawgeti(L, names, c + 1);
+      push_report_value(L, &v);
+      if (w->arrays) lua_rawseti(L, -2, c + 1);
+      else lua_rawset(L, -3);
+    }
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_pushboolean(L, last);
+  lua_pushvalue(L, names);
+  lua_remove(L, names);
+  lua_pushinteger(L, (lua_Integer)iu__report_job_bytes(w->job));
+  return 4;
+}
+
+static iu_status job_parameter(void *ud, const char *name, size_t len, const iu_report_value *v, iu_error *err) {
+  return iu__report_job_param(ud, name, len, v, err);
+}
+
+/* report(path, text, params?, arrays?) -> work or nil, err */
+static int f_report(lua_State *L) {
+  static const iu_lua_work_kind kind = {work_run, work_push, work_limit, work_cancel, work_free};
+  iu_lua *x = iu__lua(L);
+  size_t len, path_len;
+  const char *path = luaL_checklstring(L, 1, &path_len);
+  const char *sql = luaL_checklstring(L, 2, &len);
+  iu_error err;
+  report_work *w;
+  void **at;
+  lua_settop(L, 4);
+  iu_status status = check_path(path, path_len, &err);
+  if (status != IU_OK) return iu__push_failure(L, x, &err);
+  at = iu__work_userdata(L, x, &kind);
+  w = at != NULL ? iu__alloc_zero(1, sizeof *w) : NULL;
+  if (w == NULL) {
+    iu__fail_nomem(&err);
+    return iu__push_failure(L, x, &err);
+  }
+  *at = w;
+  w->arrays = lua_toboolean(L, 4);
+  status = iu__report_job_new(path, sql, len, &w->job, &err);
+  if (status == IU_OK) status = walk_parameters(L, 3, job_parameter, w->job, &err);
+  if (status != IU_OK) return iu__push_failure(L, x, &err);
+  return 1;
+}
+
 void iu__report_open_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"sql", f_sql}, {"report", f_report}, {NULL, NULL}};
   static const iu_class class = {CLASS, NULL, NULL, box_close, NULL};
   iu__class_define(L, &class);
-  lua_pushcfunction(L, f_sql);
-  lua_setfield(L, -2, "sql");
+  luaL_setfuncs(L, functions, 0);
 }

@@ -61,7 +61,7 @@ static void on_journal(void *ud) {
   iu_engine *e = ud;
   iu_error why;
   iu_status failed = IU_OK;
-  uint64_t durable = iu__journal_durable(e->journal, &failed, &why);
+  uint64_t durable = iu__journal_durable(e->journal, &failed, &why), folded = iu__journal_folded(e->journal);
   iu__engine_ref(e); /* the log, too, may end in a script that closes us */
   if (failed != IU_OK && e->failure.status == IU_OK) {
     e->failure = why;
@@ -69,7 +69,7 @@ static void on_journal(void *ud) {
   }
   /* An answer may close sessions, or the engine: start from the front after each. */
   for (iu_session *s = e->sessions; s != NULL && !e->closing;) {
-    if (iu__session_answer_one(s, durable, failed, &why)) s = e->sessions;
+    if (iu__session_answer_one(s, durable, folded, failed, &why)) s = e->sessions;
     else s = s->next;
   }
   iu__engine_unref(e);
@@ -413,6 +413,11 @@ iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err) {
   iu_engine *e = iu__session_of(c)->engine;
   if (e->journal == NULL) return iu__fail(err, IU_E_CLOSED, "the universe is closed");
   return iu__journal_fold(e->journal, timeout_ms, err);
+}
+
+const char *iu__engine_file(iu_connection *c) {
+  iu_engine *e = iu__session_of(c)->engine;
+  return e->journal != NULL ? iu__journal_path(e->journal) : NULL;
 }
 
 iu_status iu__engine_close(iu_engine *e, iu_error *err) {

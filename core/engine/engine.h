@@ -43,5 +43,9 @@ typedef struct iu_engine_status {
 void iu__engine_get_status(iu_connection *c, iu_engine_status *out);
 /* Waits until all is durable and folded, for readers of the file itself. */
 iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
+/* The same without waiting: 0 in *pending, or the answer comes as those of the seam do. */
+iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err);
+/* The universe's file, absolute; NULL for memory. Borrowed until close. */
+const char *iu__engine_file(iu_connection *c);
 
 #endif

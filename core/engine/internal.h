@@ -115,7 +115,8 @@ typedef struct iu_item {
   uint32_t *walk; uint32_t walk_count, walk_at; iu_iter *walk_iter;
 } iu_item;
 
-typedef struct iu_pending { struct iu_pending *next; uint64_t id, seq; } iu_pending;
+/* folded: it waits for its sequence to be in the tables, else to be durable. */
+typedef struct iu_pending { struct iu_pending *next; uint64_t id, seq; bool folded; } iu_pending;
 
 struct iu_session {
   iu_connection base;

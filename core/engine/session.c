@@ -19,23 +19,37 @@ static iu_status check_open(const iu_session *s, iu_error *err) {
 
 /* ---- answers that wait for the journal ---- */
 
+/* Its id; 0: no memory. */
+static uint64_t await(iu_session *s, uint64_t seq, bool folded) {
+  iu_pending *p = iu__alloc(sizeof *p), **end = &s->pending;
+  if (p == NULL) return 0;
+  *p = (iu_pending){NULL, ++s->next_id, seq, folded};
+  while (*end != NULL) end = &(*end)->next;
+  *end = p;
+  iu__engine_await(s->engine, 1);
+  return p->id;
+}
+
 /* Registers an answer for when `seq` is durable; 0 in *id when it already is. Waits on the spot when there is no memory to register. */
 static iu_status await_durable(iu_session *s, uint64_t seq, uint64_t *id, iu_error *err) {
   iu_engine *e = s->engine;
   iu_status failed = IU_OK;
-  iu_pending *p;
   *id = 0;
   if (iu__journal_durable(e->journal, &failed, err) >= seq) return IU_OK;
   if (failed != IU_OK) return failed;
-  p = iu__alloc(sizeof *p);
-  if (p == NULL) return iu__journal_wait(e->journal, seq, -1, err);
-  *p = (iu_pending){NULL, ++s->next_id, seq};
-  iu_pending **end = &s->pending;
-  while (*end != NULL) end = &(*end)->next;
-  *end = p;
-  iu__engine_await(e, 1);
-  *id = p->id;
-  return IU_OK;
+  *id = await(s, seq, false);
+  return *id != 0 ? IU_OK : iu__journal_wait(e->journal, seq, -1, err);
+}
+
+iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  uint64_t seq;
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  if (status == IU_OK) status = iu__journal_ask_fold(s->engine->journal, &seq, err);
+  if (status != IU_OK || iu__journal_folded(s->engine->journal) >= seq) return status;
+  *pending = await(s, seq, true);
+  return *pending != 0 ? IU_OK : iu__fail_nomem(err);
 }
 
 /* For a call whose callbacks closed the connection: nobody would hear an answer. */
@@ -45,12 +59,16 @@ static iu_status wait_durable(iu_engine *e, uint64_t seq, iu_error *err) {
   return e->failure.status;
 }
 
-bool iu__session_answer_one(iu_session *s, uint64_t durable, iu_status failed, const iu_error *why) {
-  iu_pending *p = s->pending;
+static bool reached(const iu_pending *p, uint64_t durable, uint64_t folded) { return p->seq <= (p->folded ? folded : durable); }
+
+bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, iu_status failed, const iu_error *why) {
+  iu_pending **link = &s->pending, *p;
   bool ok;
-  if (p == NULL || (p->seq > durable && failed == IU_OK)) return false;
-  ok = p->seq <= durable;
-  s->pending = p->next;
+  while (*link != NULL && failed == IU_OK && !reached(*link, durable, folded)) link = &(*link)->next;
+  p = *link;
+  if (p == NULL) return false;
+  ok = reached(p, durable, folded);
+  *link = p->next;
   iu__engine_await(s->engine, -1);
   uint64_t id = p->id;
   iu__free(p);
@@ -214,10 +232,13 @@ static void answer_all(iu_session *s) {
   iu_status status;
   uint64_t last = 0, durable;
   if (s->pending == NULL) return;
-  for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last ? p->seq : last;
+  for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last && !p->folded ? p->seq : last;
   status = wait_durable(e, last, &why);
   durable = status == IU_OK ? last : e->journal != NULL ? iu__journal_durable(e->journal, NULL, NULL) : 0;
-  while (iu__session_answer_one(s, durable, status, &why)) {}
+  while (iu__session_answer_one(s, durable, 0, status, &why)) {}
+  /* Folds are left, which nobody waits for any more. */
+  if (s->pending != NULL) status = iu__fail(&why, IU_E_CLOSED, "the connection was closed before the journal was folded");
+  while (iu__session_answer_one(s, durable, 0, status, &why)) {}
 }
 
 static void unlink_session(iu_session *s) {

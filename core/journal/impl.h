@@ -8,7 +8,7 @@
 
 #include "journal.h"
 
-#define IU_JOURNAL_VTABLE_VERSION 1
+#define IU_JOURNAL_VTABLE_VERSION 2
 
 typedef struct iu_journal_vtable {
   uint32_t version;
@@ -23,6 +23,9 @@ typedef struct iu_journal_vtable {
   void (*hurry)(iu_journal *j);
   iu_status (*wait)(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err); /* blocks */
   iu_status (*fold)(iu_journal *j, int64_t timeout_ms, iu_error *err);               /* blocks */
+  iu_status (*ask_fold)(iu_journal *j, uint64_t *seq, iu_error *err);
+  uint64_t (*folded)(iu_journal *j);
+  const char *(*path)(const iu_journal *j);
   void (*get_stats)(iu_journal *j, iu_journal_stats *out);
   iu_status (*close)(iu_journal *j, iu_error *err); /* blocks; frees */
 } iu_journal_vtable;

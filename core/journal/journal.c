@@ -47,6 +47,9 @@ iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_e
   return j->vtable->wait(j, seq, timeout_ms, err);
 }
 iu_status iu__journal_fold(iu_journal *j, int64_t timeout_ms, iu_error *err) { return j->vtable->fold(j, timeout_ms, err); }
+iu_status iu__journal_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err) { return j->vtable->ask_fold(j, seq, err); }
+uint64_t iu__journal_folded(iu_journal *j) { return j->vtable->folded(j); }
+const char *iu__journal_path(const iu_journal *j) { return j->vtable->path(j); }
 void iu__journal_get_stats(iu_journal *j, iu_journal_stats *out) { j->vtable->get_stats(j, out); }
 
 iu_status iu__journal_close(iu_journal *j, iu_error *err) { return j == NULL ? IU_OK : j->vtable->close(j, err); }

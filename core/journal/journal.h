@@ -81,6 +81,12 @@ void iu__journal_hurry(iu_journal *j);
 iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err);
 /* Blocks until everything appended so far is durable and folded. */
 iu_status iu__journal_fold(iu_journal *j, int64_t timeout_ms, iu_error *err);
+/* Asks for that and does not wait: `wake` tells when iu__journal_folded has reached *seq, or the journal failed. */
+iu_status iu__journal_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err);
+/* Highest sequence that is in the tables of the file. */
+uint64_t iu__journal_folded(iu_journal *j);
+/* The file, absolute and without symbolic links; NULL where nothing is kept. Borrowed until close. */
+const char *iu__journal_path(const iu_journal *j);
 typedef struct iu_journal_stats {
   uint64_t last_sequence, durable_sequence, folded_sequence, pending_bytes, journal_bytes, groups_written, frames_folded;
   uint32_t format; bool failed;

@@ -63,6 +63,19 @@ static iu_status null_fold(iu_journal *j, int64_t timeout_ms, iu_error *err) {
   return IU_OK;
 }
 
+static iu_status null_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err) {
+  (void)err;
+  *seq = ((null_journal *)j)->last;
+  return IU_OK;
+}
+
+static uint64_t null_folded(iu_journal *j) { return ((null_journal *)j)->last; }
+
+static const char *null_path(const iu_journal *j) {
+  (void)j;
+  return NULL;
+}
+
 static void null_stats(iu_journal *j, iu_journal_stats *out) {
   memset(out, 0, sizeof *out);
   out->last_sequence = out->durable_sequence = out->folded_sequence = ((null_journal *)j)->last;
@@ -76,7 +89,7 @@ static iu_status null_close(iu_journal *j, iu_error *err) {
 
 static const iu_journal_vtable null_vtable = {
     IU_JOURNAL_VTABLE_VERSION, null_is_new, null_meta, null_set_meta, null_load, null_ready, null_append,
-    null_durable,              null_hurry,  null_wait, null_fold,     null_stats, null_close};
+    null_durable,              null_hurry,  null_wait, null_fold,     null_ask_fold, null_folded, null_path, null_stats, null_close};
 
 iu_status iu__journal_null_open(const iu_journal_config *c, iu_journal **out, iu_error *err) {
   null_journal *j = iu__alloc_zero(1, sizeof *j);

@@ -2,21 +2,34 @@
 #include "report.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "../base/alloc.h"
+#include "../base/clock.h"
 #include "db.h"
 #include "file.h"
 #include "journal.h"
 
 #define BUSY_MS 5000
+#define BUSY_STEP_MS 5
+#define LOOK_EVERY 1000 /* instructions of SQLite's machine, some 50 us, between looks at the clock and for a cancel */
+#define NAME_MAX_BYTES 256
 
-struct iu_report { sqlite3 *db; sqlite3_stmt *st; };
+struct iu_report {
+  sqlite3 *db;
+  sqlite3_stmt *st;
+  uint64_t deadline;    /* 0: none */
+  atomic_bool cancelled;
+};
 
 /* Pragmas that only tell. */
 static bool tells_only(const char *pragma) {
   static const char *const names[] = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "user_version",
-                                      "application_id", "integrity_check", "quick_check", "page_count", "page_size", "freelist_count"};
+                                      "application_id", "integrity_check", "quick_check", "page_count", "page_size", "freelist_count",
+                                      "data_version" /* full text search asks for it */};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     if (sqlite3_stricmp(pragma, names[i]) == 0) return true;
   }
@@ -50,6 +63,30 @@ static iu_status check_ours(iu_report *r, const char *path, iu_error *err) {
   return format > IU_JOURNAL_FORMAT ? iu__jfile_newer(format, path, err) : IU_OK;
 }
 
+/* ---- ending early ---- */
+
+void iu__report_cancel(iu_report *r) { atomic_store(&r->cancelled, true); }
+void iu__report_deadline(iu_report *r, uint64_t mono_ns) { r->deadline = mono_ns; }
+
+static bool over(iu_report *r) { return atomic_load(&r->cancelled) || (r->deadline != 0 && iu__clock_mono_ns() >= r->deadline); }
+
+/* A handler and not sqlite3_interrupt, which does nothing to a statement that is just about to begin. */
+static int on_progress(void *ud) { return over(ud); }
+
+static int on_busy(void *ud, int tries) {
+  struct timespec pause = {0, BUSY_STEP_MS * 1000000L};
+  if (over(ud) || tries >= BUSY_MS / BUSY_STEP_MS) return 0;
+  nanosleep(&pause, NULL);
+  return 1;
+}
+
+static iu_status ended_early(const iu_report *r, iu_error *err) {
+  if (atomic_load(&r->cancelled)) return iu__fail(err, IU_E_CLOSED, "sql: the query was cancelled");
+  return iu__fail(err, IU_E_TIMEOUT, "sql: the query was not done in its time");
+}
+
+/* ---- opening ---- */
+
 iu_status iu__report_open(const char *path, iu_report **out, iu_error *err) {
   iu_report *r = iu__alloc_zero(1, sizeof *r);
   iu_status status;
@@ -60,7 +97,11 @@ iu_status iu__report_open(const char *path, iu_report **out, iu_error *err) {
   status = rc == SQLITE_OK ? IU_OK : iu__jdb_fail(r->db, rc, "opening", err);
   if (status != IU_OK) iu__error_prefix(err, "%s", path);
   if (status == IU_OK) {
-    sqlite3_busy_timeout(r->db, BUSY_MS);
+    sqlite3_busy_handler(r->db, on_busy, r);
+    sqlite3_progress_handler(r->db, LOOK_EVERY, on_progress, r);
+    sqlite3_limit(r->db, SQLITE_LIMIT_LENGTH, (int)IU_REPORT_VALUE_MAX);
+    sqlite3_limit(r->db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     status = check_ours(r, path, err);
   }
   if (status == IU_OK) sqlite3_set_authorizer(r->db, authorize, NULL);
@@ -108,6 +149,7 @@ iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error
     int at = sqlite3_error_offset(r->db);
     return iu__fail_at(err, IU_E_VALIDATION, at < 0 ? IU_NO_OFFSET : (size_t)at, "sql: %s", sqlite3_errmsg(r->db));
   }
+  if ((rc & 0xff) == SQLITE_INTERRUPT) return ended_early(r, err);
   if (rc != SQLITE_OK) return iu__jdb_fail(r->db, rc, "reading", err);
   if (r->st == NULL) return iu__fail(err, IU_E_VALIDATION, "sql: expected a query");
   if (!nothing_more(tail, sql + len)) return iu__fail(err, IU_E_VALIDATION, "sql: expected one statement");
@@ -130,6 +172,24 @@ iu_status iu__report_bind(iu_report *r, int position, const iu_report_value *v, 
   return rc == SQLITE_OK ? IU_OK : iu__jdb_fail(r->db, rc, "binding a parameter", err);
 }
 
+iu_status iu__report_position(iu_report *r, const char *name, int *position, iu_error *err) {
+  static const char signs[] = ":@$";
+  char text[NAME_MAX_BYTES + 2], shown[4 * NAME_MAX_BYTES + 4];
+  *position = 0;
+  if (strlen(name) <= NAME_MAX_BYTES) {
+    if (*name != '\0' && strchr(signs, *name) != NULL) *position = sqlite3_bind_parameter_index(r->st, name);
+    for (int i = 0; *position == 0 && signs[i] != '\0'; i++) {
+      snprintf(text, sizeof text, "%c%s", signs[i], name);
+      *position = sqlite3_bind_parameter_index(r->st, text);
+    }
+  }
+  if (*position != 0) return IU_OK;
+  return iu__fail(err, IU_E_VALIDATION, "params: the statement has no parameter `%s`", iu__printable(shown, NAME_MAX_BYTES, name, strlen(name)));
+}
+
+int iu__report_parameters(const iu_report *r) { return sqlite3_bind_parameter_count(r->st); }
+const char *iu__report_parameter_name(const iu_report *r, int position) { return sqlite3_bind_parameter_name(r->st, position); }
+
 int iu__report_columns(const iu_report *r) { return sqlite3_column_count(r->st); }
 const char *iu__report_column_name(iu_report *r, int column) {
   const char *name = sqlite3_column_name(r->st, column);
@@ -140,7 +200,9 @@ iu_status iu__report_step(iu_report *r, bool *row, iu_error *err) {
   int rc = sqlite3_step(r->st);
   *row = rc == SQLITE_ROW;
   if (rc == SQLITE_ROW || rc == SQLITE_DONE) return IU_OK;
-  if ((rc & 0xff) == SQLITE_ERROR) return iu__fail(err, IU_E_VALIDATION, "sql: %s", sqlite3_errmsg(r->db));
+  if ((rc & 0xff) == SQLITE_INTERRUPT || ((rc & 0xff) == SQLITE_BUSY && over(r))) return ended_early(r, err);
+  if ((rc & 0xff) == SQLITE_ERROR || (rc & 0xff) == SQLITE_MISMATCH) return iu__fail(err, IU_E_VALIDATION, "sql: %s", sqlite3_errmsg(r->db));
+  if ((rc & 0xff) == SQLITE_TOOBIG) return iu__fail(err, IU_E_VALIDATION, "sql: a value of more than %u bytes", IU_REPORT_VALUE_MAX);
   return iu__jdb_fail(r->db, rc, "reading", err);
 }
 

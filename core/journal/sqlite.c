@@ -320,6 +320,34 @@ static iu_status sqlite_fold(iu_journal *base, int64_t timeout_ms, iu_error *err
   return status;
 }
 
+static iu_status sqlite_ask_fold(iu_journal *base, uint64_t *seq, iu_error *err) {
+  iu_sqlite_journal *j = self(base);
+  iu_status status = may_wait(j, err);
+
+  if (status != IU_OK) return status;
+  pthread_mutex_lock(&j->mutex);
+  *seq = j->last;
+  if (j->failed && j->folded < j->last) status = iu__journal_report(j, err);
+  if (j->fold_target < j->last) j->fold_target = j->last;
+  j->fold_after_ns = 0;
+  j->hurry = true;
+  pthread_cond_signal(&j->work);
+  pthread_mutex_unlock(&j->mutex);
+  return status;
+}
+
+static uint64_t sqlite_folded(iu_journal *base) {
+  iu_sqlite_journal *j = self(base);
+  uint64_t folded;
+
+  pthread_mutex_lock(&j->mutex);
+  folded = j->folded;
+  pthread_mutex_unlock(&j->mutex);
+  return folded;
+}
+
+static const char *sqlite_path(const iu_journal *base) { return ((const iu_sqlite_journal *)base)->path; }
+
 static void sqlite_stats(iu_journal *base, iu_journal_stats *out) {
   iu_sqlite_journal *j = self(base);
 
@@ -367,4 +395,5 @@ static iu_status sqlite_close(iu_journal *base, iu_error *err) {
 
 static const iu_journal_vtable sqlite_vtable = {
     IU_JOURNAL_VTABLE_VERSION, sqlite_is_new, sqlite_meta, sqlite_set_meta, sqlite_load,  sqlite_ready, sqlite_append,
-    sqlite_durable,            sqlite_hurry,  sqlite_wait, sqlite_fold,     sqlite_stats, sqlite_close};
+    sqlite_durable,            sqlite_hurry,  sqlite_wait, sqlite_fold,
+    sqlite_ask_fold,           sqlite_folded, sqlite_path, sqlite_stats,   sqlite_close};

@@ -14,6 +14,8 @@ local tables = require("inner_universe.tables")
 local selection = require("inner_universe.selection")
 local subscription = require("inner_universe.subscription")
 local handlers = require("inner_universe.handlers")
+local report = require("inner_universe.report")
+local work = require("inner_universe.work")
 
 local connection = {}
 local tasks = runtime.tasks
@@ -89,6 +91,7 @@ end
 local function retire(inner, err)
   inner.core = nil
   inner.ending = tasks.waiter()
+  work.end_all(inner, err or closed_error())
   subscription.end_all(inner.state, err)
   inner.state.opened:resolve(nil, err or closed_error())
   for _, by_kind in pairs(inner.state.lists) do
@@ -393,14 +396,40 @@ function Connection:flush(timeout)
   return fold_answer(inner, ok, err, "flush", timeout)
 end
 
----Folds the journal into the tables of the file. Blocks.
----@param timeout? number seconds
+-- Always tail called.
+local function fold(inner, timeout)
+  local ok, err = inner.core:fold()
+  return fold_answer(inner, ok, err, "fold", timeout)
+end
+
+---Waits until the journal is folded into the tables of the file, for those who read it with SQLite.
+---@param timeout? number seconds; without it there is no limit
 ---@return true?, inner_universe.Error?
 function Connection:fold(timeout)
-  local core = self[INNER].core
-  if not core then closed() end
+  local inner = self[INNER]
+  if not inner.core then closed() end
   check.optional(timeout, "number", 1, "fold", "timeout")
-  return core:fold(timeout)
+  return fold(inner, timeout)
+end
+
+---All of SQLite's SQL over the universe's file, read-only: the tables as they were committed before the call (it folds first). It runs on another thread.
+---Rows by column name; NULL is `iu.null`; bytes are strings. `params`: an array for `?`, names for `:name`; a value is nil or iu.null, a boolean, a number,
+---a string or `{ blob = bytes }`. With `iterate` a cursor instead of rows: `for row in assert(conn:sql(text, nil, { iterate = true })) do`.
+---@param text string one SELECT, VALUES, EXPLAIN or telling PRAGMA
+---@param params? table
+---@param options? { iterate?: boolean, arrays?: boolean, max_rows?: integer, max_bytes?: integer, timeout?: number } arrays: rows as arrays of values;
+---  max_rows [100,000] and max_bytes [256 MiB] where rows are not iterated over; timeout: seconds [30]
+---@return table[]|inner_universe.SqlCursor|nil rows
+---@return string[]|inner_universe.Error|nil columns
+function Connection:sql(text, params, options)
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  check.type(text, "string", 1, "sql", "text")
+  check.optional(params, "table", 2, "sql", "params")
+  check.optional(options, "table", 3, "sql", "options")
+  local how, why = tasks.mode()
+  if not how then error(why, 2) end
+  return report.sql(inner, function(timeout) return fold(inner, timeout) end, text, params, options)
 end
 
 ---Reads the schema of a server's module anew; on an embedded universe there is nothing to do.
@@ -551,6 +580,7 @@ function connection.new(core_conn, options)
     timeout = options.timeout or DEFAULT_TIMEOUT,
     remote = options.remote, -- over a network
     again = options.again, -- makes one more connection to the same server
+    jobs = {}, -- on other threads, work.lua
     parent = options.parent, -- closing it closes its sessions: it lives while one of them does
     call_handler = tasks.call,
   }

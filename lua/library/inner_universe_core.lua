@@ -282,10 +282,14 @@ function Connection:get(name, key) end
 ---@return any err_or_id
 function Connection:flush() end
 
----Blocks.
----@param timeout_seconds? number
----@return true? ok, inner_universe.Error? err
-function Connection:fold(timeout_seconds) end
+---Answers when the journal is folded.
+---@return boolean? done
+---@return any err_or_id
+function Connection:fold() end
+
+---The universe's file, absolute; nil: in memory.
+---@return string? path, inner_universe.Error? err
+function Connection:file() end
 
 ---Runs queued callbacks.
 ---@return boolean more
@@ -430,5 +434,26 @@ function Connection:table_iter(name, index, low, high, descending) end
 ---@return { columns: string[], rows: any[][] }? result
 ---@return inner_universe.Error? err
 function core.sql(path, text, params) end
+
+---The same in batches on another thread; each step's function hears `nil, rows, last, columns, bytes`.
+---@param path string
+---@param text string
+---@param params? table an array, or values by name
+---@param arrays? boolean rows as arrays of values instead of tables by column name
+---@return inner_universe.core.Work? work
+---@return inner_universe.Error? err
+function core.report(path, text, params, arrays) end
+
+---@class inner_universe.core.Work
+local Work = {}
+
+---@param on_done fun(err: inner_universe.Error?, ...) once, by the loop's turn
+---@param seconds? number how long the step may take
+---@return true? ok, inner_universe.Error? err
+function Work:step(on_done, seconds) end
+
+---Cancels what runs.
+---@param wait? boolean until it is over
+function Work:close(wait) end
 
 return core

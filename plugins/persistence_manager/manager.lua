@@ -273,6 +273,21 @@ return function(ctx)
     return explain(conn, "relation", spec or {})
   end
 
+  --- All of SQLite's SQL over the file of an embedded universe, read-only and on another thread: `conn:sql`.
+  ---@param text string
+  ---@param params? table an array for `?`, names for `:name`
+  ---@param options? { iterate?: boolean, arrays?: boolean, max_rows?: integer, max_bytes?: integer, timeout?: number }
+  ---@return table[]|inner_universe.SqlCursor|nil rows
+  ---@return string[]|inner_universe.Error|nil columns
+  function methods:sql(text, params, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(text, "string", 1, "sql", "text")
+    check.optional(params, "table", 2, "sql", "params")
+    check.optional(options, "table", 3, "sql", "options")
+    return conn:sql(text, params, options)
+  end
+
   -- ---- transactions ----
 
   local run_transaction = make_transaction(ctx)

@@ -126,7 +126,7 @@ static void times_that_are_no_numbers_are_no_limit(void **state) {
                "core.set_deadline(nan)\n"
                "core.loop_turn(nan)\n"
                "local conn = open()\n"
-               "assert(conn:fold(nan))\n"
+               "assert(conn:fold() ~= nil)\n"
                "assert(not pcall(core.timer, nan, print))\n"
                "assert(conn:close())\n");
 }

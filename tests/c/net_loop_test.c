@@ -17,6 +17,7 @@
 #include "../../core/base/clock.h"
 #include "../../core/base/errinj.h"
 #include "../../core/net/loop.h"
+#include "../../core/net/work.h"
 
 #define MS 1000000u
 
@@ -492,6 +493,108 @@ static void every_allocation_of_a_loop_may_fail(void **state) {
   assert_true(n >= 4);
 }
 
+/* ---- work on other threads ---- */
+
+typedef struct labour { world *w; uv_sem_t begun, go; int ran, told; bool told_ran; pthread_t thread; } labour;
+
+static void labour_run(void *ud) {
+  labour *b = ud;
+  uv_sem_post(&b->begun);
+  uv_sem_wait(&b->go);
+  b->ran++;
+  b->thread = pthread_self();
+}
+
+static void labour_done(void *ud, bool ran) {
+  labour *b = ud;
+  b->told++;
+  b->told_ran = ran;
+}
+
+static void labour_init(world *w, labour *b) {
+  memset(b, 0, sizeof *b);
+  b->w = w;
+  assert_int_equal(uv_sem_init(&b->begun, 0), 0);
+  assert_int_equal(uv_sem_init(&b->go, 0), 0);
+}
+
+static void labour_end(labour *b) {
+  uv_sem_destroy(&b->begun);
+  uv_sem_destroy(&b->go);
+}
+
+static void work_runs_elsewhere_and_is_told_by_the_loop(void **state) {
+  world *w = *state;
+  labour b;
+  iu_work *work;
+  labour_init(w, &b);
+  assert_int_equal(iu__work_start(w->l, labour_run, labour_done, &b, &work, &w->err), IU_OK);
+  uv_sem_wait(&b.begun);
+  assert_true(iu__loop_turn(w->l, 0)); /* it is something to wait for */
+  assert_int_equal(b.told, 0);
+  uv_sem_post(&b.go);
+  while (b.told == 0) iu__loop_turn(w->l, 1000);
+  assert_int_equal(b.ran, 1);
+  assert_true(b.told_ran);
+  assert_false(pthread_equal(b.thread, pthread_self()));
+  labour_end(&b);
+}
+
+static void *let_it_go(void *ud) {
+  labour *b = ud;
+  uv_sem_post(&b->go);
+  return NULL;
+}
+
+static void stopping_waits_for_what_runs_and_keeps_the_rest_from_running(void **state) {
+  enum { MORE = 64 }; /* than any pool of threads takes at once, as set by default */
+  world *w = *state;
+  labour b, rest[MORE];
+  iu_work *work, *works[MORE];
+  pthread_t thread;
+  int ran = 0;
+  labour_init(w, &b);
+  assert_int_equal(iu__work_start(w->l, labour_run, labour_done, &b, &work, &w->err), IU_OK);
+  uv_sem_wait(&b.begun);
+  for (int i = 0; i < MORE; i++) {
+    labour_init(w, &rest[i]);
+    assert_int_equal(iu__work_start(w->l, labour_run, labour_done, &rest[i], &works[i], &w->err), IU_OK);
+  }
+  assert_int_equal(pthread_create(&thread, NULL, let_it_go, &b), 0);
+  iu__work_stop(work);
+  assert_int_equal(b.ran, 1);
+  pthread_join(thread, NULL);
+  for (int i = MORE - 1; i >= 0; i--) {
+    uv_sem_post(&rest[i].go); /* those that have begun must be let go */
+    iu__work_stop(works[i]);
+    iu__work_stop(works[i]); /* twice is once */
+    ran += rest[i].ran;
+  }
+  assert_true(ran < MORE);
+  assert_int_equal(b.told, 0); /* only the loop tells */
+  iu__loop_free(w->l);
+  w->l = NULL;
+  assert_int_equal(b.told, 1);
+  for (int i = 0; i < MORE; i++) {
+    assert_int_equal(rest[i].told, 1);
+    assert_int_equal(rest[i].told_ran, rest[i].ran != 0);
+    labour_end(&rest[i]);
+  }
+  labour_end(&b);
+}
+
+static void work_without_memory_does_not_begin(void **state) {
+  world *w = *state;
+  labour b;
+  iu_work *work;
+  labour_init(w, &b);
+  iu__errinj_arm(IU_ERRINJ_ALLOC, 0);
+  assert_int_equal(iu__work_start(w->l, labour_run, labour_done, &b, &work, &w->err), IU_E_NOMEM);
+  iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+  assert_null(work);
+  labour_end(&b);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -504,6 +607,8 @@ int main(void) {
       T(freeing_drains_what_was_closed_and_forgets_jobs), T(a_host_keeps_its_own_loop),
       T(an_early_job_that_a_host_posts_right_before_the_poll_is_not_slept_over),
       T(an_early_job_posted_behind_the_poll_keeps_a_host_awake),
-      T(a_host_may_sleep_when_nothing_is_to_come_and_a_wake_up_ends_with_the_turn), T(every_allocation_of_a_loop_may_fail)};
+      T(a_host_may_sleep_when_nothing_is_to_come_and_a_wake_up_ends_with_the_turn), T(every_allocation_of_a_loop_may_fail),
+      T(work_runs_elsewhere_and_is_told_by_the_loop), T(stopping_waits_for_what_runs_and_keeps_the_rest_from_running),
+      T(work_without_memory_does_not_begin)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
