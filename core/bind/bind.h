@@ -106,6 +106,7 @@ void iu__process_open(lua_State *L);               /* process.c */
 void iu__processes_close(iu_lua *x);
 void iu__work_open(lua_State *L);                  /* work.c */
 void iu__works_close(iu_lua *x);
+void iu__backup_open(lua_State *L);                /* backup.c */
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
 
 /* work.c: something that is worked off in steps on another thread. */

@@ -15,5 +15,6 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__http_answer_open(L);
   iu__connection_open(L);
   iu__report_open_functions(L);
+  iu__backup_open(L);
   return 1;
 }

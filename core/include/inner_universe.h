@@ -320,6 +320,18 @@ IU_API iu_status iu_procedure_async(iu_universe *u, const char *name, const iu_a
 IU_API iu_status iu_flush(iu_universe *u, int64_t timeout_ms, iu_error *err);
 IU_API iu_status iu_flush_async(iu_universe *u, int64_t timeout_ms, iu_done_fn done, void *ud, iu_error *err);
 
+/* A copy of an embedded universe's file while it is in use: another universe, of the moment of the first step, with everything in it that was acknowledged before
+ * iu_backup_begin, which flushes. It is made beside `target` and renamed there by the last step. A file that is there is IU_E_VALIDATION, or with
+ * `overwrite` replaced when it is a universe that is not open. In memory and on servers: IU_E_VALIDATION; not the owner: IU_E_AUTHORIZATION.
+ * A step works for about slice_ms and may run on any thread, one at a time; after a failure all fail. done, total (bytes) and complete may be NULL.
+ * iu_backup_cancel may be called while a step runs, which ends with IU_E_CLOSED; iu_backup_end frees, and removes what is not complete. The
+ * universe may be closed meanwhile. */
+typedef struct iu_backup iu_backup;
+IU_API iu_status iu_backup_begin(iu_universe *u, const char *target, bool overwrite, int64_t timeout_ms, iu_backup **out, iu_error *err);
+IU_API iu_status iu_backup_step(iu_backup *b, uint32_t slice_ms, uint64_t *done, uint64_t *total, bool *complete, iu_error *err);
+IU_API void iu_backup_cancel(iu_backup *b);
+IU_API void iu_backup_end(iu_backup *b);
+
 /* Servers: reads the module's schema anew (a compatible republish is not announced). Embedded: nothing. */
 IU_API iu_status iu_refresh_schema(iu_universe *u, int64_t timeout_ms, iu_error *err);
 

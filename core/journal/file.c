@@ -200,15 +200,26 @@ static iu_status sync_folder(const char *path, iu_error *err) {
   return status;
 }
 
-static void remove_leftovers(const char *temporary) {
-  char *journal = join(temporary, "-journal");
+void iu__jfile_remove(const char *path) {
+  static const char *const logs[] = {"-journal", "-wal", "-shm"};
 
-  unlink(temporary);
-  if (journal != NULL) unlink(journal);
-  iu__free(journal);
+  unlink(path);
+  for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
+    char *log = join(path, logs[i]);
+
+    if (log != NULL) unlink(log);
+    iu__free(log);
+  }
 }
 
-/* An empty file that was there, made to reserve the name or to set its mode, passes its mode and owner on. */
+iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, iu_error *err) {
+  *out = join(path, suffix);
+  if (*out == NULL) return iu__fail_nomem(err);
+  iu__jfile_remove(*out); /* of one that was killed */
+  return IU_OK;
+}
+
+/* A file that was there (an empty one, made to reserve the name or to set its mode, too) passes its mode and owner on. */
 static void take_over_mode(const char *path, const char *temporary) {
   struct stat st;
 
@@ -217,21 +228,24 @@ static void take_over_mode(const char *path, const char *temporary) {
   if (chmod(temporary, st.st_mode & 07777) != 0) return;
 }
 
-iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err) {
-  char *temporary = join(path, NEW_SUFFIX);
-  iu_status status;
+iu_status iu__jfile_publish(const char *temporary, const char *path, iu_error *err) {
+  iu_status status = sync_path(temporary, 0, err);
 
-  if (temporary == NULL) return iu__fail_nomem(err);
-  remove_leftovers(temporary);
+  if (status != IU_OK) return status;
+  take_over_mode(path, temporary);
+  if (rename(temporary, path) != 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be created: %s", path, strerror(errno));
+  return sync_folder(path, err);
+}
+
+iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err) {
+  char *temporary;
+  iu_status status = iu__jfile_temporary(path, NEW_SUFFIX, &temporary, err);
+
+  if (status != IU_OK) return status;
   status = make_new(temporary, l, err);
-  if (status == IU_OK) status = sync_path(temporary, 0, err);
-  if (status == IU_OK) {
-    take_over_mode(path, temporary);
-    if (rename(temporary, path) != 0) status = iu__fail(err, IU_E_STORAGE, "%s cannot be created: %s", path, strerror(errno));
-  }
-  if (status != IU_OK) remove_leftovers(temporary);
-  else status = sync_folder(path, err);
+  if (status == IU_OK) status = iu__jfile_publish(temporary, path, err);
   if (status == IU_OK) iu__jcatalog_created(l);
+  else iu__jfile_remove(temporary);
   iu__free(temporary);
   return status;
 }

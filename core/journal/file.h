@@ -18,6 +18,12 @@ iu_status iu__jfile_newer(int64_t format, const char *path, iu_error *err);   /*
 /* Makes an empty universe with the tables of the catalog beside `path` and renames it there: it is there completely or not at all, also after a
  * power loss. */
 iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err);
+/* A name beside `path`, given to the caller; what one that was killed left there is removed. */
+iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, iu_error *err);
+/* Syncs it and renames it to `path`, durably. A file that is there is replaced and passes its mode and owner on. */
+iu_status iu__jfile_publish(const char *temporary, const char *path, iu_error *err);
+/* With what SQLite keeps beside it. */
+void iu__jfile_remove(const char *path);
 /* Opens for reading; creates nothing as long as the file was closed properly. Where a log was left behind, a close leaves it and the file as they
  * are until SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE is cleared. */
 iu_status iu__jfile_open(const char *path, uint32_t busy_timeout_ms, sqlite3 **out, iu_error *err);

@@ -14,6 +14,7 @@ local tables = require("inner_universe.tables")
 local selection = require("inner_universe.selection")
 local subscription = require("inner_universe.subscription")
 local handlers = require("inner_universe.handlers")
+local backup = require("inner_universe.backup")
 local report = require("inner_universe.report")
 local work = require("inner_universe.work")
 
@@ -430,6 +431,28 @@ function Connection:sql(text, params, options)
   local how, why = tasks.mode()
   if not how then error(why, 2) end
   return report.sql(inner, function(timeout) return fold(inner, timeout) end, text, params, options)
+end
+
+---A copy of the universe's file while it is in use: another universe, of the moment of the call, with everything in it that was acknowledged before. It is made
+---on another thread, beside `path`, and renamed there when it is complete; cancelled (with its task) or failed, nothing is left of it.
+---@param path string
+---@param options? { overwrite?: boolean, progress?: fun(done: integer, total: integer), timeout?: number } overwrite: a universe that is there, and closed, is
+---  replaced; progress: bytes; timeout: seconds [no limit]
+---@return true?, inner_universe.Error?
+function Connection:backup(path, options)
+  local inner = self[INNER]
+  local core = inner.core
+  if not core then closed() end
+  check.type(path, "string", 1, "backup", "path")
+  check.optional(options, "table", 2, "backup", "options")
+  local how, why = tasks.mode()
+  if not how then error(why, 2) end
+  local source, err = report.file(core, "backup")
+  if not source then return nil, err end
+  return backup.run(inner, source, function(timeout)
+    local ok, id = core:flush()
+    return fold_answer(inner, ok, id, "flush", timeout)
+  end, path, options or {})
 end
 
 ---Reads the schema of a server's module anew; on an embedded universe there is nothing to do.

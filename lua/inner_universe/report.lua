@@ -27,8 +27,12 @@ function report.file(core, what)
     if core:is_owner() then return path end
     return nil, errors.new("AuthorizationError", what .. ": the file holds private tables too: the owner's only")
   end
-  if err then return nil, invalid("%s: for the file of an embedded universe; a server is asked with iu.server(...):sql(database, text)", what) end
-  return nil, invalid("%s: a memory: universe has no file; conn:query and manager:query_entities ask it", what)
+  local sql = what == "sql"
+  if err then
+    return nil, invalid("%s: for the file of an embedded universe%s", what, sql and "; a server is asked with iu.server(...):sql(database, text)"
+      or "; a server keeps its own")
+  end
+  return nil, invalid("%s: a memory: universe has no file%s", what, sql and "; conn:query and manager:query_entities ask it" or "")
 end
 
 -- What is left of the time, counted down while the program waits: what it does between two rows is its own.

@@ -444,6 +444,15 @@ function core.sql(path, text, params) end
 ---@return inner_universe.Error? err
 function core.report(path, text, params, arrays) end
 
+---A copy of a universe file, a slice a step; each step's function hears `nil, complete, done, total` (bytes).
+---@param source string
+---@param target string
+---@param overwrite? boolean
+---@param lock_source? boolean the source is open nowhere, and must stay so
+---@return inner_universe.core.Work? work
+---@return inner_universe.Error? err
+function core.backup(source, target, overwrite, lock_source) end
+
 ---@class inner_universe.core.Work
 local Work = {}
 

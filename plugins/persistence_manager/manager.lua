@@ -288,6 +288,19 @@ return function(ctx)
     return conn:sql(text, params, options)
   end
 
+  --- A copy of the universe's file while it is in use, with everything in it that was acknowledged before the call: `conn:backup`.
+  ---@param path string
+  ---@param options? { overwrite?: boolean, progress?: fun(done: integer, total: integer), timeout?: number }
+  ---@return true? ok
+  ---@return inner_universe.Error? err ValidationError (there is a file, no file here), UniverseLockedError, StorageError, TimeoutError
+  function methods:backup(path, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(path, "string", 1, "backup", "path")
+    check.optional(options, "table", 2, "backup", "options")
+    return conn:backup(path, options)
+  end
+
   -- ---- transactions ----
 
   local run_transaction = make_transaction(ctx)

@@ -294,12 +294,56 @@ static void a_file_keeps(void **state) {
   assert_null(second);
 }
 
+static void backups(void **state) {
+  char copy[400];
+  iu_backup *b = NULL;
+  iu_universe *other;
+  iu_cursor *rows;
+  uint64_t done = 0, total = 0, id;
+  bool complete = false;
+  (void)state;
+  snprintf(copy, sizeof copy, "%s.copy", now.file);
+  if (now.kind != IN_FILE) {
+    BAD(iu_backup_begin(now.u, "copy", false, 0, &b, &now.err), IU_E_VALIDATION, now.kind == IN_MEMORY ? "memory: universe has no file" : "server");
+    assert_null(b);
+    BAD(iu_backup_begin(NULL, "copy", false, 0, &b, &now.err), IU_E_VALIDATION, "universe");
+    BAD(iu_backup_step(NULL, 1, NULL, NULL, NULL, &now.err), IU_E_VALIDATION, "backup");
+    iu_backup_cancel(NULL);
+    iu_backup_end(NULL);
+    return;
+  }
+  create(now.u, "ada");
+  BAD(iu_backup_begin(now.u, now.file, true, 0, &b, &now.err), IU_E_VALIDATION, "the file itself");
+  BAD(iu_backup_begin(now.u, NULL, true, 0, &b, &now.err), IU_E_VALIDATION, "iu_backup_begin");
+  GOOD(iu_backup_begin(now.u, copy, false, 0, &b, &now.err)); /* ended early */
+  iu_backup_cancel(b);
+  BAD(iu_backup_step(b, 10, &done, &total, &complete, &now.err), IU_E_CLOSED, "cancelled");
+  BAD(iu_backup_step(b, 10, &done, &total, &complete, &now.err), IU_E_CLOSED, "cancelled");
+  iu_backup_end(b);
+  assert_int_not_equal(access(copy, F_OK), 0);
+  GOOD(iu_backup_begin(now.u, copy, false, 0, &b, &now.err));
+  create(now.u, "bob"); /* before the first step: may be in it or not, and is no trouble */
+  while (!complete) GOOD(iu_backup_step(b, 0, &done, &total, &complete, &now.err));
+  assert_int_equal(done, total);
+  GOOD(iu_backup_step(b, 0, NULL, NULL, NULL, &now.err)); /* complete is complete */
+  iu_backup_end(b);
+  BAD(iu_backup_begin(now.u, copy, false, 0, &b, &now.err), IU_E_VALIDATION, "is there already");
+  GOOD(iu_open(now.rt, copy, NULL, &other, &now.err));
+  GOOD(iu_query_once(other, "SELECT * FROM entity WHERE id = 'ada'", 0, &rows, &now.err));
+  id = iu_cursor_count(rows);
+  assert_int_equal(id, 1);
+  iu_cursor_free(rows);
+  GOOD(iu_close(other, &now.err));
+  iu_free(other);
+  unlink(copy);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_EVERY_WORLD(rows_are_heard_and_read), IN_EVERY_WORLD(others_are_heard_too), IN_EVERY_WORLD(a_subscription_brings_what_is_there),
       IN_EVERY_WORLD(calls_end_once_and_later), IN_EVERY_WORLD(wrong_calls_show_the_signature), IN_EVERY_WORLD(cursors),
       IN_EVERY_WORLD(a_cursor_outlives_the_close), IN_EVERY_WORLD(the_schema_is_told), IN_EVERY_WORLD(an_event_tells_who_and_what),
-      IN_EVERY_WORLD(facts),
+      IN_EVERY_WORLD(facts), IN_EVERY_WORLD(backups),
       {"a file keeps what was left", a_file_keeps, world_open, world_close, &world_kinds[IN_FILE]},
   };
   return cmocka_run_group_tests(tests, NULL, server_end);
