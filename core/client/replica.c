@@ -295,8 +295,13 @@ static iu_status remove_zeros(iu_replica *r, iu_loop *loop, bool *out_of_time, i
   return IU_OK;
 }
 
-static iu_status commit(iu_replica *r, iu_error *err) {
-  iu_status status = r->fresh != NULL ? iu__replica_adopt_counts(r, err) : IU_OK;
+static iu_status commit(iu_replica *r, iu_loop *loop, bool *out_of_time, iu_error *err) {
+  iu_status status;
+  while (!iu__store_settle_some(r->store, FINISH_STRIDE)) {
+    *out_of_time = loop != NULL && iu__loop_over_deadline(loop);
+    if (*out_of_time) return IU_OK;
+  }
+  status = r->fresh != NULL ? iu__replica_adopt_counts(r, err) : IU_OK;
   if (status == IU_OK) status = iu__store_commit(r->store, &r->changes, err);
   if (status != IU_OK) return status;
   r->phase = IU_RP_DONE;
@@ -311,7 +316,7 @@ static iu_status advance(iu_replica *r, iu_loop *loop, bool *out_of_time, iu_err
     case IU_RP_REMOVE: return remove_zeros(r, loop, out_of_time, err);
     case IU_RP_LEAVING: return iu__replica_leaving(r, loop, out_of_time, err);
     case IU_RP_COMING: return iu__replica_coming(r, loop, out_of_time, err);
-    case IU_RP_COMMIT: return commit(r, err);
+    case IU_RP_COMMIT: return commit(r, loop, out_of_time, err);
     default: return iu__fail(err, IU_E_PERSISTENCE, "no message is being applied");
   }
 }

@@ -12,18 +12,19 @@
 
 #include "../base/alloc.h"
 
+#define HAND_OVER_MIN 1024 /* writes of a log that is worth being given away */
 #define RECLAIM_EXTRA 256 /* dead rows freed by each commit besides twice its writes, so that a backlog drains without a pause */
 
 /* What the committed epoch sees of the key that the insert `w` wrote. */
 static iu_row *base_of(const iu_store *s, const iu_write *w) {
-  iu_row *row = w->before;
+  iu_row *row = iu__write_before(w);
 
-  while (row != NULL && iu__row_written_now(s, row)) row = s->log[row->holders].before;
+  while (row != NULL && iu__row_written_now(s, row)) row = iu__write_before(&s->log[row->holders]);
   return row != NULL && iu__row_visible(row, s->epoch) ? row : NULL;
 }
 
 static void add_change(iu_changeset *c, iu_table *t, const iu_row *old_row, const iu_row *new_row) {
-  iu_change change = {t, old_row, new_row};
+  iu_change change = {t, old_row, new_row, 0, 0};
 
   c->changes[c->count++] = change;
 }
@@ -31,29 +32,29 @@ static void add_change(iu_changeset *c, iu_table *t, const iu_row *old_row, cons
 static bool written_again(const iu_store *s, const iu_write *w) {
   const iu_keymap *map = &w->table->maps[0];
 
-  if (s->lean) return iu__table_main_written_after(w->table, w->row, (uint32_t)(w - s->log));
-  return iu__keymap_at(map, iu__keymap_slot(map, w->row)) != w->row;
+  if (s->lean) return iu__table_main_written_after(w->table, iu__write_row(w), (uint32_t)(w - s->log));
+  return iu__keymap_at(map, iu__keymap_slot(map, iu__write_row(w))) != iu__write_row(w);
 }
 
 static void net_delete(const iu_store *s, const iu_write *w, iu_changeset *c) {
-  const iu_row *old_row = w->row;
+  const iu_row *old_row = iu__write_row(w);
 
   if (written_again(s, w)) return;
-  if (iu__row_written_now(s, w->row)) old_row = base_of(s, &s->log[w->row->holders]);
+  if (iu__row_written_now(s, old_row)) old_row = base_of(s, &s->log[iu__write_row(w)->holders]);
   if (old_row != NULL) add_change(c, w->table, old_row, NULL);
 }
 
 static void net_insert(const iu_store *s, const iu_write *w, iu_changeset *c) {
   iu_row *old_row;
 
-  if (w->row->gone != IU_GONE_NEVER) return; /* deleted or replaced later */
+  if (w->new_row->gone != IU_GONE_NEVER) return; /* deleted or replaced later */
   old_row = base_of(s, w);
-  if (old_row != NULL && old_row->len == w->row->len && (old_row->len == 0 || memcmp(old_row->data, w->row->data, old_row->len) == 0)) {
+  if (old_row != NULL && old_row->len == w->new_row->len && (old_row->len == 0 || memcmp(old_row->data, w->new_row->data, old_row->len) == 0)) {
     old_row->gone = IU_GONE_NEVER; /* the same again: the old one stays, the new one never was */
-    w->row->gone = IU_GONE_IN_TX;
+    iu__write_row(w)->gone = IU_GONE_IN_TX;
     return;
   }
-  add_change(c, w->table, old_row, w->row);
+  add_change(c, w->table, old_row, w->new_row);
 }
 
 static void net_changes(iu_store *s, iu_changeset *c) {
@@ -69,12 +70,12 @@ static void net_changes(iu_store *s, iu_changeset *c) {
 /* A row that no epoch sees. */
 static void drop_unseen(iu_store *s, const iu_write *w) {
   if (s->live_tx_iters > 0) {
-    w->row->holders = 0;
-    w->row->gone = s->epoch + 1;
-    iu__dead_push(s, w->table, w->row);
+    iu__write_row(w)->holders = 0;
+    iu__write_row(w)->gone = s->epoch + 1;
+    iu__dead_push(s, w->table, iu__write_row(w));
   } else {
-    iu__table_unlink(w->table, w->row);
-    iu__row_free(s, w->row);
+    iu__table_unlink(w->table, iu__write_row(w));
+    iu__row_free(s, iu__write_row(w));
   }
 }
 
@@ -84,23 +85,28 @@ static void settle(iu_store *s) {
 
   while (i > 0) {
     const iu_write *w = &s->log[--i];
-    w->table->committed = w->table->live;
     if (w->kind == IU_WRITE_DELETE) {
-      if (w->row->gone == IU_GONE_NEVER || iu__row_written_now(s, w->row)) continue; /* stays; or dealt with at its insert */
-      w->row->gone = s->epoch + 1;
-      iu__dead_push(s, w->table, w->row);
+      if (iu__write_row(w)->gone == IU_GONE_NEVER || iu__row_written_now(s, iu__write_row(w))) continue; /* stays; or dealt with at its insert */
+      iu__write_row(w)->gone = s->epoch + 1;
+      iu__dead_push(s, w->table, iu__write_row(w));
       continue;
     }
-    if (w->row->gone != IU_GONE_NEVER) iu__write_restore_maps(w);
+    if (w->new_row->gone != IU_GONE_NEVER) iu__write_restore_maps(w);
     if (w->kind == IU_WRITE_REPLACED) continue;
-    if (w->row->gone != IU_GONE_NEVER) drop_unseen(s, w);
-    else w->row->holders = 0;
+    if (w->new_row->gone != IU_GONE_NEVER) drop_unseen(s, w);
+    else iu__write_row(w)->holders = 0;
   }
 }
 
-static void hold_changes(iu_changeset *c) {
+/* Deleted rows that this commit leaves behind are visible at the epoch before it, and new ones at every later one until they are deleted: a pin there
+ * keeps both. */
+static void hold_changes(iu_store *s, iu_changeset *c) {
   uint32_t i;
 
+  if (s->lean) {
+    iu__pin(s, &c->pin, c->epoch - 1);
+    return;
+  }
   for (i = 0; i < c->count; i++) {
     if (c->changes[i].old_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].old_row);
     if (c->changes[i].new_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].new_row);
@@ -132,59 +138,87 @@ static iu_changeset *changeset_fit(iu_changeset *c, size_t room) {
   return smaller;
 }
 
-typedef struct write_counts { size_t inserts, deletes, all; /* of rows: places in maps do not count */ } write_counts;
-
-static write_counts count_writes(const iu_store *s) {
-  write_counts n = {0, 0, 0};
-  uint32_t i;
-
-  for (i = 0; i < s->log_count; i++) {
-    n.inserts += s->log[i].kind == IU_WRITE_INSERT;
-    n.deletes += s->log[i].kind == IU_WRITE_DELETE;
-    n.all += s->log[i].kind != IU_WRITE_REPLACED;
-  }
-  return n;
-}
-
-/* Nothing but inserts, as a large subscription brings them: each is a change and stays, so one look at each row does for all of them. */
-static void commit_inserts(iu_store *s, iu_changeset *c) {
+/* Nothing but inserts: each is a change and stays, so one look at each row does for all of them. */
+static void net_inserts(iu_store *s, iu_changeset *c) {
   uint32_t i;
 
   for (i = 0; i < s->log_count; i++) {
     const iu_write *w = &s->log[i];
     if (w->kind != IU_WRITE_INSERT) continue;
-    w->table->committed = w->table->live;
-    w->row->holders = 1;
-    add_change(c, w->table, NULL, w->row);
+    iu__write_row(w)->holders = 0;
+    add_change(c, w->table, NULL, w->new_row);
   }
 }
 
-static void commit_all(iu_store *s, iu_changeset *c) {
+static void net_all(iu_store *s, iu_changeset *c) {
   net_changes(s, c);
   settle(s);
-  hold_changes(c);
+}
+
+/* ---- large transactions of a lean store: what a subscription brings, or takes when it ends ---- */
+
+static bool all_deletes(const iu_store *s) { return s->log_deletes == s->log_count && s->live_tx_iters == 0; }
+
+/* The log is the net effect as it is, and no row needs another look. */
+static bool log_is_net(const iu_store *s) {
+  if (!s->lean || s->log_count < HAND_OVER_MIN) return false;
+  return (s->log_deletes == 0 && s->log_places == 0) || s->settled == s->log_count;
+}
+
+bool iu__store_settle_some(iu_store *s, uint32_t most) {
+  if (!s->in_tx || !s->lean || s->log_count < HAND_OVER_MIN || !all_deletes(s)) return true;
+  if (s->settled == 0 && !iu__dead_reserve(s, s->log_count)) return true; /* the commit will say so */
+  for (; s->settled < s->log_count && most > 0; most--) {
+    const iu_write *w = &s->log[s->settled++];
+    iu__write_row(w)->gone = s->epoch + 1; /* the committed epoch goes on seeing it */
+    iu__dead_push(s, w->table, iu__write_row(w));
+  }
+  return s->settled == s->log_count;
+}
+
+static void hand_over_log(iu_store *s, iu_changeset *c) {
+  c->count = s->log_count;
+  c->changes = c->log = s->log;
+  s->log = NULL;
+  s->log_cap = 0;
+}
+
+/* ---- the commit ---- */
+
+static void count_committed(iu_store *s) {
+  uint32_t i;
+
+  for (i = 0; i < s->table_count; i++) s->tables[i].committed = s->tables[i].live;
 }
 
 iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err) {
-  write_counts n;
-  size_t limit;
+  size_t writes = s->log_count - s->log_places, limit;
   iu_changeset *c;
 
   if (out != NULL) *out = NULL;
   if (!s->in_tx) return iu__fail(err, IU_E_PERSISTENCE, "no transaction is open");
-  n = count_writes(s);
-  c = changeset_new(n.all);
+  if (s->settled > 0) (void)iu__store_settle_some(s, UINT32_MAX);
+  c = changeset_new(log_is_net(s) ? 0 : writes);
   if (c == NULL) return iu__fail_nomem(err);
-  if (!iu__dead_reserve(s, n.deletes) || !iu__iters_before_commit(s)) {
+  if ((s->settled == 0 && !iu__dead_reserve(s, s->log_deletes)) || !iu__iters_before_commit(s)) {
     iu__free(c);
     return iu__fail_nomem(err);
   }
-  if (n.inserts == n.all) commit_inserts(s, c);
-  else commit_all(s, c);
-  c = changeset_fit(c, n.all);
-  if (c != NULL) c->epoch = ++s->epoch;
-  iu__iters_after_commit(s);
   limit = 2 * (size_t)s->log_count + RECLAIM_EXTRA;
+  if (log_is_net(s)) {
+    hand_over_log(s, c);
+    limit = RECLAIM_EXTRA;
+  } else {
+    if (s->log_deletes == 0) net_inserts(s, c);
+    else net_all(s, c);
+    c = changeset_fit(c, writes);
+  }
+  count_committed(s);
+  if (c != NULL) {
+    c->epoch = ++s->epoch;
+    hold_changes(s, c);
+  }
+  iu__iters_after_commit(s);
   iu__tx_clear(s);
   iu__reclaim_some(s, limit);
   if (out != NULL) *out = c;
@@ -196,14 +230,28 @@ void iu__changeset_retain(iu_changeset *c) {
   if (c != NULL) c->refs++;
 }
 
+/* The memory of a large log goes in parts, too: giving back megabytes at once takes its time. */
+static void cut_log(iu_changeset *c) {
+  iu_change *smaller = c->log != NULL && c->count > 0 ? iu__realloc(c->log, c->count * sizeof *c->changes) : NULL;
+
+  if (smaller != NULL) c->changes = c->log = smaller;
+}
+
+static void release_rows(iu_store *s, const iu_change *change) {
+  if (change->old_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->old_row);
+  if (change->new_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->new_row);
+}
+
 bool iu__changeset_release_some(iu_store *s, iu_changeset *c, uint32_t most) {
   assert(c->refs == 1);
-  for (; c->count > 0 && most > 0; most--) {
-    const iu_change *change = &c->changes[--c->count];
-    if (change->old_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->old_row);
-    if (change->new_row != NULL) iu__row_release(s, (iu_row *)(uintptr_t)change->new_row);
+  if (c->pin.store != NULL) {
+    c->count -= most < c->count ? most : c->count;
+    cut_log(c);
   }
+  for (; c->pin.store == NULL && c->count > 0 && most > 0; most--) release_rows(s, &c->changes[--c->count]);
   if (c->count > 0) return false;
+  if (c->pin.store != NULL) iu__unpin(&c->pin);
+  iu__free(c->log);
   iu__free(c);
   return true;
 }

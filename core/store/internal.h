@@ -8,6 +8,8 @@
  * moment: an inserted row has from == epoch + 1 and its log position in `holders`; a deleted one has gone == IU_GONE_IN_TX | position. Both are
  * replaced by their final values at commit. Anything gone in the transaction is after every committed epoch, as it must be.
  *
+ * In a lean store `holders` is never a count: change sets pin, and the log position of a committed row is left where it is.
+ *
  * Dead rows wait in a queue in order of their `gone`; a row whose `gone` no pin is before is taken out of the indexes and freed, or, when a
  * change set or a view holds it, made an orphan (from == UINT64_MAX) and freed with the last hold. Rows rolled back while iterators of
  * the transaction are open go to `limbo` until those are closed.
@@ -48,13 +50,11 @@ typedef enum iu_write_kind {
   IU_WRITE_REPLACED  /* the insert before it replaced `before` in map `map` (> 0) */
 } iu_write_kind;
 
-typedef struct iu_write {
-  iu_table *table;
-  iu_row *row;
-  iu_row *before;    /* inserts: what map 0 named until then; NULL: nothing */
-  uint32_t map;
-  uint32_t kind;     /* iu_write_kind */
-} iu_write;
+/* An entry of the log is a change already: that of a transaction which only inserts becomes its change set as it is.
+ * Deletes: old_row alone. Else new_row, and in old_row what map 0 named until then, NULL: nothing. */
+typedef iu_change iu_write;
+static inline iu_row *iu__write_row(const iu_write *w) { return (iu_row *)(uintptr_t)(w->new_row != NULL ? w->new_row : w->old_row); }
+static inline iu_row *iu__write_before(const iu_write *w) { return (iu_row *)(uintptr_t)w->old_row; }
 
 typedef struct iu_dead { iu_row *row; iu_table *table; } iu_dead;
 
@@ -66,6 +66,8 @@ struct iu_store {
   bool in_tx, lean;
   iu_write *log;             /* owned */
   uint32_t log_count, log_cap, changes;
+  uint32_t log_deletes, log_places; /* of the log: deletes, and IU_WRITE_REPLACED */
+  uint32_t settled;          /* deletes of the log that the commit need not look at any more */
   uint64_t tx_bytes;
   iu_pin pins;               /* ring, ascending epochs; this is its anchor */
   iu_iter *tx_iters;         /* opened in the transaction that is open */
@@ -84,6 +86,7 @@ void iu__row_hold(iu_row *row);
 void iu__row_release(iu_store *s, iu_row *row);
 bool iu__dead_reserve(iu_store *s, size_t more);
 void iu__dead_push(iu_store *s, iu_table *t, iu_row *row); /* never fails after reserve */
+void iu__dead_take_back(iu_store *s, size_t count);        /* those pushed last */
 /* Frees at most `limit` dead rows. */
 bool iu__reclaim_some(iu_store *s, size_t limit); /* true: nothing more can be freed now */
 void iu__limbo_add(iu_store *s, iu_row *row);

@@ -98,12 +98,17 @@ void iu__dead_push(iu_store *s, iu_table *t, iu_row *row) {
   s->dead[(s->dead_head + s->dead_count++) & (s->dead_cap - 1)] = d;
 }
 
+void iu__dead_take_back(iu_store *s, size_t count) {
+  assert(count <= s->dead_count);
+  s->dead_count -= count;
+}
+
 static void bury(iu_store *s, iu_table *t, iu_row *row) {
   uint32_t i;
 
   iu__table_unlink(t, row);
   for (i = iu__table_first_map(t); i < t->map_count; i++) iu__keymap_restore(&t->maps[i], row, NULL);
-  if (row->holders == 0) {
+  if (row->holders == 0 || s->lean) {
     iu__row_free(s, row);
     return;
   }

@@ -34,7 +34,8 @@ typedef struct iu_store iu_store;
 /* The schema is borrowed for the store's life. */
 iu_status iu__store_new(const iu_schema *schema, iu_store **out, iu_error *err);
 /* Of an empty store: primary keys have no hash, which saves up to 32 bytes a row; point reads are O(log n) then. For stores whose transactions write a key
- * a few times at most: writing it again costs O(how often that was done in the transaction). */
+ * a few times at most: writing it again costs O(how often that was done in the transaction). Its change sets pin the epoch before them instead of holding
+ * their rows, which costs nothing a row; views of it hold whole tables only. */
 void iu__store_be_lean(iu_store *s);
 void iu__store_free(iu_store *s);   /* open iterators must be closed before (asserted in tests builds) */
 iu_table *iu__store_table(iu_store *s, uint32_t table_index);
@@ -81,8 +82,19 @@ const iu_row *iu__iter_next(iu_iter *it);    /* NULL at the end; borrowed until 
 void iu__iter_close(iu_iter *it);
 
 /* ---- transactions: one at a time ---- */
-typedef struct iu_change { iu_table *table; const iu_row *old_row, *new_row; } iu_change;  /* insert: old NULL; delete: new NULL */
-typedef struct iu_changeset { uint32_t count; iu_change *changes; uint64_t epoch; uint32_t refs; } iu_changeset;
+typedef struct iu_change {
+  iu_table *table;
+  const iu_row *old_row, *new_row; /* insert: old NULL; delete: new NULL */
+  uint32_t map, kind;              /* the store's own */
+} iu_change;
+typedef struct iu_changeset {
+  uint32_t count;
+  iu_change *changes;
+  uint64_t epoch;
+  uint32_t refs;
+  iu_pin pin;                      /* of a lean store, instead of a hold on each row */
+  void *log;                       /* owned: where the changes are when not behind this struct */
+} iu_changeset;
 
 iu_status iu__store_begin(iu_store *s, iu_error *err);            /* IU_E_CONFLICT when one is open */
 bool iu__store_in_tx(const iu_store *s);
@@ -103,6 +115,9 @@ void iu__store_abort(iu_store *s);
  * update; in order of each row's last write). NULL in *out when nothing changed (the epoch stays). Its rows are held until iu__changeset_release.
  * Fails only for want of memory, and then the transaction is open as it was. out may be NULL. */
 iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err);
+/* Before the commit of a large transaction, nothing may be written any more: does a part of what the commit would do, for so many writes at most. true: the
+ * rest is O(1) (or cannot be done apart). Optional; abort undoes it. */
+bool iu__store_settle_some(iu_store *s, uint32_t most);
 void iu__changeset_retain(iu_changeset *c);
 void iu__changeset_release(iu_store *s, iu_changeset *c);
 /* By its only holder: lets go of the last `most` changes. true: there are none left, and it is freed. */

@@ -5,6 +5,8 @@
  */
 #include "internal.h"
 
+#include <assert.h>
+
 #include "../base/alloc.h"
 #include "conflict.h"
 
@@ -24,6 +26,7 @@ void iu__tx_clear(iu_store *s) {
   s->log_count = 0;
   s->changes = 0;
   s->tx_bytes = 0;
+  s->log_deletes = s->log_places = s->settled = 0;
   if (s->log_cap > 4096) { /* one large transaction does not keep its log */
     iu__free(s->log);
     s->log = NULL;
@@ -36,6 +39,7 @@ static iu_status reserve(iu_store *s, uint32_t more, iu_error *err) {
   iu_write *log;
 
   if (!s->in_tx) return iu__fail(err, IU_E_PERSISTENCE, "no transaction is open");
+  if (s->settled > 0) return iu__fail(err, IU_E_PERSISTENCE, "the transaction is being committed");
   if (s->log_count > IU_TX_WRITES_MAX - more) return iu__fail(err, IU_E_OVERLOADED, "a transaction has at most %u writes", IU_TX_WRITES_MAX);
   if (s->log_cap - s->log_count >= more) return IU_OK;
   while (cap - s->log_count < more) cap *= 2;
@@ -47,9 +51,11 @@ static iu_status reserve(iu_store *s, uint32_t more, iu_error *err) {
 }
 
 static void note(iu_store *s, iu_table *t, iu_row *row, iu_row *before, uint32_t map, iu_write_kind kind) {
-  iu_write w = {t, row, before, map, kind};
+  iu_write w = {t, before, row, map, kind};
 
   s->log[s->log_count++] = w;
+  s->log_deletes += kind == IU_WRITE_DELETE;
+  s->log_places += kind == IU_WRITE_REPLACED;
 }
 
 /* ---- the steps ---- */
@@ -58,7 +64,7 @@ static void mark_deleted(iu_table *t, iu_row *row) {
   iu_store *s = t->store;
 
   row->gone = IU_GONE_IN_TX | s->log_count;
-  note(s, t, row, NULL, 0, IU_WRITE_DELETE);
+  note(s, t, NULL, row, 0, IU_WRITE_DELETE);
   s->changes++;
   t->live--;
 }
@@ -189,26 +195,32 @@ void iu__write_restore_maps(const iu_write *w) {
   iu_table *t = w->table;
   uint32_t i;
 
-  if (w->map >= iu__table_first_map(t)) iu__keymap_restore(&t->maps[w->map], w->row, w->before);
+  if (w->map >= iu__table_first_map(t)) iu__keymap_restore(&t->maps[w->map], w->new_row, iu__write_before(w));
   if (w->kind == IU_WRITE_REPLACED) return;
-  for (i = 1; i < t->map_count; i++) iu__keymap_restore(&t->maps[i], w->row, NULL); /* where it was the first of its value */
+  for (i = 1; i < t->map_count; i++) iu__keymap_restore(&t->maps[i], w->new_row, NULL); /* where it was the first of its value */
 }
 
 static void undo(iu_store *s, const iu_write *w) {
+  iu_row *row = iu__write_row(w);
+
   if (w->kind == IU_WRITE_DELETE) {
-    w->row->gone = IU_GONE_NEVER;
+    row->gone = IU_GONE_NEVER;
     w->table->live++;
     s->changes--;
+    s->log_deletes--;
     return;
   }
   iu__write_restore_maps(w);
-  if (w->kind == IU_WRITE_REPLACED) return;
+  if (w->kind == IU_WRITE_REPLACED) {
+    s->log_places--;
+    return;
+  }
   s->changes -= w->kind == IU_WRITE_INSERT;
-  s->tx_bytes -= w->row->len;
+  s->tx_bytes -= row->len;
   w->table->live--;
-  iu__table_unlink(w->table, w->row);
-  if (s->live_tx_iters > 0) iu__limbo_add(s, w->row);
-  else iu__row_free(s, w->row);
+  iu__table_unlink(w->table, row);
+  if (s->live_tx_iters > 0) iu__limbo_add(s, row);
+  else iu__row_free(s, row);
 }
 
 static void undo_to(iu_store *s, size_t mark) {
@@ -217,12 +229,14 @@ static void undo_to(iu_store *s, size_t mark) {
 
 void iu__tx_rollback_to(iu_store *s, size_t mark) {
   if (!s->in_tx) return;
+  assert(s->settled == 0);
   undo_to(s, mark);
   iu__iters_after_rollback(s, s->log_count, false);
 }
 
 void iu__store_abort(iu_store *s) {
   if (!s->in_tx) return;
+  iu__dead_take_back(s, s->settled);
   undo_to(s, 0);
   iu__iters_after_rollback(s, 0, true);
   iu__tx_clear(s);

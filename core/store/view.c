@@ -51,7 +51,7 @@ bool iu__view_holds_table(const iu_view *v, uint32_t table) { return v->tables[t
 iu_status iu__view_hold_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge, iu_error *err) {
   uint64_t count;
 
-  assert(!iu__row_written_now(v->pin.store, row));
+  assert(!iu__row_written_now(v->pin.store, row) && !v->pin.store->lean);
   tell(edge, false);
   count = iu__view_rows_add(&v->tables[table].rows, (iu_row *)(uintptr_t)row);
   if (count == 0) return iu__fail_nomem(err);

@@ -504,6 +504,72 @@ static void without_memory_a_message_fails_and_nothing_leaks(void **state) {
   }
 }
 
+/* ---- in slices, counted ---- */
+
+#define MANY 5000
+#define SLICE 128u /* IU_REPLICA_STRIDE: rows between two looks at the clock */
+
+static void put_many(one *o, bool insert) {
+  update *u = message_update(o->m, "item");
+  for (int n = 0; n < MANY; n++) {
+    char id[32];
+    snprintf(id, sizeof id, "many-%05d", n);
+    side_add(insert ? &u->inserts : &u->deletes, item_row(&o->row, id, "k", n, (uint64_t)n, "x"));
+  }
+}
+
+/* With a deadline that is always over; at most so many steps. */
+static uint32_t steps_of(one *o, iu_loop *loop, uint32_t most) {
+  bool done = false;
+  uint32_t steps = 0;
+  message_wire(o->m);
+  assert_int_equal(iu__replica_begin(o->r, o->m->wire, o->m->count, &o->err), IU_OK);
+  while (!done && steps < most) {
+    assert_int_equal(iu__replica_step(o->r, loop, &done, &o->err), IU_OK);
+    steps++;
+  }
+  message_reset(o->m);
+  return steps;
+}
+
+static void large_messages_come_and_go_in_slices(void **state) {
+  one o = one_new(), again = one_new();
+  iu_loop *loop;
+  uint32_t finishes = 1;
+  bool done = false;
+  (void)state;
+  assert_int_equal(iu__loop_new(NULL, &loop, &o.err), IU_OK);
+  iu__loop_set_deadline(loop, 1);
+  put_many(&o, true);
+  assert_true(steps_of(&o, loop, UINT32_MAX) >= MANY / SLICE);
+  assert_int_equal(iu__replica_changes(o.r)->count, MANY);
+  assert_int_equal(iu__view_count(iu__replica_view(o.r), ITEM), 0);
+  iu__replica_show(o.r);
+  while (!iu__replica_finish_some(o.r, loop)) finishes++;
+  assert_true(finishes >= MANY / (8 * SLICE));
+  /* Cut off in the middle of the settling: what is held is as before, and a fresh replica with the same rows changes nothing. */
+  put_many(&o, false);
+  (void)steps_of(&o, loop, 2 * (MANY / SLICE) + 3);
+  assert_int_equal(iu__view_count(iu__replica_view(o.r), ITEM), MANY);
+  put_many(&again, true);
+  assert_int_equal(one_apply(&again), IU_OK);
+  assert_int_equal(iu__replica_adopt(o.r, again.r, &o.err), IU_OK);
+  again.r = NULL;
+  while (!done) assert_int_equal(iu__replica_step(o.r, loop, &done, &o.err), IU_OK);
+  assert_null(iu__replica_changes(o.r));
+  iu__replica_finish(o.r);
+  /* and whole: deletes, removals and settling each take their slices */
+  put_many(&o, false);
+  assert_true(steps_of(&o, loop, UINT32_MAX) >= 2 * (MANY / SLICE) + MANY / (8 * SLICE));
+  assert_int_equal(iu__replica_changes(o.r)->count, MANY);
+  iu__replica_show(o.r);
+  assert_int_equal(iu__view_count(iu__replica_view(o.r), ITEM), 0);
+  iu__replica_finish(o.r);
+  iu__loop_free(loop);
+  one_free(&o);
+  one_free(&again);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_row_that_changes_its_query_is_not_told),
@@ -512,6 +578,7 @@ int main(void) {
       cmocka_unit_test(what_cannot_be_true_is_refused_and_a_fresh_replica_mends_it),
       cmocka_unit_test(a_set_that_the_server_dropped_takes_its_rows_with_it),
       cmocka_unit_test(without_memory_a_message_fails_and_nothing_leaks),
+      cmocka_unit_test(large_messages_come_and_go_in_slices),
       cmocka_unit_test(a_replica_holds_and_tells_what_a_model_says),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -202,7 +202,7 @@ typedef struct commit {
 static inline void commit_change(commit *c, uint32_t table, iu_row *old_row, iu_row *new_row) {
   assert_true(c->set.count < COMMIT_MAX);
   c->tables[c->set.count] = table;
-  c->changes[c->set.count++] = (iu_change){iu__store_table(c->f->store, table), old_row, new_row};
+  c->changes[c->set.count++] = (iu_change){.table = iu__store_table(c->f->store, table), .old_row = old_row, .new_row = new_row};
 }
 
 static inline void commit_begin(commit *c, const fixture *f) {
