@@ -119,3 +119,13 @@ void iu__buf_patch_u32(iu_buf *b, size_t at, uint32_t v) {
   if (b->failed || b->len < 4 || at > b->len - 4) return;
   memcpy(b->data + at, t, 4);
 }
+
+bool iu__buf_shrink(iu_buf *b, size_t by) {
+  uint8_t *data = b->cap > by ? iu__realloc(b->data, b->cap - by) : NULL;
+
+  if (data == NULL) return false;
+  b->data = data;
+  b->cap -= by;
+  if (b->len > b->cap) b->len = b->cap;
+  return true;
+}

@@ -35,6 +35,8 @@ void iu__buf_free(iu_buf *b);
 void iu__buf_reset(iu_buf *b);
 /* Grows so that `more` bytes fit behind len; false (and sticky) when it cannot. */
 bool iu__buf_reserve(iu_buf *b, size_t more);
+/* Gives back the last `by` bytes of its memory, with what is in them; false, and nothing done, when it has no more than that (or for want of memory). */
+bool iu__buf_shrink(iu_buf *b, size_t by);
 /* IU_OK, IU_E_NOMEM or IU_E_OVERLOADED with `what` named in the message. */
 iu_status iu__buf_status(const iu_buf *b, iu_error *err, const char *what);
 /* Hands the memory over (NULL when empty or failed); the buffer is empty afterwards. Free with iu__free. */

@@ -88,7 +88,7 @@ struct iu_sub {
 };
 
 /* ---- the thing at hand ---- */
-typedef enum iu_stage { IU_ST_IDLE, IU_ST_NEXT, IU_ST_APPLY, IU_ST_EVENTS, IU_ST_CHANGES, IU_ST_FINISH, IU_ST_END } iu_stage;
+typedef enum iu_stage { IU_ST_IDLE, IU_ST_NEXT, IU_ST_APPLY, IU_ST_EVENTS, IU_ST_CHANGES, IU_ST_FINISH, IU_ST_END, IU_ST_GIVE_BACK } iu_stage;
 typedef struct iu_work {
   iu_stage stage;
   iu_in *item;                    /* owns the payload's bytes */

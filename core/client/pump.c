@@ -4,6 +4,8 @@
  */
 #include "internal.h"
 
+#define GIVE_BACK (512u * 1024u) /* bytes of a message's memory that go between two looks at the clock */
+
 /* Every subscription that was made again has its answer: what they brought can take the place of what is held. */
 static bool resync_is_over(const iu_client *c) { return c->online && c->resync && c->restoring == 0 && c->fresh != NULL; }
 
@@ -134,7 +136,7 @@ static void next_message(iu_client *c) {
   w->lost_sub = NULL;
   status = iu__payload_next(&w->payload, &w->m, &more, &err);
   if (status == IU_OK && !more) {
-    iu__pump_drop_work(c);
+    w->stage = IU_ST_GIVE_BACK;
     return;
   }
   w->has_message = true;
@@ -159,6 +161,13 @@ static void end(iu_client *c) {
   c->resync = false;
   c->attempt = 0;
   iu__sub_adopted(c);
+}
+
+/* The memory of a large message goes in parts: the kernel takes its time over megabytes. */
+static void give_back(iu_client *c) {
+  iu_work *w = &c->work;
+  if (iu__buf_shrink(&w->payload.plain, GIVE_BACK) || iu__buf_shrink(&w->item->taken, GIVE_BACK)) return;
+  iu__pump_drop_work(c);
 }
 
 /* ---- one step ---- */
@@ -205,6 +214,7 @@ static bool step(iu_client *c) {
     case IU_ST_CHANGES: return tell_changes(c);
     case IU_ST_FINISH: return finish(c);
     case IU_ST_END: end(c); return true;
+    case IU_ST_GIVE_BACK: give_back(c); return true;
     default: break;
   }
   if (c->done.first != NULL) iu__request_tell_ended(c);
