@@ -6,12 +6,14 @@
 
 /* ---- reducers ---- */
 
-static iu_status check_reducer(const iu_reducer_def *d, bool seen[4], iu_error *err) {
+/* seen: NULL where a lifecycle may be there more than once. */
+static iu_status check_reducer(const iu_reducer_def *d, bool *seen, iu_error *err) {
   for (uint32_t i = 0; i < d->params->count; i++) {
     if (d->params->u.fields[i].name == NULL) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: a parameter has no name", d->name);
   }
   if (d->lifecycle == IU_LC_NONE) return IU_OK;
   if (d->params->count != 0) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: lifecycle reducers take no parameters", d->name);
+  if (seen == NULL) return IU_OK;
   if (seen[d->lifecycle]) return iu__fail(err, IU_E_VALIDATION, "reducer `%s`: another one has its lifecycle", d->name);
   seen[d->lifecycle] = true;
   return IU_OK;
@@ -23,7 +25,7 @@ static iu_status check_reducers(iu_schema *s, iu_raw_schema *raw, iu_error *err)
   const char **names = iu__arena_zero(&raw->arena, count + 1, sizeof *names);
   if (names == NULL) return iu__fail_nomem(err);
   for (uint32_t i = 0; i < s->reducer_count; i++) {
-    iu_status status = check_reducer(&s->reducers[i], seen, err);
+    iu_status status = check_reducer(&s->reducers[i], raw->merged ? NULL : seen, err);
     if (status != IU_OK) return status;
     names[i] = s->reducers[i].name;
   }
@@ -83,28 +85,44 @@ static void mark_plain(iu_schema *s) {
   for (uint32_t i = 0; i < s->table_count; i++) s->tables[i].plain_text = !own;
 }
 
-static iu_status decode(const void *bytes, size_t len, bool served, iu_schema **out, iu_error *err) {
+iu_schema *iu__schema_hold(const void *bytes, size_t len) {
+  iu_schema *s = iu__alloc_zero(1, sizeof *s);
+  if (s == NULL) return NULL;
+  s->definition = iu__arena_alloc(&s->arena, len != 0 ? len : 1);
+  s->definition_len = len;
+  if (s->definition == NULL) {
+    iu__schema_free(s);
+    return NULL;
+  }
+  if (len != 0) memcpy(s->definition, bytes, len);
+  return s;
+}
+
+static iu_status decode(const void *bytes, size_t len, iu_raw_schema raw, iu_schema **out, iu_error *err) {
   iu_error own;
-  iu_raw_schema raw = {.served = served};
   *out = NULL;
   if (err == NULL) err = &own;
   if (len > IU_SCHEMA_BYTES_MAX) return iu__fail(err, IU_E_VALIDATION, "a module definition of %zu bytes is over the limit of 2 MiB", len);
-  iu_schema *s = iu__alloc_zero(1, sizeof *s);
-  if (s == NULL) return iu__fail_nomem(err);
-  s->definition = iu__arena_alloc(&s->arena, len != 0 ? len : 1);
-  s->definition_len = len;
-  if (s->definition != NULL && len != 0) memcpy(s->definition, bytes, len);
-  iu_status status = s->definition != NULL ? fill(s, &raw, err) : iu__fail_nomem(err);
+  iu_schema *s = iu__schema_hold(bytes, len);
+  iu_status status = s != NULL ? fill(s, &raw, err) : iu__fail_nomem(err);
   iu__arena_free(&raw.arena);
-  if (status == IU_OK && served) mark_plain(s);
+  if (status == IU_OK && raw.served) mark_plain(s);
   if (status == IU_OK) *out = s;
   else iu__schema_free(s);
   return status;
 }
 
-iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err) { return decode(bytes, len, false, out, err); }
+iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err) {
+  return decode(bytes, len, (iu_raw_schema){0}, out, err);
+}
 
-iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err) { return decode(bytes, len, true, out, err); }
+iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err) {
+  return decode(bytes, len, (iu_raw_schema){.served = true}, out, err);
+}
+
+iu_status iu__schema_decode_merged(const void *bytes, size_t len, iu_schema **out, iu_error *err) {
+  return decode(bytes, len, (iu_raw_schema){.merged = true}, out, err);
+}
 
 void iu__schema_free(iu_schema *s) {
   if (s == NULL) return;

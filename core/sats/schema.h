@@ -5,7 +5,7 @@
  * names of tables, and of one table's columns, that differ only in case; tables named `st_...`, `_iu_...`, `sqlite_...`,
  * columns named `_row` or `_iu_...` (the SQLite file has its own use for those); sequences whose increment the host would panic
  * on; system tables, and row level security, since ignoring it would show rows it hides. Definitions of other versions (V8, V10)
- * are refused by name. Defaults of columns are checked, not kept. Views that can be asked like tables (without parameters, of rows of a product type)
+ * are refused by name. Views that can be asked like tables (without parameters, of rows of a product type)
  * are tables without keys and indexes, behind all others; other views are read over.
  *
  * Cost: decoding walks the bytes a few times and sorts names; the limits keep hostile definitions from costing more than a second
@@ -14,7 +14,7 @@
 #ifndef IU_SATS_SCHEMA_H
 #define IU_SATS_SCHEMA_H
 
-#include "type.h"
+#include "bsatn.h"
 
 #define IU_SCHEMA_BYTES_MAX (2u << 20)  /* of a definition */
 #define IU_SCHEMA_NAME_MAX 128          /* bytes of a name as given; generated ones are as long as they come */
@@ -43,7 +43,8 @@ typedef struct iu_table_def {
   uint32_t index_count; const iu_index_def *indexes;
   uint32_t sequence_count; const iu_sequence_def *sequences;
   int32_t schedule_reducer;       /* reducer index, or -1 */
-  uint16_t schedule_column;
+  uint16_t schedule_column;       /* a ScheduleAt */
+  const iu_slice *defaults;       /* per column: BSATN of its default value, p NULL where it has none; NULL: no column has one. Of served modules none are kept. */
 } iu_table_def;
 
 typedef enum iu_lifecycle { IU_LC_NONE, IU_LC_INIT, IU_LC_CONNECT, IU_LC_DISCONNECT } iu_lifecycle;
@@ -69,6 +70,11 @@ iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_e
  * case, names used twice for indexes and their kin); sequences and default values, which concern the server alone, are not looked at; a table
  * whose schedule calls a procedure has schedule_reducer -1. What a client lives from is checked all the same. */
 iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err);
+/* One schema from the definitions of several modules that live beside each other: tables, reducers and types of the first in their order, then those of
+ * the next. A table (case aside), reducer or type that two of them declare is an IU_E_VALIDATION that names both modules. Lifecycle reducers are every module's
+ * own: from the second module on they are named `{module}_{reducer}`. Modules with views cannot be merged. The schema's definition is the merged one. */
+typedef struct iu_schema_part { const char *module; const void *definition; size_t len; uint32_t tables, reducers; /* given back: how many it has */ } iu_schema_part;
+iu_status iu__schema_merge(iu_schema_part *parts, uint32_t count, iu_schema **out, iu_error *err);
 void iu__schema_free(iu_schema *s);
 int iu__schema_table(const iu_schema *s, const char *name, size_t len);    /* index, or -1 */
 int iu__schema_reducer(const iu_schema *s, const char *name, size_t len);

@@ -40,6 +40,7 @@ typedef struct iu_raw_view { const char *name; bool is_public; const iu_type *pa
 
 typedef struct iu_raw_schema {
   iu_arena arena;
+  bool merged; /* of several modules: each has its lifecycle reducers */
   bool served; /* a server has judged it by its own rules: those of an embedded universe do not hold */
   uint32_t table_count, type_count, default_count, function_count, view_count;
   iu_raw_table *tables;
@@ -54,6 +55,16 @@ typedef struct iu_raw_schema {
 const iu_type *iu__raw_view_row(const iu_raw_view *view);
 /* Reads s->definition: the typespace and the reducers go straight into s. */
 iu_status iu__schema_read(iu_schema *s, iu_raw_schema *raw, iu_error *err);
+
+/* The V9 bytes of what was read, or made, one part behind the other: entries of the typespace are numbered on. No views. Lifecycle reducers of a part with a
+ * prefix are named "{prefix}_{name}". */
+typedef struct iu_raw_part { iu_schema *s; iu_raw_schema *raw; const char *prefix; } iu_raw_part;
+void iu__schema_encode(const iu_raw_part *parts, uint32_t count, iu_buf *out);
+
+/* A schema around a copy of the definition, read by nobody yet; NULL: no memory. */
+iu_schema *iu__schema_hold(const void *bytes, size_t len);
+/* As iu__schema_decode, of a definition that iu__schema_encode made from several modules. */
+iu_status iu__schema_decode_merged(const void *bytes, size_t len, iu_schema **out, iu_error *err);
 
 /* Names of types, fields and variants; what columns and parameters may be made of. After linking. */
 iu_status iu__schema_check_types(iu_schema *s, iu_raw_schema *raw, iu_error *err);

@@ -305,7 +305,19 @@ static bool check_namespace(build *b) {
   return twice == NULL || refuse_name(b, "two of the tables, indexes, constraints, sequences and schedules are named `%s`", twice);
 }
 
-static bool check_defaults(build *b) {
+static bool keep_default(build *b, iu_table_def *t, const iu_raw_default *d) {
+  iu_slice *kept = (iu_slice *)(uintptr_t)t->defaults;
+  if (kept == NULL) t->defaults = kept = iu__arena_zero(&b->s->arena, t->row->count, sizeof *kept);
+  if (kept == NULL) return no_memory(b);
+  if (kept[d->column].p != NULL) {
+    iu__fail(b->err, IU_E_VALIDATION, "`%s.%s` has two default values", d->table, t->row->u.fields[d->column].name);
+    return false;
+  }
+  kept[d->column] = (iu_slice){d->value, d->len}; /* in the definition, which the schema keeps */
+  return true;
+}
+
+static bool build_defaults(build *b) {
   if (b->raw->served) return true;
   for (uint32_t i = 0; i < b->raw->default_count; i++) {
     const iu_raw_default *d = &b->raw->defaults[i];
@@ -317,6 +329,7 @@ static bool check_defaults(build *b) {
       iu__error_prefix(b->err, "default value of `%s.%s`", d->table, row->u.fields[d->column].name);
       return false;
     }
+    if (!keep_default(b, &b->s->tables[table], d)) return false;
   }
   return true;
 }
@@ -366,5 +379,5 @@ iu_status iu__schema_build_tables(iu_schema *s, iu_raw_schema *raw, iu_error *er
   if (!check_namespace(&b)) return err->status;
   s->table_order = iu__order_by_name(&s->arena, s->tables, sizeof *s->tables, s->table_count);
   if (s->table_order == NULL) return iu__fail_nomem(err);
-  return check_defaults(&b) && build_views(&b) ? IU_OK : err->status;
+  return build_defaults(&b) && build_views(&b) ? IU_OK : err->status;
 }

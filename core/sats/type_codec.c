@@ -8,34 +8,36 @@
 
 /* ---- encoding ---- */
 
-/* Depth is bounded by iu_type.depth: refs are written as their index. */
-static void encode(const iu_type *t, iu_buf *out);
+/* Depth is bounded by iu_type.depth: refs are written as their index, and `base`. */
+static void encode(const iu_type *t, uint32_t base, iu_buf *out);
 
-static void encode_fields(const iu_type *t, iu_buf *out) {
+static void encode_fields(const iu_type *t, uint32_t base, iu_buf *out) {
   iu__buf_put_u32(out, t->count);
   for (uint32_t i = 0; i < t->count; i++) {
     const iu_field *f = &t->u.fields[i];
     iu__buf_put_u8(out, f->name != NULL ? 0 : 1);
     if (f->name != NULL) iu__buf_put_bytes(out, f->name, strlen(f->name));
-    encode(f->type, out);
+    encode(f->type, base, out);
   }
 }
 
-static void encode(const iu_type *t, iu_buf *out) {
+static void encode(const iu_type *t, uint32_t base, iu_buf *out) {
   iu__buf_put_u8(out, t->tag);
   switch (t->tag) {
-    case IU_T_REF: iu__buf_put_u32(out, t->count); break;
-    case IU_T_ARRAY: encode(t->u.element, out); break;
-    case IU_T_PRODUCT: case IU_T_SUM: encode_fields(t, out); break;
+    case IU_T_REF: iu__buf_put_u32(out, t->count + base); break;
+    case IU_T_ARRAY: encode(t->u.element, base, out); break;
+    case IU_T_PRODUCT: case IU_T_SUM: encode_fields(t, base, out); break;
     default: break;
   }
 }
 
-void iu__type_encode(const iu_type *t, iu_buf *out) { encode(t, out); }
+void iu__type_encode(const iu_type *t, iu_buf *out) { encode(t, 0, out); }
+void iu__type_encode_moved(const iu_type *t, uint32_t base, iu_buf *out) { encode(t, base, out); }
+void iu__product_encode_moved(const iu_type *product, uint32_t base, iu_buf *out) { encode_fields(product, base, out); }
 
 void iu__typespace_encode(const iu_typespace *ts, iu_buf *out) {
   iu__buf_put_u32(out, ts->count);
-  for (uint32_t i = 0; i < ts->count; i++) encode(ts->types[i], out);
+  for (uint32_t i = 0; i < ts->count; i++) encode(ts->types[i], 0, out);
 }
 
 /* ---- decoding ---- */

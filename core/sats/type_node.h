@@ -22,6 +22,10 @@ const iu_type *iu__type_make_ref(iu_typespace *ts, uint32_t index);
 /* One node more in ts; false when that is one too many. */
 bool iu__type_count(iu_typespace *ts);
 
+/* As iu__type_encode, every ref `base` further: for a typespace that stands behind another one. A product without its tag. */
+void iu__type_encode_moved(const iu_type *t, uint32_t base, iu_buf *out);
+void iu__product_encode_moved(const iu_type *product, uint32_t base, iu_buf *out);
+
 /* Children in the sense of measuring: the target of a ref too (0 while it is not linked). */
 uint32_t iu__type_children(const iu_type *t);
 const iu_type *iu__type_child(const iu_type *t, uint32_t i);
