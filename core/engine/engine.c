@@ -1,16 +1,13 @@
-/* engine.c: opening (module, schema, store, journal, load, owner), the journal's news, closing.
+/* engine.c: opening (modules, schema, store, journal, load, owner), the journal's news, closing.
  *
- * Open: instantiate the module -> its definition becomes the schema -> empty store -> journal opens and locks the file -> rows are loaded -> the
- * owner's identity comes from the file, or is made -> primary session -> `init` when nothing was ever committed -> `client_connected`.
+ * Open: the modules' definitions become the schema -> empty store -> journal opens and locks the file -> rows are loaded -> the
+ * owner's identity comes from the file, or is made -> primary session -> `init` of modules that are new to the file -> `client_connected`.
  * Close (of the primary session): other sessions end, the primary ends, the journal writes and folds and lets go of the file.
  */
 #include "session.h"
 
 #include "../base/alloc.h"
 #include "../base/clock.h"
-
-#define SEQUENCE_COLUMNS_MAX 16
-#define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
 
 void iu__engine_config_init(iu_engine_config *c) {
   memset(c, 0, sizeof *c);
@@ -30,12 +27,15 @@ void iu__engine_unref(iu_engine *e) {
     e->scheduled = s->next;
     iu__free(s);
   }
-  if (e->instance != NULL) e->module->destroy(e->instance);
-  iu__host_free(&e->host);
+  iu__schedule_close(e);
+  iu__free(e->schedule.heap);
+  iu__modules_release(e);
   iu__store_free(e->store);
   iu__schema_free(e->schema);
   iu__free(e->index_base);
+  iu__free(e->module_of);
   iu__free(e->sequences);
+  iu__free(e->sequence_base);
   iu__free(e->sequence_values);
   iu__free(e->path);
   iu__free(e);
@@ -94,148 +94,7 @@ static void on_scheduled(void *ud) {
   iu__free(s);
 }
 
-iu_status iu__lifecycle_call(iu_engine *e, iu_lifecycle which, const uint8_t identity[32], const uint8_t connection_id[16], iu_error *err) {
-  iu_caller caller = {.session = NULL};
-  memcpy(caller.identity, identity, 32);
-  memcpy(caller.connection_id, connection_id, 16);
-  for (uint32_t i = 0; i < e->schema->reducer_count; i++) {
-    uint64_t seq;
-    if (e->schema->reducers[i].lifecycle == which) return iu__transaction_call(e, i, "", 0, &caller, &seq, err);
-  }
-  return IU_OK;
-}
-
-/* ---- opening: the module and its schema ---- */
-
-static iu_status check_schema(const iu_schema *s, iu_error *err) {
-  if (s->view_count != 0) {
-    return iu__fail(err, IU_E_VALIDATION, "view %s: views are not supported by the embedded engine", s->tables[s->table_count - s->view_count].name);
-  }
-  for (uint32_t t = 0; t < s->table_count; t++) {
-    if (s->tables[t].schedule_reducer >= 0) {
-      return iu__fail(err, IU_E_VALIDATION, "table %s: scheduled tables are not supported by the embedded engine", s->tables[t].name);
-    }
-    if (s->tables[t].sequence_count > SEQUENCE_COLUMNS_MAX) {
-      return iu__fail(err, IU_E_VALIDATION, "table %s: more than %d sequences", s->tables[t].name, SEQUENCE_COLUMNS_MAX);
-    }
-  }
-  return IU_OK;
-}
-
-static iu_status number_indexes(iu_engine *e, iu_error *err) {
-  uint32_t at = 0;
-  const iu_schema *s = e->schema;
-  e->index_base = iu__alloc_zero(s->table_count + 1u, sizeof *e->index_base);
-  if (e->index_base == NULL) return iu__fail_nomem(err);
-  for (uint32_t t = 0; t < s->table_count; t++) {
-    e->index_base[t] = e->index_total;
-    e->index_total += s->tables[t].index_count;
-    e->sequence_count += s->tables[t].sequence_count;
-  }
-  e->sequences = iu__alloc_zero(e->sequence_count + 1u, sizeof *e->sequences);
-  e->sequence_values = iu__alloc_zero(e->sequence_count + 1u, sizeof *e->sequence_values);
-  if (e->sequences == NULL || e->sequence_values == NULL) return iu__fail_nomem(err);
-  for (uint32_t t = 0; t < s->table_count; t++) {
-    for (uint32_t i = 0; i < s->tables[t].sequence_count; i++) {
-      const iu_sequence_def *def = &s->tables[t].sequences[i];
-      e->sequences[at++] = (iu_sequence){.table = t, .index = i, .def = def, .next = def->start};
-    }
-  }
-  return IU_OK;
-}
-
-static iu_status load_module(iu_engine *e, iu_error *err) {
-  iu_status status;
-  e->host.engine = e;
-  e->instance = e->module->instantiate(&e->host);
-  if (e->instance == NULL) return iu__fail_nomem(err);
-  e->module->describe(e->instance, 1);
-  status = iu__buf_status(&e->host.sink, err, "module definition");
-  if (status == IU_OK) status = iu__schema_decode(e->host.sink.data, e->host.sink.len, &e->schema, err);
-  if (status == IU_OK) status = check_schema(e->schema, err);
-  if (status != IU_OK) {
-    iu__error_prefix(err, "module %s", e->module->name);
-    return status;
-  }
-  iu__buf_reset(&e->host.sink);
-  return number_indexes(e, err);
-}
-
-/* ---- opening: what the journal has ---- */
-
-typedef struct loader { iu_engine *e; uint32_t in_slice; } loader;
-
-static iu_status load_step(loader *l, iu_error *err) {
-  iu_changeset *changes;
-  iu_status status;
-  if (++l->in_slice < LOAD_SLICE) return IU_OK;
-  l->in_slice = 0;
-  status = iu__store_commit(l->e->store, &changes, err);
-  if (status != IU_OK) return status;
-  if (changes != NULL) iu__changeset_release(l->e->store, changes);
-  return iu__store_begin(l->e->store, err);
-}
-
-static iu_status load_put(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
-  loader *l = ud;
-  iu_table *t = iu__store_table(l->e->store, table);
-  const iu_table_def *def = iu__table_def(t);
-  const iu_row *old = NULL;
-  iu_status status = iu__bsatn_check_all(def->row, row, len, err);
-  if (status != IU_OK) {
-    iu__error_prefix(err, "damaged row in table %s", def->name);
-    if (err != NULL) err->status = IU_E_STORAGE;
-    return IU_E_STORAGE;
-  }
-  if (def->primary_key >= 0) {
-    iu_slice key = iu__bsatn_column(def->row, (uint32_t)def->primary_key, row, len);
-    old = iu__table_get(t, IU_EPOCH_LATEST, key.p, key.len);
-  }
-  status = old != NULL ? iu__tx_update(t, old, row, len, NULL, err) : iu__tx_insert(t, row, len, NULL, NULL, err);
-  return status == IU_OK ? load_step(l, err) : status;
-}
-
-static iu_status load_del(void *ud, uint32_t table, const void *key, size_t len, iu_error *err) {
-  loader *l = ud;
-  iu_table *t = iu__store_table(l->e->store, table);
-  const iu_table_def *def = iu__table_def(t);
-  const iu_type *type = def->primary_key >= 0 ? def->row->u.fields[def->primary_key].type : def->row;
-  const iu_row *row;
-  if (iu__bsatn_check_all(type, key, len, err) != IU_OK) {
-    return iu__fail(err, IU_E_STORAGE, "damaged key in the journal of table %s", def->name);
-  }
-  row = def->primary_key >= 0 ? iu__table_get(t, IU_EPOCH_LATEST, key, len) : iu__table_find_row(t, IU_EPOCH_LATEST, key, len);
-  if (row == NULL) return IU_OK; /* deleted twice is deleted: replay may overlap a fold */
-  iu_status status = iu__tx_delete(t, row, err);
-  return status == IU_OK ? load_step(l, err) : status;
-}
-
-static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err) {
-  iu_engine *e = ((loader *)ud)->e;
-  (void)err;
-  for (uint32_t i = 0; i < e->sequence_count; i++) {
-    iu_sequence *q = &e->sequences[i];
-    if (q->table == table && q->index == sequence) q->next = next;
-  }
-  return IU_OK;
-}
-
-static iu_status load_rows(iu_engine *e, iu_error *err) {
-  loader l = {e, 0};
-  iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
-  iu_changeset *changes;
-  iu_status status = iu__store_begin(e->store, err);
-  if (status != IU_OK) return status;
-  status = iu__journal_load(e->journal, &sink, &e->recovery, err);
-  if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
-  if (status != IU_OK) {
-    if (iu__store_in_tx(e->store)) iu__store_abort(e->store);
-    return status;
-  }
-  if (changes != NULL) iu__changeset_release(e->store, changes);
-  e->last_seq = e->recovery.last_sequence;
-  return IU_OK;
-}
+/* ---- opening: the file ---- */
 
 static iu_status open_journal(iu_engine *e, iu_error *err) {
   iu_journal_config jc;
@@ -323,26 +182,33 @@ static iu_status end_stale(iu_engine *e, iu_error *err) {
 }
 
 static iu_status first_session(iu_engine *e, iu_session **out, iu_error *err) {
-  uint8_t connection_id[16], none[16] = {0};
+  uint8_t connection_id[16];
   iu_status status = iu__random(connection_id, 16, err);
   if (status == IU_OK) status = iu__session_new(e, e->owner, connection_id, out, err);
   if (status != IU_OK) return status;
   (*out)->primary = true;
-  /* Nothing was ever committed: new, or the process died before `init` was on disk. */
-  if (e->recovery.last_sequence == 0) status = iu__lifecycle_call(e, IU_LC_INIT, e->owner, none, err);
+  status = iu__modules_init(e, err);
   if (status == IU_OK) status = end_stale(e, err);
   return status == IU_OK ? iu__session_greet(*out, err) : status;
 }
 
 static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
   iu_status status = iu__wake_new(e->config.loop, on_journal, e, &e->wake, err);
-  if (status == IU_OK) status = load_module(e, err);
+  if (status == IU_OK) status = iu__modules_merge(e, err);
   if (status == IU_OK) status = iu__store_new(e->schema, &e->store, err);
   if (status == IU_OK) status = open_journal(e, err);
-  if (status == IU_OK) status = load_rows(e, err);
+  if (status == IU_OK) status = iu__engine_load(e, err);
   if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->config.owner, e->owner, err);
   if (status == IU_OK) status = identity_of(e, IU_META_DATABASE_IDENTITY, NULL, e->database_identity, err);
+  if (status == IU_OK) status = iu__schedule_open(e, err);
+  if (status == IU_OK) status = iu__modules_bind(e, err);
   return status == IU_OK ? first_session(e, out, err) : status;
+}
+
+static void release_given(const iu_engine_config *config) {
+  for (uint32_t i = 0; i < config->module_count; i++) {
+    if (config->modules[i].release != NULL) config->modules[i].release(config->modules[i].ud);
+  }
 }
 
 iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err) {
@@ -350,16 +216,24 @@ iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, i
   iu_session *s = NULL;
   iu_status status = IU_OK;
   *out = NULL;
-  if (e == NULL) return iu__fail_nomem(err);
+  if (e == NULL) {
+    release_given(config);
+    return iu__fail_nomem(err);
+  }
   e->refs = 1;
   e->config = *config;
-  e->module = config->module != NULL ? config->module : iu__nerv_module();
   e->scheduled_end = &e->scheduled;
   e->scheduled_job.fn = on_scheduled;
   e->scheduled_job.ud = e;
-  if (config->path != NULL && (e->path = iu__strndup(config->path, strlen(config->path))) == NULL) status = iu__fail_nomem(err);
+  e->modules = iu__alloc_zero(config->module_count + 1u, sizeof *e->modules);
+  if (e->modules == NULL) {
+    release_given(config);
+    status = iu__fail_nomem(err);
+  } else status = iu__modules_take(e, config, err);
+  if (status == IU_OK && config->path != NULL && (e->path = iu__strndup(config->path, strlen(config->path))) == NULL) status = iu__fail_nomem(err);
   if (status == IU_OK) status = engine_start(e, &s, err);
-  e->config.owner = NULL;
+  e->config.owner = NULL; /* what was borrowed for the open */
+  e->config.modules = NULL;
   if (status != IU_OK && s != NULL) s->base.vtable->release(&s->base);
   iu__engine_unref(e); /* its sessions keep it */
   if (status == IU_OK) *out = &s->base;
@@ -426,6 +300,7 @@ iu_status iu__engine_close(iu_engine *e, iu_error *err) {
   iu_session *s;
   if (e->closing) return IU_OK;
   e->closing = true;
+  iu__schedule_close(e);
   iu__engine_ref(e);
   /* Ending one runs its goodbye and its listener: look from the front again each time. The primary one goes last. */
   for (bool primary = false;; primary = true) {

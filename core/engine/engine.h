@@ -13,6 +13,7 @@
 #include "../journal/journal.h"
 #include "../module/module.h"
 #include "../net/loop.h"
+#include "hosted.h"
 
 #define IU_ENGINE_TX_BYTES_MAX (32u << 20)
 #define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
@@ -21,7 +22,10 @@
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
-  const iu_module *module;           /* held; NULL: iu__nerv_module() */
+  const iu_module *module;           /* held; NULL: iu__nerv_module(), but where no_nerv is set */
+  bool no_nerv;
+  const iu_hosted_module *modules;   /* behind it, in this order; borrowed for the open, what they point to until `release` */
+  uint32_t module_count;
   const uint8_t *owner;              /* 32 bytes, borrowed for the open: whose a new universe is; NULL: a fresh random identity */
   iu_durability durability;
   uint32_t flush_interval_ms;

@@ -23,12 +23,6 @@ void iu__host_end_call(iu_host *h) {
   for (uint32_t i = 0; i < IU_HOST_TIMERS_MAX; i++) h->timers[i] = 0;
 }
 
-void iu__host_free(iu_host *h) {
-  iu__host_end_call(h);
-  iu__free(h->iters);
-  iu__buf_free(&h->sink);
-}
-
 static iu_table *table_of(iu_host *h, uint32_t id) {
   if (id < IU_ABI_TABLE_BASE || id - IU_ABI_TABLE_BASE >= h->engine->schema->table_count) return NULL;
   return iu__store_table(h->engine->store, id - IU_ABI_TABLE_BASE);
@@ -184,15 +178,6 @@ int32_t iu__stdb_datastore_index_scan_range_bsatn(struct iu_host *h, uint32_t id
   return iter_open(h, it, NULL, iter);
 }
 
-#define DELETE_OVERHEAD 16 /* of a deleted row in the journal, besides its key: more than its head takes */
-
-/* The journal asks for room before the commit; what a delete takes there is the key, or the row where there is none. */
-static void note_delete(iu_host *h, const iu_table *t, const iu_row *row) {
-  const iu_table_def *def = iu__table_def(t);
-  size_t len = def->primary_key >= 0 ? iu__bsatn_column(def->row, (uint32_t)def->primary_key, row->data, row->len).len : row->len;
-  h->deleted_bytes += len + DELETE_OVERHEAD;
-}
-
 int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, uint32_t id, const void *prefix, uint32_t prefix_len,
                                                             uint32_t prefix_elems, const void *rstart, uint32_t rstart_len,
                                                             const void *rend, uint32_t rend_len, uint32_t *count) {
@@ -210,7 +195,7 @@ int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, u
       iu__iter_close(it);
       return IU_ABI_NO_SPACE;
     }
-    note_delete(h, t, row);
+    iu__tx_note_delete(&h->engine->tx, t, row);
     (*count)++;
   }
   iu__iter_close(it);
@@ -233,7 +218,7 @@ int32_t iu__stdb_datastore_delete_all_by_eq_bsatn(struct iu_host *h, uint32_t ta
     row = iu__table_find_row(t, IU_EPOCH_LATEST, start, (size_t)(r.p - start));
     if (row == NULL) continue;
     if (iu__tx_delete(t, row, &h->failure) != IU_OK) return IU_ABI_NO_SPACE;
-    note_delete(h, t, row);
+    iu__tx_note_delete(&h->engine->tx, t, row);
     (*count)++;
   }
   return IU_ABI_OK;
@@ -273,41 +258,6 @@ int32_t iu__stdb_row_iter_bsatn_close(struct iu_host *h, uint32_t iter) {
 
 /* ---- writes ---- */
 
-static bool column_is_zero(iu_slice c) {
-  for (size_t i = 0; i < c.len; i++) {
-    if (c.p[i] != 0) return false;
-  }
-  return true;
-}
-
-/* Draws a number for every sequence column that holds 0, writes it into the row and, behind each other, into `generated`. */
-static int32_t draw_sequences(iu_host *h, iu_table *t, uint8_t *row, uint32_t len, uint8_t *generated, uint32_t *generated_len) {
-  iu_engine *e = h->engine;
-  const iu_table_def *def = iu__table_def(t);
-  uint32_t at = 0;
-  if (def->sequence_count == 0) {
-    *generated_len = 0;
-    return IU_ABI_OK;
-  }
-  for (uint32_t i = 0; i < e->sequence_count; i++) {
-    iu_sequence *q = &e->sequences[i];
-    iu_slice c;
-    if (q->table != iu__table_index(t)) continue;
-    c = iu__bsatn_column(def->row, q->def->column, row, len);
-    if (!column_is_zero(c)) continue;
-    if (q->exhausted) return IU_ABI_AUTO_INC_OVERFLOW;
-    memset(row + (c.p - row), q->next < 0 ? 0xff : 0, c.len);
-    for (size_t b = 0; b < c.len && b < 8; b++) row[(size_t)(c.p - row) + b] = (uint8_t)((uint64_t)q->next >> (8 * b));
-    memcpy(generated + at, c.p, c.len);
-    at += (uint32_t)c.len;
-    q->dirty = true;
-    if (q->def->increment > 0 ? q->next > q->def->max - q->def->increment : q->next < q->def->min - q->def->increment) q->exhausted = true;
-    else q->next += q->def->increment;
-  }
-  *generated_len = at;
-  return IU_ABI_OK;
-}
-
 static int32_t write_failed(iu_host *h, iu_status status, const iu_error *err) {
   if (status == IU_E_CONFLICT) return IU_ABI_UNIQUE_ALREADY_EXISTS;
   h->failure = *err;
@@ -318,23 +268,23 @@ static int32_t write_check(iu_host *h, iu_table *t, const void *row, uint32_t le
   if (!iu__store_in_tx(h->engine->store)) return IU_ABI_NOT_IN_TRANSACTION;
   if (t == NULL) return IU_ABI_NO_SUCH_TABLE;
   if (iu__bsatn_check_all(iu__table_def(t)->row, row, len, NULL) != IU_OK) return IU_ABI_BSATN_DECODE_ERROR;
-  if (iu__tx_bytes(h->engine->store) + len > IU_ENGINE_TX_BYTES_MAX) {
-    iu__fail(&h->failure, IU_E_OVERLOADED, "transaction over %u bytes: split it into several", IU_ENGINE_TX_BYTES_MAX);
-    return IU_ABI_NO_SPACE;
-  }
-  return IU_ABI_OK;
+  return iu__tx_room(h->engine, len, &h->failure) == IU_OK ? IU_ABI_OK : IU_ABI_NO_SPACE;
 }
 
-#define GENERATED_MAX (32u * 16u) /* at most 16 sequence columns of at most 32 bytes (checked when the module is loaded) */
+static int32_t draw(iu_host *h, const iu_table *t, uint8_t *row, uint32_t len, uint8_t *generated, uint32_t *generated_len) {
+  uint16_t column;
+  iu__tx_note_put(&h->engine->tx, iu__table_def(t));
+  return iu__sequences_draw(h->engine, t, row, len, generated, generated_len, &column) ? IU_ABI_OK : IU_ABI_AUTO_INC_OVERFLOW;
+}
 
 int32_t iu__stdb_datastore_insert_bsatn(struct iu_host *h, uint32_t table, void *row, uint32_t *row_len) {
   iu_table *t = table_of(h, table);
-  uint8_t generated[GENERATED_MAX];
+  uint8_t generated[IU_GENERATED_MAX];
   uint32_t generated_len;
   iu_error err;
   iu_status status;
   int32_t rc = write_check(h, t, row, *row_len);
-  if (rc == IU_ABI_OK) rc = draw_sequences(h, t, row, *row_len, generated, &generated_len);
+  if (rc == IU_ABI_OK) rc = draw(h, t, row, *row_len, generated, &generated_len);
   if (rc != IU_ABI_OK) return rc;
   status = iu__tx_insert(t, row, *row_len, NULL, NULL, &err);
   if (status != IU_OK) return write_failed(h, status, &err);
@@ -347,7 +297,7 @@ int32_t iu__stdb_datastore_update_bsatn(struct iu_host *h, uint32_t table, uint3
   iu_table *t = table_of(h, table);
   uint32_t index;
   iu_table *of = index_of(h, index_id, &index);
-  uint8_t generated[GENERATED_MAX];
+  uint8_t generated[IU_GENERATED_MAX];
   uint32_t generated_len;
   const iu_row *old;
   iu_buf key = {0};
@@ -375,11 +325,11 @@ int32_t iu__stdb_datastore_update_bsatn(struct iu_host *h, uint32_t table, uint3
   old = iu__table_find_unique(t, index, IU_EPOCH_LATEST, point.p, point.len);
   iu__buf_free(&key);
   if (old == NULL) return IU_ABI_NO_SUCH_ROW;
-  rc = draw_sequences(h, t, row, *row_len, generated, &generated_len);
+  rc = draw(h, t, row, *row_len, generated, &generated_len);
   if (rc != IU_ABI_OK) return rc;
   status = iu__tx_update(t, old, row, *row_len, NULL, &err);
   if (status != IU_OK) return write_failed(h, status, &err);
-  if (def->primary_key < 0 || ix->column_count != 1 || ix->columns[0] != (uint32_t)def->primary_key) note_delete(h, t, old); /* maybe another key */
+  if (def->primary_key < 0 || ix->column_count != 1 || ix->columns[0] != (uint32_t)def->primary_key) iu__tx_note_delete(&h->engine->tx, t, old); /* maybe another key */
   memcpy(row, generated, generated_len);
   *row_len = generated_len;
   return IU_ABI_OK;

@@ -17,22 +17,9 @@ void iu__commit_unref(iu_engine *e, iu_commit *c) {
   iu__free(c);
 }
 
-static iu_status check_args(iu_engine *e, uint32_t reducer, const void *args, size_t len, iu_error *err) {
-  const iu_reducer_def *def;
-  iu_status status;
-  if (reducer >= e->schema->reducer_count) return iu__fail(err, IU_E_VALIDATION, "reducer number %u does not exist", reducer);
-  def = &e->schema->reducers[reducer];
-  if (len > IU_ENGINE_ARGS_BYTES_MAX) {
-    return iu__fail(err, IU_E_OVERLOADED, "%s: arguments of %zu bytes, the limit is %u", def->name, len, IU_ENGINE_ARGS_BYTES_MAX);
-  }
-  status = iu__bsatn_check_all(def->params, args, len, err);
-  if (status != IU_OK) iu__error_prefix(err, "%s", def->name);
-  return status;
-}
-
 /* Room for the whole transaction, asked for while it can still be undone; when the journal is far behind, the caller waits for it here. */
 static iu_status room_in_journal(iu_engine *e, iu_error *err) {
-  uint64_t bytes = iu__tx_bytes(e->store) + e->host.deleted_bytes;
+  uint64_t bytes = iu__tx_bytes(e->store) + e->tx.deleted_bytes;
   iu_error local;
   iu_status status = iu__journal_ready(e->journal, bytes, &local);
   if (status == IU_E_OVERLOADED) {
@@ -47,38 +34,33 @@ static iu_status room_in_journal(iu_engine *e, iu_error *err) {
   return status;
 }
 
-static int32_t run_reducer(iu_engine *e, uint32_t reducer, const void *args, size_t len, const iu_caller *caller) {
-  iu_host *h = &e->host;
-  const uint8_t *id = caller->identity, *conn = caller->connection_id;
-  int32_t rc;
-  h->args = args;
-  h->args_len = len;
-  h->args_at = 0;
-  h->args_open = len > 0;
-  iu__buf_reset(&h->sink);
-  iu__error_clear(&h->failure);
-  h->deleted_bytes = 0;
-  e->in_reducer = true;
-  rc = e->module->call_reducer(e->instance, reducer, iu__load_u64(id), iu__load_u64(id + 8), iu__load_u64(id + 16), iu__load_u64(id + 24),
-                               iu__load_u64(conn), iu__load_u64(conn + 8), (uint64_t)e->last_timestamp, len > 0 ? 1 : 0, 1);
-  e->in_reducer = false;
-  iu__host_end_call(h);
-  iu__delivery_resume(e);
-  return rc;
+/* Timestamps may be equal, commits between them are not, nor are transactions of which only reads came. */
+static uint64_t seed_of(const iu_engine *e) {
+  return ((uint64_t)e->last_timestamp * UINT64_C(0x9e3779b97f4a7c15)) ^ (e->last_seq * UINT64_C(0xc2b2ae3d27d4eb4f));
 }
 
-static iu_status refusal(iu_engine *e, const char *reducer, int32_t rc, iu_error *err) {
-  if (e->host.failure.status != IU_OK) {
-    if (err != NULL) *err = e->host.failure;
-    return e->host.failure.status;
-  }
-  if (rc != IU_ABI_HOST_CALL_FAILURE) {
-    return iu__fail(err, IU_E_PERSISTENCE, "%s: the module failed (return code %d)", reducer, (int)rc);
-  }
-  iu_error local;
-  if (err == NULL) err = &local;
-  iu__error_from_reducer(err, (const char *)e->host.sink.data, e->host.sink.len);
-  return err->status;
+static iu_status run_reducer(iu_engine *e, uint32_t reducer, const void *args, size_t len, const iu_caller *caller, iu_error *err) {
+  const iu_hosted *m = iu__module_of(e, reducer);
+  iu_reducer_call call;
+  iu_status status;
+  memcpy(call.sender, caller->identity, 32);
+  memcpy(call.connection_id, caller->connection_id, 16);
+  call.timestamp = e->last_timestamp;
+  call.reducer = reducer - m->first_reducer;
+  call.def = &e->schema->reducers[reducer];
+  call.args = (iu_slice){args, len};
+  e->tx.call = &call;
+  e->tx.depth = 1;
+  e->tx.number++;
+  e->tx.random = seed_of(e);
+  e->tx.deleted_bytes = 0;
+  e->tx.scheduled = 0;
+  e->in_reducer = true;
+  status = m->m.run(m->m.ud, &e->tx, &call, err);
+  e->in_reducer = false;
+  e->tx.call = NULL;
+  iu__delivery_resume(e);
+  return status;
 }
 
 static iu_status append(iu_engine *e, const iu_changeset *changes, uint64_t *seq, iu_error *err) {
@@ -132,32 +114,26 @@ static void broadcast(iu_engine *e, iu_changeset *changes, const iu_reducer_def 
   else iu__changeset_release(e->store, changes);
 }
 
-iu_status iu__transaction_call(iu_engine *e, uint32_t reducer, const void *args, size_t len, const iu_caller *caller,
-                               uint64_t *seq, iu_error *err) {
-  const iu_reducer_def *def;
-  iu_changeset *changes = NULL;
+static iu_status begin(iu_engine *e, iu_error *err) {
   int64_t now;
-  int32_t rc;
-  iu_status status;
-  *seq = 0;
-  if (e->in_reducer) return iu__fail(err, IU_E_CONFLICT, "a reducer cannot be called from inside a reducer");
-  if ((status = check_args(e, reducer, args, len, err)) != IU_OK) return status;
-  if ((status = iu__engine_check_writable(e, err)) != IU_OK) return status;
-  def = &e->schema->reducers[reducer];
-  if ((status = iu__store_begin(e->store, err)) != IU_OK) return status;
+  iu_status status = iu__engine_check_writable(e, err);
+  if (status == IU_OK) status = iu__store_begin(e->store, err);
+  if (status != IU_OK) return status;
   now = iu__clock_micros();
   if (now > e->last_timestamp) e->last_timestamp = now; /* never backwards within one run */
-  rc = run_reducer(e, reducer, args, len, caller);
-  if (e->closed) { /* by a script that heard what the reducer logged */
-    iu__store_abort(e->store);
-    return iu__fail(err, IU_E_CLOSED, "%s: the universe was closed meanwhile", def->name);
-  }
-  if (rc != IU_ABI_OK || e->host.failure.status != IU_OK) {
-    iu__store_abort(e->store);
-    e->rejected++;
-    return refusal(e, def->name, rc, err);
-  }
-  status = room_in_journal(e, err);
+  return IU_OK;
+}
+
+static iu_status closed_meanwhile(iu_engine *e, const iu_reducer_def *def, iu_error *err) {
+  iu__store_abort(e->store); /* by a script that heard what the reducer logged */
+  return iu__fail(err, IU_E_CLOSED, "%s: the universe was closed meanwhile", def->name);
+}
+
+/* What the transaction wrote is kept, or all of it undone. */
+static iu_status commit(iu_engine *e, const iu_reducer_def *def, const void *args, size_t len, const iu_caller *caller, uint64_t *seq, iu_error *err) {
+  iu_changeset *changes = NULL;
+  iu_status status = room_in_journal(e, err);
+  if (status == IU_OK && e->tx.scheduled != 0) status = iu__schedule_reserve(e, err);
   if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
   if (status != IU_OK) {
     iu__store_abort(e->store);
@@ -169,10 +145,60 @@ iu_status iu__transaction_call(iu_engine *e, uint32_t reducer, const void *args,
   if (status != IU_OK) {
     iu__changeset_release(e->store, changes);
     iu__error_prefix(err, "%s was applied in memory but not saved", def->name);
-    if (err != NULL) e->failure = *err;
-    else iu__fail(&e->failure, status, "%s was applied in memory but not saved", def->name);
+    e->failure = *err;
     return status;
   }
+  if (e->tx.scheduled != 0) iu__schedule_commit(e, changes);
   broadcast(e, changes, def, args, len, caller);
   return IU_OK;
+}
+
+iu_status iu__transaction_call(iu_engine *e, uint32_t reducer, const void *args, size_t len, const iu_caller *caller,
+                               uint64_t *seq, iu_error *err) {
+  const iu_reducer_def *def;
+  iu_error own;
+  iu_status status;
+  *seq = 0;
+  if (err == NULL) err = &own;
+  if (e->in_reducer) return iu__fail(err, IU_E_CONFLICT, "a reducer cannot be called from inside a reducer");
+  if ((status = iu__check_args(e, reducer, args, len, err)) != IU_OK || (status = begin(e, err)) != IU_OK) return status;
+  def = &e->schema->reducers[reducer];
+  status = run_reducer(e, reducer, args, len, caller, err);
+  if (e->closed) return closed_meanwhile(e, def, err);
+  if (status != IU_OK) {
+    iu__store_abort(e->store);
+    e->rejected++;
+    return status;
+  }
+  return commit(e, def, args, len, caller, seq, err);
+}
+
+iu_status iu__transaction_scheduled(iu_engine *e, uint32_t table, const iu_row *row, bool once, bool *ran, iu_error *err) {
+  const iu_table *t = iu__store_table(e->store, table);
+  uint32_t reducer = (uint32_t)iu__table_def(t)->schedule_reducer;
+  const iu_reducer_def *def = &e->schema->reducers[reducer];
+  iu_caller caller = {.session = NULL};
+  iu_error why;
+  uint64_t seq;
+  iu_status status = begin(e, err), run;
+  *ran = false;
+  if (status != IU_OK) return status;
+  memcpy(caller.identity, e->database_identity, 32);
+  run = run_reducer(e, reducer, row->data, row->len, &caller, &why);
+  if (e->closed) return closed_meanwhile(e, def, err);
+  if (run != IU_OK) {
+    iu__tx_rollback_to(e->store, 0);
+    e->tx.deleted_bytes = 0;
+    e->rejected++;
+  }
+  /* One that the reducer has deleted, or written anew, is not there any more. */
+  if (once && iu__row_visible(row, IU_EPOCH_LATEST)) {
+    status = iu__tx_delete((iu_table *)(uintptr_t)t, row, err);
+    if (status == IU_OK) iu__tx_note_delete(&e->tx, t, row);
+    else iu__store_abort(e->store);
+  }
+  if (status == IU_OK) status = commit(e, def, row->data, row->len, &caller, &seq, err);
+  *ran = status == IU_OK;
+  if (*ran && run != IU_OK) iu__log(&e->config.log, IU_LOG_ERROR, "scheduled %s: %s", def->name, why.message);
+  return status;
 }

@@ -48,7 +48,7 @@ iu_status iu__journal_open(const iu_journal_config *c, iu_journal **out, iu_erro
 bool iu__journal_is_new(const iu_journal *j);
 
 /* Small named blobs of the file itself (owner identity, sequences, ...), read at open, written with the next group. */
-typedef enum iu_meta { IU_META_OWNER /* 32 bytes */, IU_META_DATABASE_IDENTITY /* 32 bytes */, IU_META_COUNT } iu_meta;
+typedef enum iu_meta { IU_META_OWNER /* 32 bytes */, IU_META_DATABASE_IDENTITY /* 32 bytes */, IU_META_MODULES /* 8 bytes each */, IU_META_COUNT } iu_meta;
 /* NULL when absent. Borrowed until close or the next set. */
 const uint8_t *iu__journal_meta(const iu_journal *j, iu_meta which, size_t *len);
 iu_status iu__journal_set_meta(iu_journal *j, iu_meta which, const void *bytes, size_t len, iu_error *err);

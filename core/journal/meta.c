@@ -5,6 +5,7 @@ const char *iu__jmeta_name(iu_meta which) {
   switch (which) {
     case IU_META_OWNER: return "owner";
     case IU_META_DATABASE_IDENTITY: return "database_identity";
+    case IU_META_MODULES: return "modules";
     case IU_META_COUNT: break;
   }
   return "";

@@ -108,13 +108,19 @@ static int64_t entry_of(iu_schema_writer *w, const char *name) {
 const iu_type *iu__schema_writer_type_ref(iu_schema_writer *w, const char *name) {
   int64_t at = entry_of(w, name);
   const iu_type *ref = at >= 0 ? iu__type_ref(&w->s.types, (uint32_t)at) : NULL;
-  if (at >= 0 && ref == NULL) iu__fail(&w->err, IU_E_VALIDATION, "type `%s`: no memory, or more than %d types", name, IU_TYPE_NODES_MAX);
-  return ref;
+  if (at < 0 || ref != NULL) return ref;
+  if (w->s.types.no_memory) iu__fail_nomem(&w->err);
+  else iu__fail(&w->err, IU_E_VALIDATION, "type `%s`: more than %d types", name, IU_TYPE_NODES_MAX);
+  return NULL;
 }
 
 static iu_status need_type(iu_schema_writer *w, const char *what, const char *owner, const char *name, const iu_type *type, iu_error *err) {
   if (type != NULL) return IU_OK;
-  return refuse(w, err, "%s `%s`%s%s: its type could not be made: no memory, nested over %d deep, or more than %d types", what, owner, name != NULL ? ", " : "",
+  if (w->s.types.no_memory) {
+    iu__fail_nomem(&w->err);
+    return iu__schema_writer_status(w, err);
+  }
+  return refuse(w, err, "%s `%s`%s%s: its type is nested over %d deep, or there are more than %d types", what, owner, name != NULL ? ", " : "",
                 name != NULL ? name : "", IU_TYPE_DEPTH_MAX, IU_TYPE_NODES_MAX);
 }
 

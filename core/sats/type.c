@@ -155,7 +155,10 @@ bool iu__type_count(iu_typespace *ts) {
 
 static iu_type *node_new(iu_typespace *ts, iu_type_tag tag) {
   iu_type_node *node = iu__arena_zero(&ts->arena, 1, sizeof *node);
-  if (node == NULL) return NULL;
+  if (node == NULL) {
+    ts->no_memory = true;
+    return NULL;
+  }
   node->type.tag = (uint8_t)tag;
   node->type.fixed_size = IU_SIZE_VARIES;
   node->next = ts->made;
@@ -223,13 +226,19 @@ const iu_type *iu__type_ref(iu_typespace *ts, uint32_t index) {
 static const iu_type *compound(iu_typespace *ts, iu_type_tag tag, uint32_t count, const iu_field *fields) {
   if (!iu__type_count(ts)) return NULL;
   iu_field *copy = iu__arena_zero(&ts->arena, count != 0 ? count : 1, sizeof *copy);
-  if (copy == NULL) return NULL;
+  if (copy == NULL) {
+    ts->no_memory = true;
+    return NULL;
+  }
   for (uint32_t i = 0; i < count; i++) {
     if (fields[i].type == NULL) return NULL;
     copy[i].type = fields[i].type;
     if (fields[i].name == NULL) continue;
     copy[i].name = iu__arena_strndup(&ts->arena, fields[i].name, strlen(fields[i].name));
-    if (copy[i].name == NULL) return NULL;
+    if (copy[i].name == NULL) {
+      ts->no_memory = true;
+      return NULL;
+    }
   }
   return iu__type_make_compound(ts, tag, count, copy);
 }

@@ -50,6 +50,7 @@ typedef struct iu_typespace {
   iu_arena arena;
   const iu_type **types;   /* what Ref(n) means; filled by iu__typespace_decode, or by the caller in C */
   uint32_t count, nodes;
+  bool no_memory;          /* why a constructor gave NULL, where that was the reason */
   struct iu_type_node *made; /* every node in the arena, newest first; type*.c and schema*.c only */
 } iu_typespace;
 

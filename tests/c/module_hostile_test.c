@@ -17,18 +17,19 @@ static uint64_t next_random(uint64_t *s) {
 /* Runs a reducer on unchecked bytes, inside a transaction that is always undone. */
 static int32_t run_raw(universe *u, uint32_t reducer, const uint8_t *args, size_t len) {
   iu_engine *e = iu__session_of(u->owner)->engine;
+  iu_host *h = e->modules[0].m.ud;
   const uint8_t *id = u->owner->identity;
   int32_t rc;
   assert_int_equal(iu__store_begin(e->store, NULL), IU_OK);
-  e->host.args = args;
-  e->host.args_len = len;
-  e->host.args_at = 0;
-  e->host.args_open = len > 0;
-  iu__buf_reset(&e->host.sink);
-  iu__error_clear(&e->host.failure);
-  rc = e->module->call_reducer(e->instance, reducer, iu__load_u64(id), iu__load_u64(id + 8), iu__load_u64(id + 16), iu__load_u64(id + 24), 1, 2,
+  h->args = args;
+  h->args_len = len;
+  h->args_at = 0;
+  h->args_open = len > 0;
+  iu__buf_reset(&h->sink);
+  iu__error_clear(&h->failure);
+  rc = h->module->call_reducer(h->instance, reducer, iu__load_u64(id), iu__load_u64(id + 8), iu__load_u64(id + 16), iu__load_u64(id + 24), 1, 2,
                                1700000000000000, len > 0, 1);
-  iu__host_end_call(&e->host);
+  iu__host_end_call(h);
   iu__store_abort(e->store);
   return rc;
 }
@@ -57,6 +58,7 @@ static void mutated_arguments_are_refused_or_meant(void **state) {
   universe *u = *state;
   uint64_t seed = (uint64_t)time(NULL) * 2654435761u + 1, s = seed;
   iu_engine *e = iu__session_of(u->owner)->engine;
+  iu_host *h = e->modules[0].m.ud;
   must(u, "create_entity", "[\"T\"," PLAIN "," SOME("\"e\"") "]");
   must(u, "create_relation", "[\"e\",\"e\",\"R\"," LINK "," SOME("\"r\"") "]");
   for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
@@ -76,10 +78,10 @@ static void mutated_arguments_are_refused_or_meant(void **state) {
       rc = run_raw(u, (uint32_t)r, copy, len);
       free(copy);
       if (rc == 0) continue;
-      if (rc != 1 || e->host.sink.len < 10) fail_msg("seed %llu: %s gave %d", (unsigned long long)seed, samples[i].reducer, rc);
-      if (iu__utf8_check((const char *)e->host.sink.data, e->host.sink.len) != e->host.sink.len) fail_msg("seed %llu: bad UTF-8", (unsigned long long)seed);
-      if (memcmp(e->host.sink.data, "PERSISTENCE", 11) == 0) {
-        fail_msg("seed %llu: %.*s", (unsigned long long)seed, (int)e->host.sink.len, (const char *)e->host.sink.data);
+      if (rc != 1 || h->sink.len < 10) fail_msg("seed %llu: %s gave %d", (unsigned long long)seed, samples[i].reducer, rc);
+      if (iu__utf8_check((const char *)h->sink.data, h->sink.len) != h->sink.len) fail_msg("seed %llu: bad UTF-8", (unsigned long long)seed);
+      if (memcmp(h->sink.data, "PERSISTENCE", 11) == 0) {
+        fail_msg("seed %llu: %.*s", (unsigned long long)seed, (int)h->sink.len, (const char *)h->sink.data);
       }
     }
     iu__buf_free(&args);

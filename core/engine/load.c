@@ -1,0 +1,78 @@
+/* load.c: what the journal has, into the empty store: every row checked, in slices. */
+#include "internal.h"
+
+#define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
+
+typedef struct loader { iu_engine *e; uint32_t in_slice; } loader;
+
+static iu_status load_step(loader *l, iu_error *err) {
+  iu_changeset *changes;
+  iu_status status;
+  if (++l->in_slice < LOAD_SLICE) return IU_OK;
+  l->in_slice = 0;
+  status = iu__store_commit(l->e->store, &changes, err);
+  if (status != IU_OK) return status;
+  if (changes != NULL) iu__changeset_release(l->e->store, changes);
+  return iu__store_begin(l->e->store, err);
+}
+
+static iu_status load_put(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
+  loader *l = ud;
+  iu_table *t = iu__store_table(l->e->store, table);
+  const iu_table_def *def = iu__table_def(t);
+  const iu_row *old = NULL;
+  iu_status status = iu__bsatn_check_all(def->row, row, len, err);
+  if (status != IU_OK) {
+    iu__error_prefix(err, "damaged row in table %s", def->name);
+    if (err != NULL) err->status = IU_E_STORAGE;
+    return IU_E_STORAGE;
+  }
+  if (def->primary_key >= 0) {
+    iu_slice key = iu__bsatn_column(def->row, (uint32_t)def->primary_key, row, len);
+    old = iu__table_get(t, IU_EPOCH_LATEST, key.p, key.len);
+  }
+  status = old != NULL ? iu__tx_update(t, old, row, len, NULL, err) : iu__tx_insert(t, row, len, NULL, NULL, err);
+  return status == IU_OK ? load_step(l, err) : status;
+}
+
+static iu_status load_del(void *ud, uint32_t table, const void *key, size_t len, iu_error *err) {
+  loader *l = ud;
+  iu_table *t = iu__store_table(l->e->store, table);
+  const iu_table_def *def = iu__table_def(t);
+  const iu_type *type = def->primary_key >= 0 ? def->row->u.fields[def->primary_key].type : def->row;
+  const iu_row *row;
+  if (iu__bsatn_check_all(type, key, len, err) != IU_OK) {
+    return iu__fail(err, IU_E_STORAGE, "damaged key in the journal of table %s", def->name);
+  }
+  row = def->primary_key >= 0 ? iu__table_get(t, IU_EPOCH_LATEST, key, len) : iu__table_find_row(t, IU_EPOCH_LATEST, key, len);
+  if (row == NULL) return IU_OK; /* deleted twice is deleted: replay may overlap a fold */
+  iu_status status = iu__tx_delete(t, row, err);
+  return status == IU_OK ? load_step(l, err) : status;
+}
+
+static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err) {
+  iu_engine *e = ((loader *)ud)->e;
+  (void)err;
+  for (uint32_t i = e->sequence_base[table]; i < e->sequence_base[table + 1]; i++) {
+    if (e->sequences[i].index == sequence) e->sequences[i].next = next;
+  }
+  return IU_OK;
+}
+
+iu_status iu__engine_load(iu_engine *e, iu_error *err) {
+  loader l = {e, 0};
+  iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
+  iu_changeset *changes;
+  iu_status status = iu__store_begin(e->store, err);
+  if (status != IU_OK) return status;
+  status = iu__journal_load(e->journal, &sink, &e->recovery, err);
+  if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
+  if (status != IU_OK) {
+    if (iu__store_in_tx(e->store)) iu__store_abort(e->store);
+    return status;
+  }
+  if (changes != NULL) iu__changeset_release(e->store, changes);
+  e->last_seq = e->recovery.last_sequence;
+  return IU_OK;
+}
+
