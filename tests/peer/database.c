@@ -144,7 +144,7 @@ void peer__database_leave(peer_database *db, iu_connection *session) {
 
 /* The reducer's own words, whole; a host's refusal or a trap has none of its own. */
 static void explain(peer_database *db, const iu_error *err, peer_result *result) {
-  const iu_host *h = &iu__session_of(db->engine)->engine->host;
+  const iu_host *h = iu__session_of(db->engine)->engine->modules[0].m.ud;
   bool said = h->failure.status == IU_OK && h->sink.len > 0;
   result->ran = said ? PEER_RAN_FAILED : PEER_RAN_TRAPPED;
   if (said) iu__buf_put(&result->text, h->sink.data, h->sink.len);
