@@ -13,7 +13,8 @@
   X(ALLOC)               \
   X(JOURNAL_WRITE)       \
   X(JOURNAL_FSYNC)       \
-  X(JOURNAL_FOLD)
+  X(JOURNAL_FOLD)        \
+  X(JOURNAL_ALTER)
 
 typedef enum iu_errinj_point {
 #define IU_ERRINJ_ENUM(name) IU_ERRINJ_##name,

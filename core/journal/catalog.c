@@ -173,5 +173,9 @@ iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err) {
 }
 
 void iu__jcatalog_created(iu_catalog *l) {
-  for (uint32_t i = 0; i < l->count; i++) l->tables[i].in_file = true;
+  for (uint32_t i = 0; i < l->count; i++) {
+    l->tables[i].in_file = true;
+    l->tables[i].changed = false;
+    l->tables[i].file_columns = l->tables[i].def->row->count;
+  }
 }

@@ -6,7 +6,7 @@
  * part of it: they may change without touching the file.
  *
  * A catalog is made from a schema (held), then meets the file's tables once (iu__jcatalog_read); it is immutable afterwards but for the
- * prepared statements, which belong to the thread that folds.
+ * prepared statements, which belong to the thread that folds, and what alter.c did.
  */
 #ifndef IU_JOURNAL_CATALOG_H
 #define IU_JOURNAL_CATALOG_H
@@ -18,6 +18,8 @@ typedef struct iu_catalog_table {
   const iu_table_def *def;
   uint32_t id;               /* in the file, from 1; given by iu__jcatalog_read, also to tables that are not there yet */
   bool in_file;
+  bool changed;              /* the file's definition is another one, which alter.c makes this one */
+  uint32_t file_columns;     /* how many of its columns the file has: the first ones */
   bool key_is_row;
   iu_cell *cells;            /* one a column; owned */
   char *definition;          /* owned */
@@ -37,7 +39,8 @@ void iu__jcatalog_free(iu_catalog *l);
 static inline const iu_catalog_table *iu__jcatalog_by_id(const iu_catalog *l, uint32_t id) {
   return id - 1u < l->count ? &l->tables[l->by_id[id - 1]] : NULL;
 }
-/* Compares with the file and gives ids. Every difference but a table that is new: IU_E_MIGRATION with a list of them. */
+/* Compares with the file and gives ids. New tables, new columns at the end that have a default value, and unique constraints that came or went are taken
+ * down for alter.c; every other difference: IU_E_MIGRATION with a list of them. */
 iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err);
 /* Makes the tables that are not in the file, within the caller's transaction. iu__jcatalog_created notes that it was committed. */
 iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err);

@@ -63,20 +63,61 @@ static void report(differences *d, const char *table, line file, line schema) {
   iu__buf_put_str(&d->text, " in the schema");
 }
 
-static void compare_definitions(differences *d, const char *table, const char *file, const char *schema) {
+static bool begins_with(line l, const char *word) { return strncmp(l.p, word, strlen(word)) == 0; }
+
+/* How many columns the definition begins with. */
+static uint32_t count_columns(const char *definition) {
+  uint32_t n = 0;
+  line l;
+
+  while (next_line(&definition, &l) && begins_with(l, "column ")) n++;
+  return n;
+}
+
+/* A column behind all that the file has, with a value for the rows that are there. */
+static bool is_addable(const iu_catalog_table *t, line l, uint32_t file_columns) {
+  uint32_t i = file_columns;
+
+  if (!begins_with(l, "column ")) return false;
+  for (; i < t->def->row->count; i++) {
+    const char *name = t->def->row->u.fields[i].name;
+    size_t len = strlen(name);
+
+    if (l.len > 7 + len && memcmp(l.p + 7, name, len) == 0 && l.p[7 + len] == ' ') return t->def->defaults != NULL && t->def->defaults[i].p != NULL;
+  }
+  return false;
+}
+
+static void report_added(differences *d, const iu_catalog_table *t, line l) {
   uint32_t before = d->count;
-  const char *rest;
+
+  report(d, t->def->name, (line){"", 0}, l);
+  if (d->count != before && d->count <= DIFFERENCES_SHOWN && begins_with(l, "column "))
+    iu__buf_put_str(&d->text, " (a column is added behind all others, with a default value)");
+}
+
+static void compare_definitions(differences *d, iu_catalog_table *t, const char *file) {
+  uint32_t before = d->count;
+  const char *rest, *rest_file, *schema = t->definition;
   line l, other;
 
+  t->file_columns = count_columns(file);
   if (strcmp(file, schema) == 0) return;
+  t->changed = true;
   for (rest = file; next_line(&rest, &l);) {
     other = counterpart(l, schema);
-    if (other.len != l.len || memcmp(other.p, l.p, l.len) != 0) report(d, table, l, other);
+    if (begins_with(l, "unique ") || (other.len == l.len && memcmp(other.p, l.p, l.len) == 0)) continue;
+    report(d, t->def->name, l, other);
   }
   for (rest = schema; next_line(&rest, &l);) {
-    if (counterpart(l, file).len == 0) report(d, table, (line){"", 0}, l);
+    if (counterpart(l, file).len == 0 && !begins_with(l, "unique ") && !is_addable(t, l, t->file_columns)) report_added(d, t, l);
   }
-  if (d->count == before && begin(d, table)) iu__buf_put_str(&d->text, "its columns are in another order");
+  if (d->count != before) return;
+  for (rest = schema, rest_file = file; next_line(&rest_file, &other) && begins_with(other, "column ");) {
+    if (next_line(&rest, &l) && l.len == other.len && memcmp(l.p, other.p, l.len) == 0) continue;
+    if (begin(d, t->def->name)) iu__buf_put_str(&d->text, "its columns are in another order");
+    return;
+  }
 }
 
 static iu_catalog_table *find(iu_catalog *l, const char *name) {
@@ -102,7 +143,7 @@ static iu_status read_table(iu_catalog *l, sqlite3_stmt *st, differences *d, iu_
   if (t->in_file) return iu__fail(err, IU_E_STORAGE, "the file is damaged: _iu_table lists `%s` twice", name);
   t->id = (uint32_t)id;
   t->in_file = true;
-  compare_definitions(d, name, definition, t->definition);
+  compare_definitions(d, t, definition);
   return IU_OK;
 }
 

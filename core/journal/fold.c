@@ -63,7 +63,7 @@ static iu_status read_slice(iu_fold *f, sqlite3 *db, uint64_t folded, iu_fold_re
 
 /* ---- writing it ---- */
 
-static iu_status put_row(iu_fold *f, sqlite3 *db, const iu_catalog_table *t, iu_slice row, iu_error *err) {
+iu_status iu__jfold_put(sqlite3 *db, const iu_catalog_table *t, iu_slice row, iu_buf *scratch, iu_error *err) {
   const uint8_t *p = row.p, *end = row.p + row.len;
   iu_status status = IU_OK;
 
@@ -73,7 +73,7 @@ static iu_status put_row(iu_fold *f, sqlite3 *db, const iu_catalog_table *t, iu_
     const uint8_t *next = iu__bsatn_skip(t->def->row->u.fields[i].type, p, end);
 
     if (next == NULL) return iu__fail(err, IU_E_STORAGE, "the file is damaged: a row of table `%s` is cut off", t->def->name);
-    status = iu__jcell_bind(&t->cells[i], t->put, (int)i + 2, (iu_slice){p, (size_t)(next - p)}, &f->scratch, err);
+    status = iu__jcell_bind(&t->cells[i], t->put, (int)i + 2, (iu_slice){p, (size_t)(next - p)}, scratch, err);
     p = next;
   }
   return status == IU_OK ? iu__jdb_run(db, t->put, folding, err) : status;
@@ -95,7 +95,7 @@ static iu_status write_entries(iu_fold *f, sqlite3 *db, iu_error *err) {
 
     if (e->table->put == NULL || e->table->del == NULL) status = iu__jcatalog_prepare(&f->catalog->tables[e->table - f->catalog->tables], db, err);
     if (status != IU_OK) break;
-    status = e->op == IU_FRAME_PUT ? put_row(f, db, e->table, e->bytes, err) : delete_row(f, db, e->table, e->key, err);
+    status = e->op == IU_FRAME_PUT ? iu__jfold_put(db, e->table, e->bytes, &f->scratch, err) : delete_row(f, db, e->table, e->key, err);
   }
   return status;
 }

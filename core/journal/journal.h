@@ -4,7 +4,8 @@
  * for memory:). The owner thread calls everything here; the journal's thread never calls out except `wake`.
  *
  * Order of calls: open -> load (once) -> append/flush/poll... -> close. Opening locks the file, checks that it is ours and of a format we know,
- * and compares the stored table definitions with the schema: tables that are new are created, any other difference is IU_E_MIGRATION with a list.
+ * and compares the stored table definitions with the schema: tables that are new are created, columns added at the end with a default value and unique
+ * constraints are brought to the file when it is loaded (alter.h); any other difference is IU_E_MIGRATION with a list.
  * A file that is damaged, foreign, of a newer format, in a folder that cannot be written: IU_E_STORAGE saying which, the file's bytes
  * untouched. Locked by another process (or another universe of this one): IU_E_UNIVERSE_LOCKED with the holder's process id.
  *

@@ -202,11 +202,10 @@ static iu_status load_journal(loader *l, sqlite3 *db, const iu_file_state *state
   return status;
 }
 
-iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
-                       iu_error *err) {
+iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+                          iu_error *err) {
   loader all = {sink, l, out};
-  /* One read transaction, so that what is read is one state. */
-  iu_status status = iu__jdb_exec(db, "BEGIN", reading, err);
+  iu_status status = IU_OK;
 
   memset(out, 0, sizeof *out);
   for (uint32_t i = 0; i < l->count && status == IU_OK; i++) {
@@ -214,8 +213,18 @@ iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *s
   }
   if (status == IU_OK) status = load_positions(&all, db, err);
   if (status == IU_OK) status = load_journal(&all, db, state, err);
-  iu__jdb_rollback(db);
   out->last_sequence = state->last;
   out->clean = state->closed;
+  return status;
+}
+
+iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+                       iu_error *err) {
+  /* One read transaction, so that what is read is one state. */
+  iu_status status = iu__jdb_exec(db, "BEGIN", reading, err);
+
+  memset(out, 0, sizeof *out);
+  if (status == IU_OK) status = iu__jload_within(db, l, state, sink, out, err);
+  iu__jdb_rollback(db);
   return status;
 }

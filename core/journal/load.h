@@ -18,6 +18,9 @@ iu_status iu__jload_state(sqlite3 *db, const char *path, iu_meta_set *meta, iu_f
 /* Everything, in order, to the sink. */
 iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
                        iu_error *err);
+/* The same within a transaction of the caller. */
+iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+                          iu_error *err);
 /* The group a statement of IU_LOAD_GROUPS_SQL stands on, checked; `frames` is what follows the group's header and lasts until the next step. Its
  * first sequence must be `expected`. */
 typedef struct iu_group { uint64_t first, last; size_t bytes; iu_slice frames; } iu_group;

@@ -9,6 +9,7 @@
 
 #include "../base/alloc.h"
 #include "../base/clock.h"
+#include "alter.h"
 #include "file.h"
 #include "state.h"
 
@@ -137,7 +138,8 @@ static iu_status sqlite_load(iu_journal *base, const iu_journal_sink *sink, iu_j
   iu_status status;
 
   if (j->loaded || j->load_failed) return iu__fail(err, IU_E_VALIDATION, "the journal was loaded before");
-  status = iu__jload_all(j->db, &j->catalog, &j->found, sink, out, err);
+  if (iu__jalter_needed(&j->catalog)) status = iu__jalter_and_load(j, sink, out, err);
+  else status = iu__jload_all(j->db, &j->catalog, &j->found, sink, out, err);
   if (status == IU_OK) {
     sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     status = iu__jfile_make_writable(j->db, j->path, err);
