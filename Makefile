@@ -13,6 +13,9 @@ MAKEFLAGS += --no-builtin-rules
 
 VERSION := 0.1.0
 BUILD := build
+SONAME := libinner_universe.so.0
+SHARED := libinner_universe.so.$(VERSION)
+, := ,
 # What scripts compute for the compiler.
 GENERATED := $(BUILD)/generated
 
@@ -94,7 +97,7 @@ WASM_LDFLAGS := --no-entry --strip-all
 .PHONY: all examples demo test test-c test-lua check asan fuzz bench soak module spacetimedb install install-lua install-c uninstall clean help \
   build-peers build-tests build-asan build-fuzz module-where-possible deps-run deps-test FORCE
 
-all: $(BUILD)/libinner_universe.a $(BUILD)/lua/inner_universe/core.so ## build the library and the Lua module into build/
+all: $(BUILD)/libinner_universe.a $(BUILD)/$(SHARED) $(BUILD)/libinner_universe_lua.a $(BUILD)/lua/inner_universe/core.so ## build the libraries and the Lua module into build/
 
 demo: deps-run ## install what is missing, build, import a real catalogue and prove that it comes back
 	@$(MAKE) --no-print-directory -j$(JOBS) all
@@ -184,30 +187,35 @@ install-lua: all
 	put 755 scripts/iu "$(DESTDIR)$(BINDIR)/iu"
 	@echo "installed Lua modules in $(DESTDIR)$(LUADIR), core.so in $(DESTDIR)$(LIBDIR), iu in $(DESTDIR)$(BINDIR)"
 
-# The library is a static one: whoever links it links what it needs, too.
+# $(call pkg_config_text,NAME,WORDS,REQUIRES,LIBS)
 define pkg_config_text
 prefix=$(PREFIX)
 includedir=$(INCLUDEDIR)
 libdir=$(CLIBDIR)
 
-Name: inner_universe
-Description: an embedded reactive database, and a client of SpacetimeDB servers
+Name: $1
+Description: an embedded reactive database, and a client of SpacetimeDB servers; $2
 Version: $(VERSION)
-Requires: $(PACKAGES)
+$3
 Cflags: -I$${includedir}
-Libs: -L$${libdir} -linner_universe -lm -pthread
+Libs: -L$${libdir} $4
 endef
 
-install-c: $(BUILD)/libinner_universe.a ## the C part alone: header, static library, inner_universe.pc
-	$(file >$(BUILD)/inner_universe.pc,$(pkg_config_text))
+# Whoever links the static library links what it needs, too; the shared one has that with it.
+install-c: $(BUILD)/libinner_universe.a $(BUILD)/$(SHARED) $(BUILD)/libinner_universe_lua.a ## the C part alone: header, static and shared library, pkg-config files
+	$(file >$(BUILD)/inner_universe.pc,$(call pkg_config_text,inner_universe,static,Requires: $(PACKAGES),-l:libinner_universe.a -lm -pthread))
+	$(file >$(BUILD)/inner_universe-shared.pc,$(call pkg_config_text,inner_universe-shared,shared,Requires.private: $(PACKAGES),-linner_universe))
+	$(file >$(BUILD)/inner_universe-lua.pc,$(call pkg_config_text,inner_universe-lua,static$(,) with luaopen_inner_universe_core,Requires: $(PACKAGES) $(LUA_PACKAGE),-l:libinner_universe_lua.a -l:libinner_universe.a -lm -pthread))
 	@set -e; $(put) \
 	put 644 core/include/inner_universe.h "$(DESTDIR)$(INCLUDEDIR)/inner_universe.h"; \
-	put 644 $(BUILD)/libinner_universe.a "$(DESTDIR)$(CLIBDIR)/libinner_universe.a"; \
-	put 644 $(BUILD)/inner_universe.pc "$(DESTDIR)$(PKGCONFIGDIR)/inner_universe.pc"
-	@echo "installed inner_universe.h in $(DESTDIR)$(INCLUDEDIR), libinner_universe.a in $(DESTDIR)$(CLIBDIR), inner_universe.pc in $(DESTDIR)$(PKGCONFIGDIR)"
+	for library in libinner_universe.a libinner_universe_lua.a $(SHARED); do put 644 $(BUILD)/$$library "$(DESTDIR)$(CLIBDIR)/$$library"; done; \
+	ln -sf $(SHARED) "$(DESTDIR)$(CLIBDIR)/$(SONAME)"; ln -sf $(SHARED) "$(DESTDIR)$(CLIBDIR)/libinner_universe.so"; \
+	for pc in inner_universe inner_universe-shared inner_universe-lua; do put 644 $(BUILD)/$$pc.pc "$(DESTDIR)$(PKGCONFIGDIR)/$$pc.pc"; done
+	@echo "installed inner_universe.h in $(DESTDIR)$(INCLUDEDIR), libinner_universe.a, .so and _lua.a in $(DESTDIR)$(CLIBDIR), pkg-config files in $(DESTDIR)$(PKGCONFIGDIR)"
 
 uninstall: ## remove what install put there
-	rm -f "$(DESTDIR)$(INCLUDEDIR)/inner_universe.h" "$(DESTDIR)$(CLIBDIR)/libinner_universe.a" "$(DESTDIR)$(PKGCONFIGDIR)/inner_universe.pc"
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/inner_universe.h" "$(DESTDIR)$(CLIBDIR)"/libinner_universe{.a,_lua.a,.so,.so.0} "$(DESTDIR)$(CLIBDIR)/$(SHARED)" \
+	  "$(DESTDIR)$(PKGCONFIGDIR)"/inner_universe{,-shared,-lua}.pc
 	rm -rf "$(DESTDIR)$(LUADIR)/inner_universe" "$(DESTDIR)$(LUADIR)/inner_universe.lua" "$(DESTDIR)$(LIBDIR)/inner_universe" "$(DESTDIR)$(BINDIR)/iu"
 
 # --- what is computed -----------------------------------------------------------------------------------------------
@@ -284,6 +292,18 @@ $$(OUT_$1)/lua/inner_universe/core.so: $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_u
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -shared -pthread -Wl,--as-needed $$(LINK_$1) $$(LDFLAGS) -o $$@ $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a $$(LIB_LIBS)
+
+# For hosts in C: only what the public header names is visible in it.
+$$(OUT_$1)/$(SHARED): $$(LIB_OBJECTS_$1) $(BUILD)/obj/$1/members
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -shared -pthread -Wl,-soname,$(SONAME) -Wl,-z,defs -Wl,--as-needed $$(LINK_$1) $$(LDFLAGS) -o $$@ $$(LIB_OBJECTS_$1) $$(LIB_LIBS)
+# The Lua border alone, for hosts that link it and Lua into themselves.
+$$(OUT_$1)/libinner_universe_lua.a: $$(BIND_OBJECTS_$1) $(BUILD)/obj/$1/members
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@echo "  AR    $$@"
+	$$(Q)ar qcs $$@ $$(BIND_OBJECTS_$1)
 
 # A test of the Lua border links the border itself and Lua; all others see the library without either.
 $$(OUT_$1)/tests/c/bind_%_test: $(BUILD)/obj/$1/tests/c/bind_%_test.o $$(BIND_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a

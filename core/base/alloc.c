@@ -7,24 +7,51 @@
 #include <string.h>
 
 #include "errinj.h"
+#include "error.h"
+
+/* The host's, set before anything else; and whether it is too late for that. The library's one writable variable: memory is asked for where no context is. */
+static struct { iu_allocator host; bool in_use; } allocator;
+
+void iu__alloc_seal(void) { allocator.in_use = true; }
+
+iu_status iu_set_allocator(const iu_allocator *given, iu_error *err) {
+  if (allocator.in_use) return iu__fail(err, IU_E_CONFLICT, "allocator: memory was taken already: it is set before the first other function");
+  if (given == NULL || given->alloc == NULL || given->realloc == NULL || given->free == NULL) {
+    return iu__fail(err, IU_E_VALIDATION, "allocator: expected alloc, realloc and free, got NULL");
+  }
+  allocator.host = *given;
+  allocator.in_use = true;
+  return IU_OK;
+}
+
+static void *take(size_t size) { return allocator.host.alloc == NULL ? malloc(size) : allocator.host.alloc(allocator.host.ud, size); }
+
+static void *take_zero(size_t count, size_t size) {
+  void *p;
+  if (allocator.host.alloc == NULL) return calloc(count, size);
+  p = allocator.host.alloc(allocator.host.ud, count * size);
+  if (p != NULL) memset(p, 0, count * size);
+  return p;
+}
 
 /* No object may be larger; sanitizers end the program where malloc would answer NULL. */
 static bool too_large(size_t size) { return size > PTRDIFF_MAX; }
 
 void *iu__alloc(size_t size) {
   if (iu__errinj(IU_ERRINJ_ALLOC) || too_large(size)) return NULL;
-  return malloc(size != 0 ? size : 1);
+  return take(size != 0 ? size : 1);
 }
 
 void *iu__alloc_zero(size_t count, size_t size) {
   if (iu__errinj(IU_ERRINJ_ALLOC)) return NULL;
-  if (count == 0 || size == 0) return calloc(1, 1);
+  if (count == 0 || size == 0) return take_zero(1, 1);
   if (count > SIZE_MAX / size || too_large(count * size)) return NULL;
-  return calloc(count, size);
+  return take_zero(count, size);
 }
 
 void *iu__realloc(void *p, size_t size) {
   if (iu__errinj(IU_ERRINJ_ALLOC) || too_large(size)) return NULL;
+  if (allocator.host.alloc != NULL) return allocator.host.realloc(allocator.host.ud, p, size != 0 ? size : 1);
   return realloc(p, size != 0 ? size : 1);
 }
 
@@ -44,4 +71,7 @@ char *iu__strndup(const char *s, size_t len) {
   return copy;
 }
 
-void iu__free(void *p) { free(p); }
+void iu__free(void *p) {
+  if (allocator.host.alloc == NULL) free(p);
+  else if (p != NULL) allocator.host.free(allocator.host.ud, p);
+}

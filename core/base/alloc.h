@@ -1,4 +1,4 @@
-/* alloc.h: the one allocation entry of the library. All return NULL on failure (and on overflow); nothing aborts.
+/* alloc.h: the one allocation entry of the library; iu_set_allocator puts the host's behind it. All return NULL on failure (and on overflow); nothing aborts.
  * Tests make any single allocation fail through errinj.h. */
 #ifndef IU_BASE_ALLOC_H
 #define IU_BASE_ALLOC_H
@@ -10,6 +10,7 @@ void *iu__alloc_zero(size_t count, size_t size);
 void *iu__realloc(void *p, size_t size);
 void *iu__realloc_array(void *p, size_t count, size_t size);
 char *iu__strndup(const char *s, size_t len); /* adds the terminator */
+void iu__alloc_seal(void);                    /* from here on the allocator stays */
 void iu__free(void *p);                       /* NULL is fine */
 
 #endif

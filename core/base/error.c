@@ -69,6 +69,17 @@ void iu__error_clear(iu_error *err) {
   err->message[0] = '\0';
 }
 
+iu_status iu_fail(iu_error *err, iu_status status, const char *fmt, ...) {
+  va_list ap;
+  char message[IU_ERROR_MESSAGE_MAX];
+
+  if (status <= IU_OK || status >= IU_STATUS_COUNT) status = IU_E_PERSISTENCE;
+  va_start(ap, fmt);
+  vsnprintf(message, sizeof message, fmt != NULL ? fmt : "", ap);
+  va_end(ap);
+  return iu__fail(err, status, "%s", message);
+}
+
 iu_status iu__fail(iu_error *err, iu_status status, const char *fmt, ...) {
   va_list args;
 

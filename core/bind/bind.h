@@ -26,6 +26,7 @@ typedef struct iu_lua_rows iu_lua_rows;
 
 typedef struct iu_lua {
   lua_State *L;                 /* the thread that entered the core, or NULL */
+  void *uv_loop;                  /* the host's, or NULL */
   iu_loop *loop;                /* made on first use */
   int runner, on_error, on_alarm, log, error_mt;    /* registry references */
   iu_log_level log_level;

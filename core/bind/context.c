@@ -36,6 +36,9 @@ iu_lua *iu__lua(lua_State *L) {
   memset(x, 0, sizeof *x);
   x->runner = x->on_error = x->on_alarm = x->log = x->error_mt = LUA_NOREF;
   x->log_level = IU_LOG_INFO;
+  lua_getfield(L, LUA_REGISTRYINDEX, IU_LUA_UV_LOOP); /* the host's own */
+  if (lua_islightuserdata(L, -1)) x->uv_loop = lua_touserdata(L, -1);
+  lua_pop(L, 1);
   if (luaL_newmetatable(L, CONTEXT_CLASS)) {
     lua_pushcfunction(L, context_gc);
     lua_setfield(L, -2, "__gc");
@@ -48,7 +51,7 @@ iu_lua *iu__lua(lua_State *L) {
 iu_status iu__lua_loop(iu_lua *x, iu_loop **loop, iu_error *err) {
   iu_status status = IU_OK;
   if (x->closed) status = iu__fail(err, IU_E_CLOSED, "the Lua state is closing");
-  else if (x->loop == NULL) status = iu__loop_new(NULL, &x->loop, err);
+  else if (x->loop == NULL) status = iu__loop_new(x->uv_loop, &x->loop, err);
   *loop = x->loop;
   return status;
 }

@@ -1,8 +1,11 @@
 /* core.c: the module table of `inner_universe.core`. */
 #include "bind.h"
 
+#include "../base/alloc.h"
+
 int luaopen_inner_universe_core(lua_State *L) {
   luaL_checkversion(L);
+  iu__alloc_seal();
   iu__lua(L);
   lua_newtable(L);
   iu__primitives_open(L);

@@ -22,7 +22,7 @@
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
-  const iu_module *module;           /* held; NULL: iu__nerv_module(), but where no_nerv is set */
+  const iu_abi_module *module;           /* held; NULL: iu__nerv_module(), but where no_nerv is set */
   bool no_nerv;
   const iu_hosted_module *modules;   /* behind it, in this order; borrowed for the open, what they point to until `release` */
   uint32_t module_count;

@@ -48,7 +48,7 @@ typedef struct iu_host_iter {
 
 typedef struct iu_host {
   iu_engine *engine;
-  const iu_module *module;
+  const iu_abi_module *module;
   void *instance;
   bool running;
   const uint8_t *args; size_t args_len, args_at; bool args_open;  /* byte source 1 */
@@ -61,7 +61,7 @@ typedef struct iu_host {
 
 void iu__host_end_call(iu_host *h);  /* closes what the reducer left open */
 /* native.c: *out is for the engine's list: its release frees what was made. The module is held. */
-iu_status iu__native_module(iu_engine *e, const iu_module *module, iu_hosted_module *out, iu_error *err);
+iu_status iu__native_module(iu_engine *e, const iu_abi_module *module, iu_hosted_module *out, iu_error *err);
 
 /* ---- what is hosted ---- */
 typedef struct iu_hosted { iu_hosted_module m; bool native; uint32_t first_table, tables, first_reducer, reducers; } iu_hosted;

@@ -52,7 +52,7 @@ static void native_release(void *ud) {
   iu__free(h);
 }
 
-iu_status iu__native_module(iu_engine *e, const iu_module *module, iu_hosted_module *out, iu_error *err) {
+iu_status iu__native_module(iu_engine *e, const iu_abi_module *module, iu_hosted_module *out, iu_error *err) {
   iu_host *h = iu__alloc_zero(1, sizeof *h);
   if (h == NULL) return iu__fail_nomem(err);
   h->engine = e;

@@ -70,7 +70,11 @@ static void tell(iu_universe *u, iu_pending_call *p, const iu_error *why) {
     iu__gate_leave(u);
   } else {
     iu_cursor_free(rows);
-    if (why != NULL) iu__log(&u->rt->log, IU_LOG_WARN, "%s: %s", p->name, why->message);
+    if (why != NULL && u->rt->on_error != NULL) {
+      iu__gate_enter(u);
+      u->rt->on_error(u->rt->on_error_ud, p->name, why);
+      iu__gate_leave(u);
+    } else if (why != NULL) iu__log(&u->rt->log, IU_LOG_WARN, "%s: %s", p->name, why->message);
   }
   free_call(p);
 }

@@ -22,6 +22,8 @@ struct iu_runtime {
   iu_loop *loop;
   iu_wake *wake;
   iu_log log;
+  iu_error_fn on_error;
+  void *on_error_ud;
   uint32_t gates;                 /* callbacks running now */
   uint32_t universes;             /* not released yet */
   iu_universe *dead;              /* that nothing holds any more, to be released outside of callbacks */
@@ -119,6 +121,9 @@ uint64_t iu__deadline(const iu_universe *u, int64_t timeout_ms);
 iu_status iu__options_read(const iu_options *given, bool server, iu_options *out, iu_error *err);
 iu_status iu__options_engine(const iu_options *o, iu_engine_config *config, iu_error *err);
 iu_status iu__options_client(const iu_options *o, iu_client_config *config, iu_error *err);
+
+/* module.c: what the engine hosts of the options' modules; *out is for iu__engine_open, which takes what it holds: given back with iu__free. */
+iu_status iu__modules_hosted(const iu_options *o, iu_hosted_module **out, iu_error *err);
 
 /* universe.c */
 iu_status iu__check_universe(const iu_universe *u, iu_error *err);   /* not NULL, not closed */

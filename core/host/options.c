@@ -34,7 +34,7 @@ static iu_status only(const char *name, bool given, const char *whom, iu_error *
 static iu_status check_kind(const iu_options *o, bool server, iu_error *err) {
   const struct { const char *name; bool given; } embedded[] = {
       {"durability", o->durability != NULL}, {"flush_interval_ms", o->flush_interval_ms != 0}, {"fold_bytes", o->fold_bytes != 0},
-      {"pending_bytes_max", o->pending_bytes_max != 0}};
+      {"pending_bytes_max", o->pending_bytes_max != 0}, {"modules", o->module_count != 0}, {"no_nerv", o->no_nerv}};
   const struct { const char *name; bool given; } remote[] = {
       {"background", o->background}, {"token", o->token != NULL}, {"token_file", o->token_file != NULL}, {"protocol", o->protocol != NULL},
       {"compression", o->compression != NULL}, {"light", o->light}, {"confirmed", o->confirmed != 0}, {"connect_timeout_ms", o->connect_timeout_ms != 0},

@@ -28,9 +28,12 @@ iu_status iu_runtime_new(const iu_runtime_options *options, iu_runtime **out, iu
   *out = NULL;
   iu_status status = read_options(options, &o, err);
   if (status != IU_OK) return status;
+  iu__alloc_seal();
   rt = iu__alloc_zero(1, sizeof *rt);
   if (rt == NULL) return iu__fail_nomem(err);
   rt->log = (iu_log){o.log, o.log_ud, o.log_level};
+  rt->on_error = o.on_error;
+  rt->on_error_ud = o.on_error_ud;
   rt->reap_job = (iu_job){.fn = iu__universe_reap, .ud = rt};
   status = iu__loop_new(o.uv_loop, &rt->loop, err);
   if (status == IU_OK) status = iu__wake_new(rt->loop, on_wake, rt, &rt->wake, err);

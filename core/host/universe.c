@@ -82,13 +82,19 @@ static void adopt(iu_universe *u, iu_connection *c) {
 
 static iu_status open_embedded(iu_universe *u, const iu_target *t, const iu_options *o, iu_error *err) {
   iu_engine_config config;
+  iu_hosted_module *modules = NULL;
   iu_connection *c;
   iu__engine_config_init(&config);
   config.path = t->kind == IU_TARGET_FILE ? (const char *)t->path.data : NULL;
   config.loop = u->rt->loop;
   config.log = u->rt->log;
   iu_status status = iu__options_engine(o, &config, err);
+  if (status == IU_OK) status = iu__modules_hosted(o, &modules, err);
+  config.no_nerv = o->no_nerv;
+  config.modules = modules;
+  config.module_count = (uint32_t)o->module_count;
   if (status == IU_OK) status = iu__engine_open(&config, &c, err);
+  iu__free(modules);
   if (status != IU_OK) return status;
   adopt(u, c);
   u->opened = true;

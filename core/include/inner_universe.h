@@ -98,6 +98,23 @@ IU_API const char *iu_status_kind(iu_status status);   /* "ValidationError"; "" 
 IU_API const char *iu_status_code(iu_status status);   /* "VALIDATION"; "" for IU_OK */
 IU_API int iu_status_retryable(iu_status status);
 
+/* Sets a failure: status and a text as printf takes it, cut to IU_ERROR_MESSAGE_MAX. Returns status: `return iu_fail(err, IU_E_VALIDATION, ...)`. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+IU_API iu_status iu_fail(iu_error *err, iu_status status, const char *format, ...);
+
+/* All memory of the library comes from here (libuv, SQLite, OpenSSL and libwebsockets keep their own): as malloc, realloc and free, with your ud. From any
+ * thread: a journal has one of its own. NULL from them is handled. */
+typedef struct iu_allocator {
+  void *(*alloc)(void *ud, size_t size);                 /* size is not 0 */
+  void *(*realloc)(void *ud, void *p, size_t size);      /* p may be NULL */
+  void (*free)(void *ud, void *p);                       /* p is not NULL */
+  void *ud;
+} iu_allocator;
+/* Once, before the first other function of the library: IU_E_CONFLICT after it. For the whole process; copied. */
+IU_API iu_status iu_set_allocator(const iu_allocator *allocator, iu_error *err);
+
 /* ---- 1. runtime: the loop ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct iu_runtime iu_runtime;
@@ -106,6 +123,8 @@ typedef struct iu_universe iu_universe;
 typedef enum iu_log_level { IU_LOG_ERROR, IU_LOG_WARN, IU_LOG_INFO, IU_LOG_DEBUG, IU_LOG_TRACE } iu_log_level;
 /* `message` is UTF-8, borrowed. On the runtime's thread. */
 typedef void (*iu_log_fn)(void *ud, iu_log_level level, const char *message);
+/* `what` is the call's name; borrowed, as is err. */
+typedef void (*iu_error_fn)(void *ud, const char *what, const iu_error *err);
 
 /* Start from iu_runtime_options_default(); fields that are zero mean what the brackets say. New fields are added at the end. */
 typedef struct iu_runtime_options {
@@ -114,6 +133,8 @@ typedef struct iu_runtime_options {
   iu_log_fn log;             /* [NULL: silence] */
   void *log_ud;
   iu_log_level log_level;    /* [errors only] */
+  iu_error_fn on_error;      /* [NULL: they are logged as warnings] failures that nobody waits for: of calls without a `done` */
+  void *on_error_ud;
 } iu_runtime_options;
 static inline iu_runtime_options iu_runtime_options_default(void) {
   iu_runtime_options o = IU_ALL_ZERO;
@@ -200,6 +221,10 @@ typedef struct iu_options {
   const char *ca_file;           /* wss: trusted instead of the system's certificates */
   bool insecure;                 /* wss: trusts anybody; for tests */
   bool owner;                    /* ask for private tables, too */
+  /* embedded: tables and reducers of your own (section 9) */
+  struct iu_module *const *modules; /* [none] in this order, behind NERV's; each is held until the universe is gone */
+  size_t module_count;
+  bool no_nerv;                  /* [false] without NERV's tables and reducers; needs a module */
 } iu_options;
 static inline iu_options iu_options_default(void) {
   iu_options o = IU_ALL_ZERO;
@@ -477,11 +502,79 @@ IU_API int64_t iu_table_index_column(const iu_schema *s, uint32_t table, uint32_
 /* "create_entity(entity_type: String, metadata: EntityMetadata, id: Option<String>)" */
 IU_API iu_status iu_reducer_signature_text(const iu_schema *s, uint32_t reducer, char *out, size_t size, size_t *needed, iu_error *err);
 
-/* ---- 9. Lua ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- 9. modules: tables and reducers of your own ------------------------------------------------------------------------------------------------ */
+
+/* A module is declared, then given to iu_open (iu_options.modules); from then on nothing can be added to it. It may be opened by several universes, one after
+ * the other or at once; your functions run on their runtime's thread. A mistake is an error of the function that can see it, or of iu_open, and
+ * names table, column and what was expected; the first one stays: every later declaration answers with it.
+ *
+ * Types are words: bool, i8 ... i256, u8 ... u256, f32, f64, string, bytes, identity, connection_id, timestamp, time_duration, uuid, schedule_at, unit, the
+ * names of types that iu_module_type defines (before or after), [T] for an array, T? for an Option. */
+typedef struct iu_module iu_module;
+typedef struct iu_ctx iu_ctx;
+typedef struct iu_member { const char *name, *type; } iu_member;
+
+IU_API iu_status iu_module_new(const char *name /* an identifier */, iu_module **out, iu_error *err);
+/* Gives the handle up; universes that are open keep the module. NULL is fine. */
+IU_API void iu_module_free(iu_module *m);
+IU_API iu_status iu_module_product(iu_module *m, const char *name, const iu_member *fields, size_t count, iu_error *err);
+IU_API iu_status iu_module_sum(iu_module *m, const char *name, const iu_member *variants, size_t count, iu_error *err);
+
+enum { IU_TABLE_PRIVATE = 1 };   /* not shown to clients but the owner */
+enum { IU_COLUMN_PRIMARY_KEY = 1, IU_COLUMN_AUTO_INC = 2, IU_COLUMN_UNIQUE = 4, IU_COLUMN_INDEXED = 8 };
+IU_API iu_status iu_module_table(iu_module *m, const char *name, unsigned flags, iu_error *err);
+/* Of a table that is declared. default_value (may be NULL): what rows of a file that was written before the column was added get. */
+IU_API iu_status iu_module_column(iu_module *m, const char *table, const char *name, const char *type, unsigned flags, const iu_arg *default_value, iu_error *err);
+/* On columns that are declared. accessor: its name for finds and scans; NULL: the columns' names joined by "_". */
+IU_API iu_status iu_module_index(iu_module *m, const char *table, const char *accessor, const char *const *columns, size_t count, bool unique, iu_error *err);
+/* The rows of the table run the reducer at the time (once, then the row is deleted) or interval in `column`, a schedule_at. The table's primary key is a u64. The
+ * reducer is declared without parameters and gets the row. */
+IU_API iu_status iu_module_schedule(iu_module *m, const char *table, const char *column, const char *reducer, iu_error *err);
+
+/* IU_OK commits; anything else undoes all that was written and goes to the caller with the text in err (never NULL): iu_fail. args: a product of the
+ * parameters; borrowed, as is ctx. Inside it use the iu_ctx functions alone: those that take a universe see what was committed before, and calls are refused. */
+typedef iu_status (*iu_reducer_fn)(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err);
+IU_API iu_status iu_module_reducer(iu_module *m, const char *name, const iu_member *params, size_t count, iu_reducer_fn fn, void *ud, iu_error *err);
+/* init: once in the life of a universe. connected, disconnected: for each connection; a refusal refuses it. They have no parameters. */
+typedef enum iu_moment { IU_MOMENT_INIT = 1, IU_MOMENT_CONNECTED, IU_MOMENT_DISCONNECTED } iu_moment;
+IU_API iu_status iu_module_on(iu_module *m, iu_moment moment, iu_reducer_fn fn, void *ud, iu_error *err);
+
+/* Who called, and when: the same for all of a transaction. connection_id is zero where there is none (schedules, init). */
+IU_API void iu_ctx_sender(const iu_ctx *ctx, uint8_t identity[32]);
+IU_API void iu_ctx_connection_id(const iu_ctx *ctx, uint8_t connection_id[16]);
+IU_API int64_t iu_ctx_timestamp(const iu_ctx *ctx);
+IU_API uint64_t iu_ctx_random(iu_ctx *ctx);         /* 64 even bits; every transaction has its own sequence */
+
+/* Rows as the transaction sees them. A row is good until the reducer returns, or an iu_ctx_call fails that had written it. Columns are given as in the table, all
+ * of them; auto-increment columns that are 0 get their number. A unique violation is IU_E_CONFLICT that names table, column and value. `row` may be NULL. */
+IU_API iu_status iu_ctx_insert(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err);
+/* By primary key, as are delete and get. The row must be there: IU_E_VALIDATION. */
+IU_API iu_status iu_ctx_update(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err);
+/* found may be NULL: then a row that is not there is IU_E_VALIDATION. */
+IU_API iu_status iu_ctx_delete(iu_ctx *ctx, const char *table, const iu_arg *key, bool *found, iu_error *err);
+/* A row as iu_ctx_get, _find and _scan gave it. */
+IU_API iu_status iu_ctx_delete_row(iu_ctx *ctx, const char *table, const iu_value *row, iu_error *err);
+IU_API iu_status iu_ctx_get(iu_ctx *ctx, const char *table, const iu_arg *key, iu_value *row, bool *found, iu_error *err);
+IU_API iu_status iu_ctx_count(iu_ctx *ctx, const char *table, uint64_t *count, iu_error *err);
+/* Rows as they were when it began, whatever is written meanwhile. What is not freed is freed when the reducer returns. */
+typedef struct iu_ctx_rows iu_ctx_rows;
+IU_API iu_status iu_ctx_find(iu_ctx *ctx, const char *table, const char *index, const iu_arg *key, size_t count, iu_ctx_rows **out, iu_error *err);
+/* As iu_scan. */
+IU_API iu_status iu_ctx_scan(iu_ctx *ctx, const char *table, const char *index, const iu_arg *low, const iu_arg *high, bool descending, iu_ctx_rows **out,
+                             iu_error *err);
+IU_API bool iu_ctx_rows_next(iu_ctx_rows *rows, iu_value *row);
+IU_API void iu_ctx_rows_free(iu_ctx_rows *rows);
+/* Another reducer of the universe, of any module, in this transaction: where it fails what it wrote is undone, and you may go on. */
+IU_API iu_status iu_ctx_call(iu_ctx *ctx, const char *reducer, const iu_arg *args, size_t count, iu_error *err);
+
+/* ---- 10. Lua ------------------------------------------------------------------------------------------------------------------------------------ */
 
 struct lua_State;
 /* The C half of `require "inner_universe"`: `inner_universe.core`. Hosts that embed Lua hand it to luaL_requiref (or let `require` find it); it is in
- * the Lua module, not in libinner_universe.a. */
+ * the Lua module and in libinner_universe_lua.a, not in libinner_universe. A host with a uv_loop_t of its own puts it, as a light userdata, into the
+ * registry under IU_LUA_UV_LOOP before: then timers, connections and universes of that Lua state live on it, beside the host's own handles. It is turned
+ * by iu.step (once a frame, in place of uv_run), iu.run, or what waits: only those resume Lua's tasks. After lua_close it needs one more turn. */
+#define IU_LUA_UV_LOOP "inner_universe.uv_loop"
 IU_API int luaopen_inner_universe_core(struct lua_State *L);
 
 #ifdef __cplusplus

@@ -34,8 +34,8 @@ static int32_t call_reducer(void *instance, uint32_t id, uint64_t sender_0, uint
   return iu__nerv_call(instance, id, sender, connection, timestamp, args, err);
 }
 
-const iu_module *iu__nerv_module(void) {
-  static const iu_module module = {"nerv", instantiate, destroy, describe, call_reducer};
+const iu_abi_module *iu__nerv_module(void) {
+  static const iu_abi_module module = {"nerv", instantiate, destroy, describe, call_reducer};
   return &module;
 }
 #endif

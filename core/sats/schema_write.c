@@ -171,6 +171,15 @@ iu_status iu__schema_writer_table(iu_schema_writer *w, const char *name, bool is
   return IU_OK;
 }
 
+iu_status iu__schema_writer_table_named(iu_schema_writer *w, const char *name, uint32_t *table, iu_error *err) {
+  char shown[4 * 64 + 4];
+  if (w->err.status != IU_OK) return iu__schema_writer_status(w, err);
+  for (*table = 0; *table < w->raw.table_count; ++*table) {
+    if (strcmp(w->raw.tables[*table].name, name) == 0) return IU_OK;
+  }
+  return refuse(w, err, "table `%s` is not declared", iu__printable(shown, 64, name, strlen(name)));
+}
+
 const iu_type *iu__schema_writer_row_ref(iu_schema_writer *w, uint32_t table) {
   return good_table(w, table) ? iu__schema_writer_type_ref(w, w->raw.tables[table].name) : NULL;
 }

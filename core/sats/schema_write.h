@@ -32,6 +32,7 @@ iu_status iu__schema_writer_type(iu_schema_writer *w, const char *name, const iu
 
 /* ---- tables ---- */
 iu_status iu__schema_writer_table(iu_schema_writer *w, const char *name, bool is_public, uint32_t *table, iu_error *err);
+iu_status iu__schema_writer_table_named(iu_schema_writer *w, const char *name, uint32_t *table, iu_error *err);
 /* default_value: BSATN of the type, what rows that were stored before the column was added get; NULL: none. */
 iu_status iu__schema_writer_column(iu_schema_writer *w, uint32_t table, const char *name, const iu_type *type, const void *default_value, size_t default_len,
                                    iu_error *err);

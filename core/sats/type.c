@@ -251,6 +251,8 @@ const iu_type *iu__type_sum(iu_typespace *ts, uint32_t count, const iu_field *va
   return count <= 256 ? compound(ts, IU_T_SUM, count, variants) : NULL;
 }
 
+bool iu__type_is_whole(const iu_type *t) { return t == NULL || t->state == IU_TYPE_DONE; }
+
 int iu__product_find(const iu_type *product_or_sum, const char *name, size_t len) {
   for (uint32_t i = 0; i < product_or_sum->count; i++) {
     const char *own = product_or_sum->u.fields[i].name;

@@ -77,6 +77,7 @@ static inline const iu_type *iu__type_deref(const iu_type *t) {
  * IU_TYPE_EQUAL_REFS_MAX pairs of refs to tell, or nest over 1024 deep through refs, count as different. */
 #define IU_TYPE_EQUAL_REFS_MAX 256
 bool iu__type_equal(const iu_type *a, const iu_type *b);
+bool iu__type_is_whole(const iu_type *t); /* no refs in it that are not linked */
 int iu__product_find(const iu_type *product_or_sum, const char *name, size_t len); /* -1: none */
 /* "U32", "Option<String>", "Array<U8>", "(id: U32, name: String)", "(Red | Rgb: Ref(2))". For messages: cut with "..." after
  * about IU_TYPE_TEXT_MAX bytes. */

@@ -22,7 +22,7 @@ static void describe(void *instance, uint32_t sink) {
   uint32_t len = (uint32_t)f->definition.len;
   iu__stdb_bytes_sink_write(f->host, sink, f->definition.data, &len);
 }
-static const iu_module module = {"faulty", tm_instantiate, tm_destroy, describe, tm_call};
+static const iu_abi_module module = {"faulty", tm_instantiate, tm_destroy, describe, tm_call};
 
 static iu_status open_engine(life *l, const char *path, iu_durability durability) {
   iu_engine_config config;

@@ -65,7 +65,7 @@ static int32_t tm_call(void *instance, uint32_t id, uint64_t s0, uint64_t s1, ui
   }
   return f->body != NULL ? f->body(f, f->host, args, err) : 0;
 }
-static const iu_module test_module = {"test", tm_instantiate, tm_destroy, tm_describe, tm_call};
+static const iu_abi_module test_module = {"test", tm_instantiate, tm_destroy, tm_describe, tm_call};
 
 static inline iu_buf test_definition(void) {
   def d = {0};

@@ -50,9 +50,53 @@ describe("a C program", function()
     assert.equal("ValidationError: target 'ftp://somewhere': unknown scheme 'ftp' (memory:, file:, ws:// or wss:// expected)\n", result.err)
   end)
 
+  -- The n-th C program of the README.
+  local function program(n)
+    local i = 0
+    for text in command.read("core/include/README.md"):gmatch("```c\n(.-)\n```") do
+      if text:find("int main", 1, true) then i = i + 1 end
+      if i == n then return text end
+    end
+    error("core/include/README.md has no C program number " .. n)
+  end
+
+  local function build(name, text, package, more)
+    command.write(folder .. "/" .. name .. ".c", text)
+    sh(("cd %s && export PKG_CONFIG_PATH=%s && cc -Wall -Wextra -Werror %s.c $(pkg-config --cflags --libs %s) %s -o %s"):format(command.quote(folder),
+      command.quote(prefix .. "/lib/pkgconfig"), name, package, more or "", name))
+  end
+
+  it("runs on the shared library", function()
+    build("shared", program(1), "inner_universe-shared", "-Wl,-rpath," .. command.quote(prefix .. "/lib"))
+    assert.truthy(sh(("ldd %s"):format(command.quote(folder .. "/shared"))):find("libinner_universe.so.0 => " .. prefix, 1, true))
+    assert.truthy(sh(command.quote(folder .. "/shared")):match("^arrives: [%x-]+\n$"))
+  end)
+
+  it("has tables and reducers of its own", function()
+    build("arena", program(2), "inner_universe")
+    assert.equal('table `player`: a row with name = "ada" is already there\n', sh(command.quote(folder .. "/arena")))
+  end)
+
+  it("hands its own loop to its own Lua state", function()
+    build("host", program(3), "inner_universe-lua libuv")
+    command.write(folder .. "/script.lua", [[
+      local iu = require "inner_universe"
+      assert(iu.run(function()
+        local conn = assert(iu.connect("memory:"))
+        assert(conn:call("put_record", "key", "value"))
+        iu.sleep(0.05)
+        assert(conn:close())
+        print("slept")
+        return true
+      end))
+    ]])
+    assert.equal("slept\n5 ticks of the host\n", sh(("cd %s && LUA_PATH=%s ./host script.lua"):format(command.quote(folder),
+      command.quote(command.root .. "/lua/?.lua;" .. command.root .. "/lua/?/init.lua"))))
+  end)
+
   it("finds nothing any more after make uninstall", function()
     sh(("%s uninstall PREFIX=%s"):format(MAKE, command.quote(prefix)))
-    assert.equal("", sh(("find %s -type f"):format(command.quote(prefix))))
+    assert.equal("", sh(("find %s -type f -o -type l"):format(command.quote(prefix))))
     sh(("%s install-c PREFIX=%s"):format(MAKE, command.quote(prefix)))
   end)
 end)
