@@ -144,7 +144,7 @@ iu_status iu_module_column(iu_module *m, const char *table, const char *name, co
   if (status == IU_OK) status = type_of(m, table, name, type, &t, err);
   if (status != IU_OK) return status;
   if ((flags & ~15u) != 0) return iu__fail(err, IU_E_VALIDATION, "`%s.%s`: unknown flags %#x", table, name, flags);
-  if (default_value != NULL) {
+  if (default_value != NULL && t != NULL) { /* no type: the writer says why */
     /* A named type may not be known yet. */
     if (!iu__type_is_whole(t)) status = iu__fail(err, IU_E_VALIDATION, "`%s.%s`: a default value for a named type is given as bytes (iu_arg_bsatn)", table, name);
     if (default_value->kind == IU_ARG_BSATN) {

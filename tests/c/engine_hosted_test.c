@@ -162,6 +162,32 @@ static void an_init_that_failed_runs_again_beside_nerv(void **state) {
   assert_string_equal(g->schema->reducers[g->first_reducer].name, "act");
 }
 
+static void a_module_joins_a_file_that_is_there(void **state) {
+  game *g = *state;
+  iu_engine_config config;
+  uint64_t pending;
+  iu_rows *rows;
+  game_close(g);
+  scratch_path(g->path, "hosted");
+  iu__engine_config_init(&config);
+  config.path = g->path;
+  config.loop = g->loop;
+  assert_int_equal(iu__engine_open(&config, &g->c, &g->err), IU_OK); /* NERV's alone */
+  game_close(g);
+  g->no_nerv = false;
+  g->inits = 0;
+  g->lifecycle = insert_one;
+  if (game_reopen(g) != IU_OK) fail_msg("%s", g->err.message);
+  assert_int_equal(g->inits, 1);
+  assert_int_equal(count_of(g, PLAYER), 1);
+  assert_int_equal(g->c->vtable->query(g->c, "SELECT * FROM event_log WHERE event_type = 'SYSTEM_INITIALIZED'", 63, &rows, &pending, &g->err), IU_OK);
+  assert_int_equal(rows->count, 1); /* NERV's own did not run again */
+  iu__rows_release(rows);
+  game_close(g);
+  assert_int_equal(iu__engine_open(&config, &g->c, &g->err), IU_E_MIGRATION); /* without it rows would be lost to sight */
+  assert_non_null(strstr(g->err.message, "table `player`: is not in the schema"));
+}
+
 static iu_status call_nerv(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
   int r = iu__schema_reducer(g->schema, "update_config", 13);
   iu_buf args = {0};
@@ -288,7 +314,7 @@ int main(void) {
       T(rows_are_written_and_unique_values_named), T(rows_are_replaced_and_removed), T(nothing_is_written_outside),
       T(a_nested_call_that_fails_is_undone_alone), T(nested_calls_end_at_their_cap),
       T(random_numbers_differ_in_nested_calls_and_between_transactions), T(lifecycles_run_for_each_connection_and_init_once),
-      T(an_init_that_failed_runs_again_beside_nerv), T(a_module_calls_reducers_of_another_one), T(names_of_two_modules_are_refused_with_both),
+      T(an_init_that_failed_runs_again_beside_nerv), T(a_module_joins_a_file_that_is_there), T(a_module_calls_reducers_of_another_one), T(names_of_two_modules_are_refused_with_both),
       T(a_client_refused_by_a_later_module_is_not_greeted_at_all), T(transactions_have_a_cap), T(any_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../../core/base/errinj.h"
 #include "../../core/include/inner_universe.h"
 
 typedef struct arena { iu_runtime *rt; iu_module *m; iu_universe *u; iu_error err; int ticks, inits; } arena;
@@ -259,11 +260,50 @@ static void the_allocator_is_set_first_or_not_at_all(void **state) {
   assert_int_equal(iu_set_allocator(&none, &a->err), IU_E_CONFLICT);
 }
 
+static iu_status short_life(arena *a, iu_module **m) {
+  static const iu_member name[] = {{"name", "string"}};
+  iu_options o = iu_options_default();
+  iu_arg ann = iu_arg_text("ann"), none = iu_arg_none();
+  iu_universe *u = NULL;
+  iu_status status = iu_module_new("life", m, &a->err);
+  if (status == IU_OK) status = iu_module_table(*m, "player", 0, &a->err);
+  if (status == IU_OK) status = iu_module_column(*m, "player", "id", "u64", IU_COLUMN_PRIMARY_KEY | IU_COLUMN_AUTO_INC, NULL, &a->err);
+  if (status == IU_OK) status = iu_module_column(*m, "player", "name", "string", IU_COLUMN_UNIQUE, NULL, &a->err);
+  if (status == IU_OK) status = iu_module_column(*m, "player", "x", "f32", IU_COLUMN_INDEXED, NULL, &a->err);
+  if (status == IU_OK) status = iu_module_column(*m, "player", "guild", "string?", 0, &none, &a->err);
+  if (status == IU_OK) status = iu_module_column(*m, "player", "color", "string", 0, NULL, &a->err);
+  if (status == IU_OK) status = iu_module_reducer(*m, "spawn", name, 1, spawn, a, &a->err);
+  o.modules = m;
+  o.module_count = 1;
+  o.no_nerv = true;
+  if (status == IU_OK) status = iu_open(a->rt, "memory:", &o, &u, &a->err);
+  if (status == IU_OK) status = iu_call(u, "spawn", &ann, 1, 0, &a->err);
+  iu_free(u);
+  return status;
+}
+static void any_allocation_may_fail(void **state) {
+  arena *a = *state;
+  for (long i = 0; i < 20000; i++) {
+    iu_module *m = NULL;
+    iu__errinj_arm(IU_ERRINJ_ALLOC, i);
+    iu_status status = short_life(a, &m);
+    bool fired = iu__errinj_count(IU_ERRINJ_ALLOC) > i;
+    iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+    iu_module_free(m);
+    if (!fired) {
+      assert_int_equal(status, IU_OK);
+      return;
+    }
+    if (status != IU_OK && status != IU_E_NOMEM) fail_msg("allocation %ld: %d %s", i, status, a->err.message);
+  }
+  fail_msg("the faults never end");
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
       T(reducers_in_c_do_what_a_transaction_may), T(a_refusal_has_the_reducers_words), T(scheduled_rows_run_their_reducer),
       T(a_module_is_opened_by_several_universes_and_then_closed_to_additions), T(mistakes_of_declarations_are_named),
-      T(errors_nobody_waits_for_go_to_the_handler), T(the_allocator_is_set_first_or_not_at_all)};
+      T(errors_nobody_waits_for_go_to_the_handler), T(the_allocator_is_set_first_or_not_at_all), T(any_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
