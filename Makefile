@@ -242,7 +242,7 @@ LIB_OBJECTS_$1 := $$(LIB_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 BIND_OBJECTS_$1 := $$(BIND_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 TESTS_$1 := $$(TEST_SOURCES:tests/c/%.c=$$(OUT_$1)/tests/c/%)
 PEERS_$1 := $$(PEER_SOURCES:tests/node/%.c=$$(OUT_$1)/tests/node/%) $$(OUT_$1)/tests/peer/peer
-EXAMPLES_$1 := $$(EXAMPLE_SOURCES:scripts/examples/%.c=$$(OUT_$1)/examples/%)
+EXAMPLES_$1 := $$(EXAMPLE_SOURCES:scripts/examples/%.c=$$(OUT_$1)/examples/%) $$(OUT_$1)/examples/simulation
 DOUBLE_OBJECTS_$1 := $$(DOUBLE_SOURCES:%.c=$(BUILD)/obj/$1/%.o)
 
 $(BUILD)/obj/$1/flags: FORCE
@@ -333,6 +333,12 @@ $$(OUT_$1)/examples/%: $(BUILD)/obj/$1/scripts/examples/%.o $$(OUT_$1)/libinner_
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
 	$$(Q)$$(CC) -pthread $$(LINK_$1) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(LIB_LIBS)
+# The host with a Lua state of its own.
+$$(OUT_$1)/examples/simulation: scripts/examples/host/simulation.c core/include/inner_universe.h $$(OUT_$1)/libinner_universe.a $(BUILD)/obj/$1/lua_flags Makefile
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) -std=c99 -pedantic $$(WARNINGS) $$(OPTIMIZE) -Icore/include $$(FLAGS_$1) $$(LUA_CFLAGS) $$(CFLAGS) -pthread $$(LINK_$1) $$(LDFLAGS) \
+	  -Wl,--as-needed -o $$@ $$< $$(OUT_$1)/libinner_universe.a $$(LIB_LIBS) $$(LUA_LIBS)
 $$(OUT_$1)/tests/peer/peer: $$(DOUBLE_OBJECTS_$1) $$(OUT_$1)/libinner_universe.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
