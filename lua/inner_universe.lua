@@ -8,6 +8,7 @@ local connect = require("inner_universe.connect")
 local errors = require("inner_universe.errors")
 local freeze = require("inner_universe.freeze")
 local log = require("inner_universe.log")
+local module = require("inner_universe.module")
 local server = require("inner_universe.server")
 local target = require("inner_universe.target")
 local universe = require("inner_universe.universe")
@@ -47,6 +48,16 @@ iu.log = freeze.table({
   set_sink = runtime.set_sink, -- fn(level, message, source), nil: nobody; returns the one before
   levels = freeze.table(log.levels, "iu.log.levels"),
 }, "iu.log")
+
+---A module of one's own, for `iu.connect(target, { module = ... })`: tables, types, reducers.
+---@param name string
+---@param declaration inner_universe.ModuleDeclaration
+---@return inner_universe.Module?, inner_universe.Error?
+function iu.module(name, declaration)
+  check.type(name, "string", 1, "module", "name")
+  check.type(declaration, "table", 2, "module", "declaration")
+  return module.new(name, declaration)
+end
 
 ---The effective configuration: defaults, the table, the file, INNER_UNIVERSE_* variables, each over the one before.
 ---@param source? table|string|inner_universe.Config a table, or the path of a .json or .lua file

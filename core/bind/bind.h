@@ -22,6 +22,7 @@ struct iu_lua_timer;
 struct iu_lua_http;
 struct iu_lua_process;
 struct iu_lua_work;
+struct iu_lua_run;
 typedef struct iu_lua_rows iu_lua_rows;
 
 typedef struct iu_lua {
@@ -41,6 +42,7 @@ typedef struct iu_lua {
   struct iu_lua_process *processes;
   struct iu_lua_work *works;
   iu_lua_rows *rows;            /* being told (listen.c), or NULL */
+  struct iu_lua_run *run;       /* the innermost reducer of a module in Lua that runs now (module.h), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
 
@@ -56,6 +58,8 @@ void iu__lua_log(void *ud, iu_log_level level, const char *message);
 /* gate.c: the only place that calls Lua. `body` runs protected with ud as its one argument (light userdata). Errors, with their
  * traceback, go to the error handler. Returns whether it went well. */
 bool iu__gate(iu_lua *x, lua_CFunction body, void *ud);
+/* Whether the value at `at` is the interpreter's "interrupted!"; then it is raised again as soon as Lua code runs. */
+bool iu__gate_interrupted(lua_State *L, int at);
 /* Inside a gate: calls the function at -nargs-1 through the runner. */
 void iu__gate_run(lua_State *L, iu_lua *x, int nargs);
 
@@ -109,6 +113,7 @@ void iu__work_open(lua_State *L);                  /* work.c */
 void iu__works_close(iu_lua *x);
 void iu__backup_open(lua_State *L);                /* backup.c */
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
+void iu__module_open(lua_State *L);                /* module.c */
 
 /* work.c: something that is worked off in steps on another thread. */
 typedef struct iu_lua_work_kind {
@@ -141,6 +146,8 @@ iu_lua_connection *iu__connection_userdata(lua_State *L, iu_lua *x);
 void iu__connection_adopt(iu_lua_connection *lc, iu_connection *c);
 uint64_t iu__opt_u64(lua_State *L, int table, const char *name);    /* 0 when absent */
 const char *iu__opt_text(lua_State *L, int table, const char *name); /* NULL when absent; borrowed from the table; raises for a zero byte */
+/* The arguments from `first` on as BSATN of the callee's parameters. Does not raise. */
+iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, iu_buf *args, iu_error *err);
 uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok);
 /* final: by the collector itself, so no method is running on it; nobody is told. */
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status);

@@ -25,6 +25,7 @@ static int f_turn(lua_State *L) {
   lua_Number seconds = luaL_optnumber(L, 1, -1);
   int64_t wait_ms = !(seconds >= 0) ? -1 : seconds > 1e9 ? (int64_t)1000000000000 : (int64_t)(seconds * 1000 + 0.999);
   bool more;
+  if (x->run != NULL) return luaL_error(L, "the event loop cannot turn inside a reducer");
   if (iu__loop_turning(loop)) return luaL_error(L, "the event loop is already turning");
   IU_ENTER(x, L);
   x->turns++;
@@ -37,7 +38,12 @@ static int f_turn(lua_State *L) {
 
 static int f_turning(lua_State *L) {
   const iu_lua *x = iu__lua(L);
-  lua_pushboolean(L, x->gates > 0 || (x->loop != NULL && iu__loop_turning(x->loop)));
+  lua_pushboolean(L, x->gates > 0 || x->run != NULL || (x->loop != NULL && iu__loop_turning(x->loop)));
+  return 1;
+}
+
+static int f_in_reducer(lua_State *L) {
+  lua_pushboolean(L, iu__lua(L)->run != NULL);
   return 1;
 }
 
@@ -152,7 +158,7 @@ static int m_close(lua_State *L) {
 }
 
 void iu__loop_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"in_reducer", f_in_reducer}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
   static const iu_class class = {CLASS, NULL, NULL, m_close, NULL};
   iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);

@@ -5,7 +5,7 @@
  * Any call of Lua that needs memory may run finalisers, and these are scripts: they may close the very connection a method works on. So a method
  * takes `c` once, and a close inside a finaliser keeps the connection's memory until its userdata, which the method has on its stack, is collected.
  */
-#include "bind.h"
+#include "module.h"
 
 #include "../base/hash.h"
 
@@ -32,6 +32,13 @@ void iu__connection_adopt(iu_lua_connection *lc, iu_connection *c) {
 
 bool iu__in_finalizer(lua_State *L) { return lua_gc(L, LUA_GCCOUNT) < 0; } /* Lua 5.4 refuses every request about the collector there */
 
+/* Its modules in Lua let go of their references. */
+static void release(lua_State *L, iu_lua *x, iu_connection *c) {
+  IU_ENTER(x, L);
+  c->vtable->release(c);
+  IU_LEAVE(x);
+}
+
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status) {
   iu_connection *c = lc->c;
   bool keep = !final && iu__in_finalizer(L);
@@ -50,7 +57,7 @@ void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_err
   if (lc->next != NULL) lc->next->prev = lc->prev;
   iu__conn_listen(c, NULL);
   if (keep) lc->dead = c;
-  else c->vtable->release(c);
+  else release(L, lc->x, c);
   for (int i = 0; i < IU_LISTEN_COUNT; i++) iu__unref(L, lc->x, &lc->listener[i]);
 }
 
@@ -69,7 +76,7 @@ static int m_gc(lua_State *L) {
   iu_lua_connection *lc = luaL_checkudata(L, 1, CLASS);
   iu__connection_shut(L, lc, true, NULL, NULL);
   iu__view_iters_close(lc);
-  if (lc->dead != NULL) lc->dead->vtable->release(lc->dead);
+  if (lc->dead != NULL) release(L, lc->x, lc->dead);
   lc->dead = NULL;
   for (int i = 0; i < IU_LISTEN_COUNT; i++) iu__unref(L, lc->x, &lc->listener[i]);
   return 0;
@@ -106,11 +113,13 @@ static int f_open(lua_State *L) {
   static const char *const levels[] = {"full", "normal", "off", NULL};
   iu_lua *x = iu__lua(L);
   iu_engine_config config;
+  iu_hosted_module modules[IU_ENGINE_MODULES_MAX];
   iu_lua_connection *lc;
   iu_connection *c = NULL;
   size_t path_len;
   iu_error err;
   iu_status status;
+  int at;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   iu__engine_config_init(&config);
@@ -130,13 +139,22 @@ static int f_open(lua_State *L) {
   config.fold_bytes = iu__opt_u64(L, 1, "fold_bytes");
   config.pending_bytes_max = iu__opt_u64(L, 1, "pending_bytes_max");
   config.log = (iu_log){iu__lua_log, x, IU_LOG_TRACE};
+  lua_getfield(L, 1, "no_nerv");
+  config.no_nerv = lua_toboolean(L, -1);
   lc = iu__connection_userdata(L, x);
-  status = iu__lua_loop(x, &config.loop, &err);
+  at = lua_gettop(L);
+  status = x->run != NULL ? iu__fail(&err, IU_E_CONFLICT, "a universe cannot be opened inside a reducer") : iu__lua_loop(x, &config.loop, &err);
+  if (status == IU_OK && lua_getfield(L, 1, "modules") == LUA_TTABLE) {
+    config.module_count = iu__lua_modules_read(L, lua_gettop(L), iu__opt_u64(L, 1, "reducer_timeout_ms"), iu__opt_u64(L, 1, "reducer_memory_mb"), modules,
+                                           IU_ENGINE_MODULES_MAX - 1);
+    config.modules = modules;
+  }
   IU_ENTER(x, L);
   if (status == IU_OK) status = iu__engine_open(&config, &c, &err);
   IU_LEAVE(x);
   if (status != IU_OK) return iu__push_failure(L, x, &err);
   iu__connection_adopt(lc, c);
+  lua_settop(L, at);
   return 1;
 }
 
@@ -173,18 +191,18 @@ static int m_session(lua_State *L) {
 
 /* ---- calls ---- */
 
-static iu_status encode_arguments(lua_State *L, iu_connection *c, const iu_callee *f, int first, iu_buf *args, iu_error *err) {
+iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, iu_buf *args, iu_error *err) {
   int given = lua_gettop(L) - first + 1;
   iu_status status = IU_OK;
-  if (given > (int)f->params->count) return iu__callee_wrong_count(c->schema, f, (size_t)given, err);
+  if (given > (int)f->params->count) return iu__callee_wrong_count(s, f, (size_t)given, err);
   if (!lua_checkstack(L, (int)f->params->count + LUA_MINSTACK)) return iu__fail_nomem(err);
   lua_settop(L, first + (int)f->params->count - 1); /* absent ones at the end are nil: none, where the type is an option */
   for (uint32_t i = 0; status == IU_OK && i < f->params->count; i++) {
     const iu_field *p = &f->params->u.fields[i];
-    if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return iu__callee_wrong_count(c->schema, f, (size_t)given, err);
+    if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return iu__callee_wrong_count(s, f, (size_t)given, err);
     status = iu__encode_value(L, first + (int)i, p->type, p->name, args, err);
   }
-  if (status == IU_E_VALIDATION) return iu__callee_wrong_argument(c->schema, f, err);
+  if (status == IU_E_VALIDATION) return iu__callee_wrong_argument(s, f, err);
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
 }
 
@@ -198,8 +216,9 @@ static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *
   iu_error err;
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
-  iu_status status = find(c->schema, name, len, &f, &err);
-  if (status == IU_OK) status = encode_arguments(L, c, &f, 3, &args, &err);
+  iu_status status = lc->x->run == NULL ? find(c->schema, name, len, &f, &err)
+                                        : iu__fail(&err, IU_E_CONFLICT, "%s: a reducer calls others with ctx:call, and nothing else", name);
+  if (status == IU_OK) status = iu__encode_arguments(L, c->schema, &f, 3, &args, &err);
   if (status == IU_OK) {
     IU_ENTER(lc->x, L);
     status = iu__callee_call(c, &f, args.data, args.len, &pending, &err);

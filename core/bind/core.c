@@ -16,6 +16,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__process_open(L);
   iu__work_open(L);
   iu__http_answer_open(L);
+  iu__module_open(L);
   iu__connection_open(L);
   iu__report_open_functions(L);
   iu__backup_open(L);

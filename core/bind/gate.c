@@ -36,6 +36,12 @@ static bool is_interrupt(lua_State *L, int at) {
   return text != NULL && len >= n && memcmp(text + len - n, end, n) == 0;
 }
 
+bool iu__gate_interrupted(lua_State *L, int at) {
+  if (!is_interrupt(L, at)) return false;
+  lua_sethook(L, interrupt_again, LUA_MASKCOUNT, 1);
+  return true;
+}
+
 static int report(lua_State *L) {
   iu_lua *x = lua_touserdata(L, 2);
   int handler = lua_rawgeti(L, LUA_REGISTRYINDEX, x->on_error);
@@ -46,10 +52,7 @@ static int report(lua_State *L) {
     lua_pushvalue(L, 1); /* no memory for the traceback */
     lua_pushvalue(L, 1);
   }
-  if (is_interrupt(L, -1)) {
-    lua_sethook(L, interrupt_again, LUA_MASKCOUNT, 1);
-    return 0;
-  }
+  if (iu__gate_interrupted(L, -1)) return 0;
   if (handler != LUA_TFUNCTION) return 0;
   lua_call(L, 2, 0);
   return 0;

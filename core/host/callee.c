@@ -1,6 +1,8 @@
 /* callee.c: names looked up in a schema, with words for the ones that are not there (callee.h). */
 #include "callee.h"
 
+#include "../query/suggest.h"
+
 #define SHOWN_MAX 64
 
 static iu_status unknown(const char *what, const char *name, size_t len, const char *suggestion, iu_error *err) {
@@ -45,8 +47,14 @@ iu_status iu__find_table(const iu_schema *s, const char *name, size_t len, uint3
 
 iu_status iu__find_index(const iu_table_def *def, const char *name, size_t len, uint32_t *out, iu_error *err) {
   int number = iu__table_def_index(def, name, len);
-  char shown[SHOWN_MAX * 4 + 4];
-  if (number < 0) return iu__fail(err, IU_E_VALIDATION, "%s: no such index: `%s`", def->name, iu__printable(shown, SHOWN_MAX, name, len));
+  char shown[SHOWN_MAX * 4 + 4], hint[IU_SUGGESTION_MAX];
+  if (number < 0) {
+    iu_suggest suggest;
+    iu__suggest_init(&suggest, name, len);
+    for (uint32_t i = 0; i < def->index_count; i++) iu__suggest_offer(&suggest, def->indexes[i].accessor);
+    return iu__fail(err, IU_E_VALIDATION, "%s: no such index: `%s`%s", def->name, iu__printable(shown, SHOWN_MAX, name, len),
+                    iu__suggest_text(&suggest, hint));
+  }
   *out = (uint32_t)number;
   return IU_OK;
 }

@@ -8,6 +8,7 @@ local suggest = require("inner_universe.suggest")
 local config = require("inner_universe.config")
 local target = require("inner_universe.target")
 local connection = require("inner_universe.connection")
+local modules = require("inner_universe.modules")
 local remote = require("inner_universe.remote")
 local subscription = require("inner_universe.subscription")
 
@@ -15,9 +16,11 @@ local connect = {}
 
 local EMBEDDED = {
   durability = "string", flush_interval_ms = "integer", fold_bytes = "integer", pending_bytes_max = "integer", client_info = "string",
+  module = "any", nerv = "boolean", reducer_timeout_ms = "integer", reducer_memory_mb = "integer",
 }
 local REMOTE = remote.OPTIONS
 local COMMON = { subscribe = "any", timeout = "number" }
+local REDUCER_TIMEOUT_MS, REDUCER_MEMORY_MB = 5000, 256 -- of one reducer of a module in Lua, with all that it calls
 local DURABILITY = { full = true, normal = true, off = true }
 
 local function invalid(message, ...)
@@ -113,16 +116,26 @@ local function subscribe(conn, what)
 end
 
 local function open_embedded(parsed, options)
-  local core_conn, err = runtime.core.open({
+  local entries, err
+  if options.module ~= nil then
+    entries, err = modules.read(options.module)
+    if not entries then return nil, err end
+  end
+  local core_conn
+  core_conn, err = runtime.core.open({
     path = parsed.path,
     durability = options.durability or "normal",
     flush_interval_ms = options.flush_interval_ms,
     fold_bytes = options.fold_bytes,
     pending_bytes_max = options.pending_bytes_max,
     client_info = options.client_info,
+    modules = entries,
+    no_nerv = options.nerv == false,
+    reducer_timeout_ms = options.reducer_timeout_ms or REDUCER_TIMEOUT_MS,
+    reducer_memory_mb = options.reducer_memory_mb or REDUCER_MEMORY_MB,
   })
   if not core_conn then return nil, err end
-  return connection.new(core_conn, { target = parsed.text, timeout = options.timeout })
+  return connection.new(core_conn, { target = parsed.text, timeout = options.timeout, modules = entries })
 end
 
 ---Opens what a parsed target names.
@@ -175,6 +188,10 @@ end
 ---@field fold_bytes? integer journal bytes that start a fold
 ---@field pending_bytes_max? integer unwritten bytes past which calls answer OverloadedError
 ---@field client_info? string
+---@field module? string|inner_universe.Module|(string|inner_universe.Module)[] embedded: modules of one's own, or the paths of files that return them
+---@field nerv? boolean embedded: whether the toolkit's own tables and reducers are there [true]
+---@field reducer_timeout_ms? integer embedded: what a reducer in Lua may take [5000]
+---@field reducer_memory_mb? integer embedded: and how much of Lua's memory [256]
 ---@field token? string servers: the identity to be; without it, and without a token file, a new anonymous one
 ---@field token_file? string servers: where the token is kept; "auto": a file per server and database below the user's state folder
 ---@field protocol? "v1"|"v2"|"v3"|"v1.json" servers: the only one offered [the best both know]

@@ -17,6 +17,7 @@ local handlers = require("inner_universe.handlers")
 local backup = require("inner_universe.backup")
 local report = require("inner_universe.report")
 local work = require("inner_universe.work")
+local modules = require("inner_universe.modules")
 
 local connection = {}
 local tasks = runtime.tasks
@@ -465,6 +466,20 @@ function Connection:refresh_schema()
   return fold_answer(inner, ok, err, "refresh_schema", inner.timeout)
 end
 
+---Puts new functions behind the reducers of the universe's modules in Lua, all at once: those of their files, read again, or of the modules given, by
+---name. A file that cannot be loaded, or declares something else than what runs, changes nothing.
+---@param given? string|inner_universe.Module|(string|inner_universe.Module)[]
+---@return true?, inner_universe.Error?
+function Connection:reload(given)
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  if not inner.modules then
+    return nil, errors.new("ValidationError", inner.remote and "reload: a server has its own module; publish it anew"
+      or "reload: the universe has no module in Lua, or was not opened by this connection")
+  end
+  return modules.reload(inner.modules, given)
+end
+
 ---Hears how a connection to a server stands: `fn(state)` with { phase = "connecting"|"connected"|"disconnected", attempt, delay = seconds until
 ---the next attempt (nil: none will be made), reason = err, close_code, protocol, schema_changed, identity_changed }. Embedded: never called.
 ---@param fn fun(state: table)
@@ -592,7 +607,7 @@ local metatable = {
 }
 
 ---@param core_conn table taken
----@param options { target: string, timeout?: number, parent?: inner_universe.Connection, remote?: boolean, again?: fun(token: string?) }
+---@param options { target: string, timeout?: number, parent?: inner_universe.Connection, modules?: table[], remote?: boolean, again?: fun(token: string?) }
 ---@return inner_universe.Connection
 function connection.new(core_conn, options)
   local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {}, opened = tasks.waiter() }
@@ -604,6 +619,7 @@ function connection.new(core_conn, options)
     remote = options.remote, -- over a network
     again = options.again, -- makes one more connection to the same server
     jobs = {}, -- on other threads, work.lua
+    modules = options.modules, -- in Lua, of the universe that this connection opened
     parent = options.parent, -- closing it closes its sessions: it lives while one of them does
     call_handler = tasks.call,
   }

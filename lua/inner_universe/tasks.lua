@@ -27,6 +27,7 @@ local HELD_TURN = 0.05 -- seconds between looks while an answer is owed by somet
 
 local NESTED = "cannot wait in a coroutine nested in a task (use iu.spawn for it)"
 local NO_YIELD = "cannot wait here: the task cannot yield inside a metamethod, a sort or gsub callback, or while it is being closed"
+local IN_REDUCER = "cannot wait inside a reducer"
 local TURNING = "cannot wait while the loop is turning outside a task (use iu.spawn)"
 
 local function timeout_error(message)
@@ -341,14 +342,18 @@ function tasks.new(core, report)
     return true
   end
 
+  local function refused(why)
+    return nil, core.in_reducer and core.in_reducer() and IN_REDUCER or why
+  end
+
   -- How the running code may wait: "task", "loop", or nil and why not.
   local function mode()
     if current then
       if coroutine.running() ~= current.co then return nil, NESTED end
-      if not coroutine.isyieldable() then return nil, NO_YIELD end
+      if not coroutine.isyieldable() then return refused(NO_YIELD) end
       return "task"
     end
-    if turning or core.loop_turning() then return nil, TURNING end
+    if turning or core.loop_turning() then return refused(TURNING) end
     return "loop"
   end
 

@@ -87,6 +87,10 @@ function core.loop_turn(wait_seconds) end
 ---@return boolean
 function core.loop_turning() end
 
+---True while a reducer of a module in Lua runs.
+---@return boolean
+function core.in_reducer() end
+
 ---The delivery budget of the next turns, from now.
 ---@param seconds? number
 function core.set_deadline(seconds) end
@@ -239,6 +243,15 @@ function core.authority(text, port) end
 ---@field fold_bytes? integer
 ---@field pending_bytes_max? integer
 ---@field client_info? string
+---@field modules? table[] { name, definition, defaults = { { table, position, bytes } }, table_count, run = { function }, log }
+---@field no_nerv? boolean
+---@field reducer_timeout_ms? integer 0: no limit
+---@field reducer_memory_mb? integer 0: no limit
+
+---A module definition from a plan (core/bind/module_define.c says what it holds); columns with a default get `bytes`.
+---@param plan table
+---@return string? bytes, inner_universe.Error? err
+function core.module_definition(plan) end
 
 ---@param options inner_universe.core.OpenOptions
 ---@return inner_universe.core.Connection? conn, inner_universe.Error? err
