@@ -46,6 +46,18 @@ USER_ACTION: user 123 does login (told by auth_service)
   the log has a new USER_ACTION
 2 user actions in the log
 ]],
+  play_arena = [[
+Ada enters the arena (spawn)
+nil	ConflictError: you are playing already
+nil	ValidationError: name: 2 characters or more expected
+Bob enters the arena (spawn)
+coin 1 is picked up
+coin 2 is picked up
+coin 3 is picked up
+coin 4 is picked up
+coin 5 is picked up
+5 coins collected
+]],
 }
 
 describe("the example", function()
@@ -56,6 +68,11 @@ describe("the example", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
   end
+
+  it("play_arena plays a game whose rules are a module", function()
+    if support.on_server then return end -- a server has its own module
+    assert.equal(PRINTS.play_arena, run("play_arena", support.target()))
+  end)
 
   it("each runs in memory when no target is given", function()
     for name, text in pairs(PRINTS) do
