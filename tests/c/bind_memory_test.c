@@ -2,6 +2,8 @@
  * there on for good. Nothing crashes or leaks, references are given back, and what the file says is consistent. */
 #include "bind_fixture.h"
 
+#include "../../core/base/errinj.h"
+
 /* Bare primitives, no waiting. `step` is told how far it came. */
 static const char primitives[] =
     "local core = require 'inner_universe.core'\n"
@@ -73,6 +75,55 @@ static const char everything[] =
     "    m:flush()\n"
     "  end)\n"
     "  m:shutdown()\n"
+    "end\n";
+
+/* Modules in Lua: defined, opened, run, reloaded. What a reducer checks holds whatever was refused before. */
+static const char modules[] =
+    "local iu = require 'inner_universe'\n"
+    "iu.on_error(function() end)\n"
+    "local function module(text)\n"
+    "  return iu.module('m', {\n"
+    "    types = { V = { { 'x', 'f64' }, { 'y', 'f64' } }, S = { sum = { { 'at', 'V' }, 'none' } } },\n"
+    "    tables = { t = { columns = { { 'id', 'u64' }, { 'name', 'string' }, { 'x', 'f32', default = 1.5 }, { 's', 'S?' }, { 'tags', '[string]' } },\n"
+    "      primary_key = 'id', auto_inc = 'id', unique = { 'name' }, indexes = { { 'x' } }, public = true } },\n"
+    "    init = function(ctx) ctx.db.t:insert{ name = ctx.sender, tags = {} } end,\n"
+    "    client_connected = function(ctx) ctx.db.t:count() end,\n"
+    "    reducers = {\n"
+    "      add = { params = { { 'name', 'string' }, { 's', 'S?' } }, run = function(ctx, name, s)\n"
+    "        local before = ctx.db.t:count()\n"
+    "        local row = ctx.db.t:insert{ name = name, s = s, tags = { name, text } }\n"
+    "        assert(ctx.db.t:get(row.id).name == name and ctx.db.t:find('name', name).x == 1.5)\n"
+    "        local ok, err = pcall(ctx.db.t.insert, ctx.db.t, { name = name, tags = {} })\n"
+    "        assert(not ok and (err == 'not enough memory' or tostring(err):find('already there') or tostring(err):find('memory')), tostring(err))\n"
+    "        ctx.db.t:patch(row.id, { x = 2, s = iu.null })\n"
+    "        row.x, row.s = 3, { tag = 'at', value = { x = 1, y = 2 } }\n"
+    "        ctx.db.t:update(row)\n"
+    "        pcall(ctx.call, ctx, 'wrong', name .. '!')\n"
+    "        for r in ctx.db.t:range('x', 2, 4) do assert(r.name) end\n"
+    "        ctx.db.t:delete_where{ name = 'nobody', x = 3 }\n"
+    "        ctx.db.t:delete_where(function(r) return r.name == 'nobody' end)\n"
+    "        assert(ctx.db.t:count() == before + 1)\n"
+    "        return ctx.uuid(), ctx.random(10), ctx.connection_id\n"
+    "      end },\n"
+    "      wrong = { params = { { 'name', 'string' } }, run = function(ctx, name)\n"
+    "        ctx.db.t:insert{ name = name, tags = {} }\n"
+    "        error('CONFLICT: wrong')\n"
+    "      end },\n"
+    "    },\n"
+    "  })\n"
+    "end\n"
+    "function session(path)\n"
+    "  local conn <close> = assert(iu.connect(path or 'memory:', { module = assert(module('a')), subscribe = 'all' }))\n"
+    "  local added = 0\n"
+    "  for i = 1, 3 do\n"
+    "    if conn:call('add', 'n' .. i, i > 1 and { tag = 'at', value = { x = i, y = 0 } } or 'none') then added = added + 1 end\n"
+    "  end\n"
+    "  conn:call('wrong', 'w')\n"
+    "  conn:reload(assert(module('b')))\n"
+    "  if conn:call('add', 'last') then added = added + 1 end\n"
+    "  local rows = conn:query('SELECT * FROM t')\n"
+    "  assert(not rows or #rows == added + 1)\n"
+    "  conn:close()\n"
     "end\n";
 
 static const char look[] =
@@ -165,12 +216,44 @@ static void memory_ends_anywhere_in_the_public_api(void **state) {
   scratch_remove(path);
 }
 
+static void memory_ends_anywhere_in_a_module(void **state) {
+  bool refused = true;
+  long n;
+  (void)state;
+  for (n = 0; refused; n += 3) refused = run_session(modules, NULL, n, n % 2 == 0);
+  printf("# %ld allocations\n", n);
+  assert_true(n > 1000);
+}
+
+/* The core's own memory, not Lua's. */
+static void every_allocation_of_the_core_under_a_module_is_refused_once(void **state) {
+  bool fired = true;
+  long n;
+  (void)state;
+  for (n = 0; fired; n++) {
+    lua_State *L = state_new(NULL);
+    run_chunk(L, modules, NULL);
+    lua_getglobal(L, "session");
+    iu__errinj_arm(IU_ERRINJ_ALLOC, n);
+    (void)lua_pcall(L, 0, 0, 0);
+    fired = iu__errinj_count(IU_ERRINJ_ALLOC) > n;
+    iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+    lua_settop(L, 0);
+    run_chunk(L, "collectgarbage() collectgarbage() session() session()", NULL);
+    lua_close(L);
+  }
+  printf("# %ld allocations\n", n);
+  assert_true(n > 100);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_allocation_of_the_primitives_is_refused_once),
       cmocka_unit_test(memory_of_the_primitives_ends_for_good),
       cmocka_unit_test(a_file_stays_consistent),
       cmocka_unit_test(memory_ends_anywhere_in_the_public_api),
+      cmocka_unit_test(memory_ends_anywhere_in_a_module),
+      cmocka_unit_test(every_allocation_of_the_core_under_a_module_is_refused_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
