@@ -103,14 +103,24 @@ function iu.server(url, options)
   return server.new(url, options)
 end
 
+-- A configuration is plain data; modules beside it (but for the path of one) are handed on as they are.
+local function without_modules(source)
+  if type(source) ~= "table" or config.is(source) or source.module == nil or type(source.module) == "string" then return source end
+  local rest = {}
+  for key, value in pairs(source) do rest[key] = value end
+  rest.module = nil
+  return rest, source.module
+end
+
 ---A manager that is not yet initialized; `manager:initialize{}` opens it.
 ---@param source? table|inner_universe.Config
 ---@return inner_universe.Manager?, inner_universe.Error?
 function iu.manager(source)
   if not config.is(source) then check.optional(source, "table", 1, "manager", "config") end
-  local cfg, err = config.new(source)
+  local rest, modules = without_modules(source)
+  local cfg, err = config.new(rest)
   if not cfg then return nil, err end
-  return universe.new(cfg)
+  return universe.new(cfg, modules)
 end
 
 ---Opens a universe: its manager, initialized.
@@ -121,10 +131,13 @@ function iu.open(where, options)
   if type(where) ~= "string" and not config.is(where) then check.type(where, "table", 1, "open", "target") end
   if not config.is(options) then check.optional(options, "table", 2, "open", "config") end
   if options ~= nil and type(where) ~= "string" then error("iu.open: a configuration beside a target that is one already", 2) end
+  local modules, of_target
+  options, modules = without_modules(options)
+  where, of_target = without_modules(where)
   local cfg, err = configuration_for(where, options)
   if not cfg then return nil, err end
   local manager
-  manager, err = universe.new(cfg)
+  manager, err = universe.new(cfg, modules or of_target)
   if not manager then return nil, err end
   local ok
   ok, err = manager:initialize()

@@ -32,6 +32,9 @@ local BOOLEANS = {
 ---@field log_level inner_universe.Level
 ---@field durability "full"|"normal"|"off"
 ---@field flush_interval_ms integer
+---@field module? string the file of a module in Lua
+---@field reducer_timeout_ms integer
+---@field reducer_memory_mb integer
 ---@field plugins table paths = { ... }, <name> = { ... } | true | false
 local Config = {}
 

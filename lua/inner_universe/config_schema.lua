@@ -41,6 +41,9 @@ local keys = {
   { name = "log_level", type = "string", default = "info", one_of = LEVELS },
   { name = "durability", type = "string", default = "normal", one_of = { "full", "normal", "off" } },
   { name = "flush_interval_ms", type = "integer", default = 20, min = 1, max = 60 * 1000 },
+  { name = "module", type = "string", check = text },
+  { name = "reducer_timeout_ms", type = "integer", default = 5000, min = 1, max = 24 * 3600 * 1000 },
+  { name = "reducer_memory_mb", type = "integer", default = 256, min = 1, max = 1024 * 1024 },
   { name = "plugins", type = "table", plugins = true },
 }
 

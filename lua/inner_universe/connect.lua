@@ -144,7 +144,9 @@ end
 ---@return inner_universe.Connection?, inner_universe.Error?
 function connect.open(parsed, options)
   local conn, err
-  if parsed.kind == "server" then
+  if parsed.kind == "server" and options.module ~= nil then
+    return invalid("%s: module: for embedded universes only: a server has its own", parsed.text)
+  elseif parsed.kind == "server" then
     conn, err = remote.open(parsed, options)
   else
     conn, err = open_embedded(parsed, options)
@@ -172,8 +174,15 @@ end
 ---@param cfg inner_universe.Config
 ---@return table options
 function connect.options_of(cfg)
-  if cfg.backend == "spacetimedb" then return remote.options_of(cfg) end
-  return { durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms }
+  if cfg.backend == "spacetimedb" then
+    local options = remote.options_of(cfg)
+    options.module = cfg.module
+    return options
+  end
+  return {
+    durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms, module = cfg.module, reducer_timeout_ms = cfg.reducer_timeout_ms,
+    reducer_memory_mb = cfg.reducer_memory_mb,
+  }
 end
 
 ---@class inner_universe.ReconnectOptions

@@ -151,7 +151,9 @@ function Universe:initialize(options, on_opened, prepare)
     end
   end
   local conn
-  conn, err = connect.open(self.target, connect.options_of(self.config))
+  local how = connect.options_of(self.config)
+  if self.modules ~= nil then how.module = self.modules end
+  conn, err = connect.open(self.target, how)
   if not conn then
     self.state = "new"
     return nil, err
@@ -242,12 +244,13 @@ end
 
 ---A universe whose manager is started but not initialized.
 ---@param cfg inner_universe.Config
+---@param modules? any what the option `module` of connect takes, in place of the configuration's
 ---@return table? manager
 ---@return inner_universe.Error?
-function universe.new(cfg)
+function universe.new(cfg, modules)
   local parsed, err = target.of_config(cfg)
   if not parsed then return nil, err end
-  local self = setmetatable({ config = cfg, target = parsed, state = "new" }, Universe)
+  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new" }, Universe)
   self.settings = freeze.deep(cfg:to_table(), "the configuration")
   self.logger = function(source)
     return runtime.log.logger(source, cfg.log_level)

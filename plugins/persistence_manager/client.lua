@@ -38,6 +38,12 @@ return function(ctx, methods, get_manager)
     return ctx.conn ~= nil and not ctx.conn:is_closed()
   end
 
+  --- The universe's connection, for what a manager has no words for: tables and reducers of modules in Lua. Nil while the universe is not open.
+  ---@return inner_universe.Connection?
+  function client:connection()
+    return ctx.conn
+  end
+
   for _, name in ipairs {
     "create_entity", "get_entity", "update_entity", "delete_entity", "query_entities",
     "create_relation", "get_relation", "update_relation", "delete_relation", "query_relations",

@@ -459,6 +459,32 @@ describe("a module in Lua", function()
     assert.truthy(err.message:find("arena", 1, true) and err.message:find("clash", 1, true) and err.message:find("player", 1, true), err.message)
   end)
 
+  it("stands beside a manager", function()
+    local function spawn(m)
+      local c = m.client:connection()
+      assert(c:call("spawn", "ada"))
+      assert.equal("ada", c:get("player", 1).name)
+      assert(m:create_entity("Person", { name = "Ada" }))
+      assert(m:shutdown())
+      assert.is_nil(m.client:connection())
+    end
+    spawn(assert(iu.open("memory:", { module = arena() })))
+    spawn(assert(iu.open({ db_path = "memory:", module = { arena() } })))
+    local path = support.folder() .. "/m.lua"
+    support.write(path, 'return require("inner_universe").module("m", { reducers = { go = function(ctx) error("CONFLICT: " .. ctx.db.entity:count()) end } })')
+    local m = assert(iu.open("memory:", { module = path, reducer_timeout_ms = 100 }))
+    local ok, err = m.client:connection():call("go")
+    assert.is_nil(ok)
+    assert.equal("0", err.message)
+    assert(m:shutdown())
+    for _, config in ipairs({ { module = 5 }, { module = "nowhere.lua" }, { backend = "spacetimedb", module = arena() } }) do
+      m, err = iu.open(config.backend and config or "memory:", not config.backend and config or nil)
+      assert.is_nil(m)
+      assert.equal("ValidationError", err.kind)
+      assert.truthy(err.message:find("module", 1, true), err.message)
+    end
+  end)
+
   it("keeps rows and sequences over a reopen", function()
     if not support.keeps then return end
     for _, name in ipairs({ "ada", "bob" }) do assert(conn:call("spawn", name)) end
