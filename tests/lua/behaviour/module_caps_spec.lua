@@ -13,8 +13,18 @@ local function module()
 end
 
 describe("the caps of a reducer", function()
-  if support.on_server then return end
   after_each(support.clean)
+  if support.on_server then
+    it("are for embedded universes", function()
+      for _, name in ipairs({ "reducer_timeout_ms", "reducer_memory_mb" }) do
+        local conn, err = iu.connect(support.target(), { [name] = 100 })
+        assert.is_nil(conn)
+        assert.equal("ValidationError", err.kind)
+        assert.truthy(err.message:find(name, 1, true), err.message)
+      end
+    end)
+    return
+  end
 
   local function stopped(conn, kind, option, fn, reducer)
     run = fn

@@ -8,8 +8,17 @@ local TRANSACTIONS, STEPS = 400, 30
 local seed = math.tointeger(os.getenv("INNER_UNIVERSE_TEST_SEED") or "") or iu.now() & 0xffffffff
 
 describe("a module's table", function()
-  if support.on_server then return end
   after_each(support.clean)
+  if support.on_server then
+    it("is a server's own there", function()
+      local conn = support.connect()
+      local ok, err = conn:reload()
+      assert.is_nil(ok)
+      assert.equal("ValidationError", err.kind)
+      assert.matches("publish it anew", err.message)
+    end)
+    return
+  end
 
   local function copy(model)
     local out = {}
