@@ -17,7 +17,7 @@ local function arena()
       online = { columns = { { "connection", "connection_id" }, { "who", "identity" } }, primary_key = "connection", public = true },
     },
     types = { Vec2 = { { "x", "f64" }, { "y", "f64" } }, Form = { sum = { { "circle", "f32" }, "none", { "line", "[Vec2]" } } } },
-    init = function(ctx) ctx.db.secret:insert { key = "owner", value = ctx.sender } end,
+    init = function(ctx) ctx.db.secret:insert { key = "owner", value = ctx.sender .. " " .. tostring(ctx.connection_id) } end,
     client_connected = function(ctx) ctx.db.online:insert { connection = ctx.connection_id, who = ctx.sender } end,
     client_disconnected = function(ctx) ctx.db.online:delete(ctx.connection_id) end,
     reducers = {
@@ -104,7 +104,7 @@ describe("a module in Lua", function()
   end)
 
   it("runs init once and the two of the connections each time", function()
-    must(function(ctx) assert.equal(conn:identity(), ctx.db.secret:get("owner").value) end)
+    must(function(ctx) assert.equal(conn:identity() .. " nil", ctx.db.secret:get("owner").value) end)
     local session = support.session(conn)
     must(function(ctx)
       assert.equal(2, ctx.db.online:count())
@@ -424,6 +424,17 @@ describe("a module in Lua", function()
       end)
       assert.equal(ctx.sender, co().who)
     end)
+  end)
+
+  it("logs what its reducers say", function()
+    local lines = {}
+    iu.log.set_sink(function(level, message, source) lines[#lines + 1] = ("%s %s %s"):format(level, source, message) end)
+    must(function(ctx)
+      ctx.log.info("%d players", ctx.db.player:count())
+      ctx.log.warn("careful")
+    end)
+    iu.log.set_sink(nil)
+    assert.same({ "info module arena 0 players", "warn module arena careful" }, lines)
   end)
 
   it("runs in several universes at once", function()
