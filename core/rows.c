@@ -91,38 +91,28 @@ iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows
   return give(&b, status, out, err);
 }
 
-/* *all: every row that could match was looked at, so the count of matches is exact. */
-static iu_status feed(iu_selection *sel, iu_table *t, uint64_t epoch, bool *all, iu_error *err) {
-  uint32_t index = IU_INDEX_MAIN;
-  iu_range range = {.low.kind = IU_BOUND_UNBOUNDED, .high.kind = IU_BOUND_UNBOUNDED};
-  iu_iter *it;
-  const iu_row *row;
-  bool done = false;
-  iu_status status;
-  iu__selection_plan(sel, t, &index, &range);
-  iu__selection_follow_plan(sel);
-  status = iu__table_iter(t, epoch, index, index == IU_INDEX_MAIN ? NULL : &range, false, &it, err);
-  if (status != IU_OK) return status;
-  while (status == IU_OK && !done && (row = iu__iter_next(it)) != NULL) status = iu__selection_offer(sel, row, &done, err);
-  iu__iter_close(it);
-  *all = !done;
-  return status == IU_OK ? iu__selection_finish(sel, err) : status;
+/* Of a page that was full early: known where every row matches. */
+static uint64_t matched(const iu_store *s, uint64_t epoch, const iu_selection_spec *spec, const iu_selection *sel, const iu_table *t, bool all) {
+  if (all) return iu__selection_matched(sel);
+  return spec->filter_count == 0 && epoch == iu__store_epoch(s) ? iu__table_count(t, epoch) : IU_MATCHED_UNKNOWN;
 }
 
-iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, iu_rows **out, iu_error *err) {
+iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, struct iu_path_index *paths, iu_rows **out,
+                          iu_error *err) {
+  iu_table *t = iu__store_table(s, table);
   iu_selection *sel;
   builder b;
   bool all = true;
-  iu_status status = iu__selection_new(iu__table_def(iu__store_table(s, table)), spec, &sel, err);
+  iu_status status = iu__selection_new(iu__table_def(t), spec, &sel, err);
   if (status != IU_OK) return status;
   status = begin(s, epoch, table, &b, err);
   if (status != IU_OK) {
     iu__selection_free(sel);
     return status;
   }
-  status = feed(sel, iu__store_table(s, table), epoch, &all, err);
+  status = iu__selection_run(sel, t, epoch, epoch == iu__store_epoch(s) ? paths : NULL, &all, NULL, err);
   if (status == IU_OK) status = iu__rows_add_page(b.rows, &b.cap, sel, err);
-  b.rows->matched = all ? iu__selection_matched(sel) : IU_MATCHED_UNKNOWN;
+  b.rows->matched = matched(s, epoch, spec, sel, t, all);
   iu__selection_free(sel);
   return give(&b, status, out, err);
 }
@@ -145,16 +135,14 @@ iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *
   return give(&b, IU_OK, out, err);
 }
 
-iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, const char *where, iu_buf *out, iu_error *err) {
-  const iu_table_def *def = iu__table_def(iu__store_table(s, table));
+iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, struct iu_path_index *paths, const char *where, iu_buf *out,
+                           iu_error *err) {
+  iu_table *t = iu__store_table(s, table);
   iu_selection *sel;
-  iu_range range;
-  uint32_t index;
-  iu_status status = iu__selection_new(def, spec, &sel, err);
+  iu_status status = iu__selection_new(iu__table_def(t), spec, &sel, err);
   if (status != IU_OK) return status;
-  iu__selection_plan(sel, iu__store_table(s, table), &index, &range);
-  if (index == IU_INDEX_MAIN) iu__buf_printf(out, "%s: scan of %s", where, def->name);
-  else iu__buf_printf(out, "%s: index %s of %s", where, def->indexes[index].accessor, def->name);
+  iu__buf_printf(out, "%s: ", where);
+  status = iu__selection_explain(sel, t, paths, out, err);
   iu__selection_free(sel);
-  return iu__buf_status(out, err, "explanation");
+  return status;
 }

@@ -24,13 +24,16 @@ static inline void iu__rows_release(iu_rows *rows) { /* NULL is fine */
 void iu__rows_free(iu_rows *rows);
 /* Of what is visible at `epoch`. *out is given. */
 iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err);
-iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, iu_rows **out, iu_error *err);
+/* paths: the table's indexes over paths (query/path_index.h), which are those of the store's epoch; NULL: none. */
+iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, struct iu_path_index *paths, iu_rows **out,
+                          iu_error *err);
 /* By primary key, which is checked. */
 iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *key, size_t len, iu_rows **out, iu_error *err);
 /* IU_OK, or what is wrong with this as a key of the table. */
 iu_status iu__rows_check_key(const iu_table_def *def, const void *key, size_t len, iu_error *err);
 /* How iu__rows_select would find its rows: "<where>: index entity_type of entity". */
-iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, const char *where, iu_buf *out, iu_error *err);
+iu_status iu__rows_explain(iu_store *s, uint32_t table, const iu_selection_spec *spec, struct iu_path_index *paths, const char *where, iu_buf *out,
+                           iu_error *err);
 
 /* ---- rows that are gathered ---- */
 

@@ -34,10 +34,6 @@ void iu__narrow_whole(const iu_table_def *def, iu_buf *sql) {
   iu__sql_put_name(sql, def->name);
 }
 
-static bool is_plain(const iu_filter *f) {
-  return f->field.depth == 1 && !f->field.json && !f->field.convert && iu__filter_has_key(f->field.place.type);
-}
-
 /* *written false: no value of the column equals v. *sayable false: one does, but SQL has no literal for it. */
 static iu_status put_equal(narrowing *n, const iu_filter *f, const char *op, const iu_fv *v, iu_buf *out, bool *written, bool *sayable) {
   const iu_type *type = f->field.place.type;
@@ -48,7 +44,10 @@ static iu_status put_equal(narrowing *n, const iu_filter *f, const char *op, con
   *written = false;
   *sayable = true;
   if (status != IU_OK) return status;
-  if (!exact && !(v->kind == IU_FV_NULL && f->field.empty_is_null)) return IU_OK;
+  if (!exact && !(v->kind == IU_FV_NULL && f->field.empty_is_null)) {
+    *sayable = iu__filter_key_is_final(v);
+    return IU_OK;
+  }
   if (!exact) key = (iu_slice){no_text, sizeof no_text};
   *written = *sayable = iu__sql_put_condition(out, n->def->row->u.fields[f->field.column].name, op, type, key);
   return IU_OK;
@@ -145,7 +144,7 @@ static iu_status add_in(narrowing *n, const iu_filter *f, choice *c) {
 }
 
 static iu_status add_filter(narrowing *n, const iu_filter *f, choice *c) {
-  if (!is_plain(f)) return IU_OK;
+  if (!iu__filter_on_column(f)) return IU_OK;
   switch (f->op) {
     case IU_F_EQUALS: return add_equals(n, f);
     case IU_F_NOT_EQUALS: return add_differs(n, f);

@@ -303,7 +303,7 @@ iu_status iu__client_select(iu_connection *conn, uint32_t table, const iu_select
   if (status == IU_OK) status = iu__conn_check_table(conn, table, err);
   if (status != IU_OK) return status;
   if (is_whole(c, table)) {
-    status = iu__rows_select(conn->store, shown(c), table, spec, out, err);
+    status = iu__rows_select(conn->store, shown(c), table, spec, NULL, out, err);
     return give_local(c, status, out);
   }
   iu_read *read = read_new(c, &conn->schema->tables[table], err);
@@ -366,7 +366,7 @@ iu_status iu__client_explain(iu_connection *conn, uint32_t table, const iu_selec
   iu_status status = iu__client_check_open(c, err);
   if (status == IU_OK) status = iu__conn_check_table(conn, table, err);
   if (status != IU_OK) return status;
-  if (is_whole(c, table)) return iu__rows_explain(conn->store, table, spec, "replica", out, err);
+  if (is_whole(c, table)) return iu__rows_explain(conn->store, table, spec, NULL, "replica", out, err);
   status = iu__narrow(&conn->schema->tables[table], spec, &narrow, err);
   if (status != IU_OK) return status;
   if (narrow.nothing) {

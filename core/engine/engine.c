@@ -30,6 +30,7 @@ void iu__engine_unref(iu_engine *e) {
   iu__schedule_close(e);
   iu__free(e->schedule.heap);
   iu__modules_release(e);
+  iu__paths_free(e);
   iu__store_free(e->store);
   iu__schema_free(e->schema);
   iu__free(e->index_base);
@@ -196,6 +197,7 @@ static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
   iu_status status = iu__wake_new(e->config.loop, on_journal, e, &e->wake, err);
   if (status == IU_OK) status = iu__modules_merge(e, err);
   if (status == IU_OK) status = iu__store_new(e->schema, &e->store, err);
+  if (status == IU_OK) status = iu__paths_init(e, err);
   if (status == IU_OK) status = open_journal(e, err);
   if (status == IU_OK) status = iu__engine_load(e, err);
   if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->config.owner, e->owner, err);

@@ -19,6 +19,7 @@
 #define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
 #define IU_ENGINE_SESSIONS_MAX 10000
+#define IU_ENGINE_INDEXES_MAX 64u
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
@@ -51,5 +52,17 @@ iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
 iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err);
 /* The universe's file, absolute; NULL for memory. Borrowed until close. */
 const char *iu__engine_file(iu_connection *c);
+
+/* Indexes over paths, for one-off reads (`select`) of every session. The owner's. Making one reads the whole table at once; making one that is there is no error.
+ * Not kept in the file. IU_E_VALIDATION: no such field, or one that cannot be ordered, or has an index already; IU_E_OVERLOADED: too many. */
+iu_status iu__engine_create_index(iu_connection *c, uint32_t table, const char *path, size_t len, iu_error *err);
+iu_status iu__engine_drop_index(iu_connection *c, uint32_t table, const char *path, size_t len, iu_error *err);
+typedef struct iu_engine_index {
+  uint32_t table; const char *path;   /* borrowed until the next change */
+  uint64_t entries, bytes;            /* bytes: without what the allocator adds */
+  bool ordered;                       /* no text was too long for it: it can give rows in order */
+  bool broken;
+} iu_engine_index;
+bool iu__engine_index_at(iu_connection *c, uint32_t number, iu_engine_index *out); /* from 0; false: there are no more */
 
 #endif

@@ -10,6 +10,7 @@
  *   transaction.c   one reducer call from arguments to commit
  *   session.c       the connection seam: vtable, pending answers, one-off reads
  *   subscription.c  subscriptions of a session and what a commit changes in its view
+ *   path_indexes.c  indexes over paths: made, kept at each commit, told of
  *   delivery.c      the queue of a session: apply, then call back, in slices
  *
  * Ownership: the engine owns store, schema, journal and module instance; it lives until its last session is released. A session
@@ -18,6 +19,7 @@
 #ifndef IU_ENGINE_INTERNAL_H
 #define IU_ENGINE_INTERNAL_H
 
+#include "../query/path_index.h"
 #include "engine.h"
 #include "hosted.h"
 
@@ -111,6 +113,8 @@ struct iu_engine {
   iu_scheduled *scheduled, **scheduled_end;
   iu_job scheduled_job;
   iu_wake *wake;
+  iu_path_index **paths;           /* per table, linked lists */
+  uint32_t path_count;
   iu_session *sessions;            /* linked list */
   uint32_t session_count, refs, pending_count;
   uint8_t owner[32], database_identity[32];
@@ -220,6 +224,12 @@ void iu__schedule_commit(iu_engine *e, const iu_changeset *changes);
 iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t count, iu_subscription **out, iu_error *err);
 void iu__subscription_free(iu_session *s, iu_subscription *sub);
 iu_status iu__item_apply(iu_session *s, iu_item *item, iu_error *err);   /* makes it visible and finds its edges */
+
+/* path_indexes.c */
+iu_status iu__paths_init(iu_engine *e, iu_error *err);
+void iu__paths_free(iu_engine *e);
+/* Right after the commit, while the rows that left are still there. Cannot fail. */
+void iu__paths_commit(iu_engine *e, const iu_changeset *changes);
 
 /* delivery.c */
 bool iu__delivery_wants(const iu_session *s);   /* a commit concerns it: it has subscriptions, or a queue to stand in */

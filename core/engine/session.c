@@ -170,7 +170,7 @@ static iu_status conn_select(iu_connection *c, uint32_t table, const iu_selectio
   iu_status status = check_open(s, err);
   *pending = 0;
   if (status == IU_OK) status = iu__conn_check_table(c, table, err);
-  return status != IU_OK ? status : iu__rows_select(c->store, latest(s), table, spec, out, err);
+  return status != IU_OK ? status : iu__rows_select(c->store, latest(s), table, spec, s->engine->paths[table], out, err);
 }
 
 static iu_status conn_get(iu_connection *c, uint32_t table, const void *key, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
@@ -294,7 +294,7 @@ static iu_status conn_procedure(iu_connection *c, uint32_t procedure, const void
 static iu_status conn_explain(iu_connection *c, uint32_t table, const iu_selection_spec *spec, iu_buf *out, iu_error *err) {
   iu_status status = check_open(iu__session_of(c), err);
   if (status == IU_OK) status = iu__conn_check_table(c, table, err);
-  return status != IU_OK ? status : iu__rows_explain(c->store, table, spec, "embedded", out, err);
+  return status != IU_OK ? status : iu__rows_explain(c->store, table, spec, iu__session_of(c)->engine->paths[table], "embedded", out, err);
 }
 
 const iu_connection_vtable iu__engine_vtable = {

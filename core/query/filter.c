@@ -12,9 +12,8 @@ struct iu_selection {
   bool has_order;
   iu_field_ref order;
   iu_field_scratch scratch;
-  iu_plan plan;
-  bool plan_is_order;      /* the plan's rows come in the order of the result */
-  bool follows_plan, finished;
+  uint8_t walk;            /* iu_access_order: how the rows that are offered come */
+  bool finished;
   uint64_t offset, limit;  /* limit UINT64_MAX: none */
   uint64_t matched;
   iu_kept kept;
@@ -51,19 +50,6 @@ static iu_status compile_filters(iu_selection *s, const iu_table_def *table, con
   return IU_OK;
 }
 
-/* Rows of the main order, or of one key of an index, come by primary key; those of a range by its column, then by primary key. */
-static bool plan_is_order(const iu_selection *s, const iu_table_def *table) {
-  const iu_index_def *index;
-  uint8_t cls;
-  if (s->plan.index == IU_INDEX_MAIN) return !s->has_order;
-  index = &table->indexes[s->plan.index];
-  if (s->plan.range.prefix_columns == index->column_count) return !s->has_order;
-  if (!s->has_order || s->kept.descending || s->order.depth != 1 || s->order.json || s->order.convert) return false;
-  if (s->plan.range.prefix_columns + 1 != index->column_count || index->columns[s->plan.range.prefix_columns] != s->order.column) return false;
-  cls = iu__scalar_of(s->order.place.type).cls;
-  return cls != IU_SC_NONE && cls != IU_SC_F32 && cls != IU_SC_F64; /* an index orders zeros and NaNs its own way */
-}
-
 static iu_status build(iu_selection *s, const iu_table_def *table, const iu_selection_spec *spec, iu_error *err) {
   uint64_t bound;
   iu_status status = compile_filters(s, table, spec, err);
@@ -79,10 +65,7 @@ static iu_status build(iu_selection *s, const iu_table_def *table, const iu_sele
   s->offset = spec->offset;
   s->limit = spec->has_limit ? spec->limit : UINT64_MAX;
   bound = s->limit == 0 ? 0 : s->limit > UINT64_MAX - s->offset ? UINT64_MAX : s->limit + s->offset;
-  status = iu__kept_init(&s->kept, &s->arena, table, bound, spec->descending, err);
-  if (status == IU_OK) status = iu__filter_plan(&s->arena, table, s->filters, s->filter_count, &s->plan, err);
-  s->plan_is_order = plan_is_order(s, table);
-  return status;
+  return iu__kept_init(&s->kept, &s->arena, table, bound, spec->descending, err);
 }
 
 iu_status iu__selection_new(const iu_table_def *table, const iu_selection_spec *spec, iu_selection **out, iu_error *err) {
@@ -109,14 +92,6 @@ void iu__selection_free(iu_selection *s) {
   iu__free(s);
 }
 
-void iu__selection_plan(const iu_selection *s, const iu_table *t, uint32_t *index, iu_range *range) {
-  (void)t; /* made from the table's definition */
-  *index = s->plan.index;
-  if (s->plan.index != IU_INDEX_MAIN) *range = s->plan.range;
-}
-
-void iu__selection_follow_plan(iu_selection *s) { s->follows_plan = true; }
-
 /* ---- rows ---- */
 
 iu_status iu__selection_offer(iu_selection *s, const iu_row *row, bool *done, iu_error *err) {
@@ -129,11 +104,88 @@ iu_status iu__selection_offer(iu_selection *s, const iu_row *row, bool *done, iu
     if (status != IU_OK) return status;
   }
   if (!matches) return IU_OK;
-  s->matched++;
   if (s->has_order && s->kept.bound != 0) status = iu__field_read(&s->order, &s->scratch, row->data, row->len, &value, err);
+  if (status == IU_OK && s->walk == IU_ORDERED_BY_VALUE && iu__kept_past(&s->kept, &value)) {
+    *done = true;
+    return IU_OK;
+  }
+  s->matched++;
   if (status == IU_OK) status = iu__kept_add(&s->kept, row, &value, err);
-  *done = s->follows_plan && s->plan_is_order && s->kept.count == s->kept.bound;
+  *done = s->walk == IU_ORDERED_AS_WANTED && s->kept.count == s->kept.bound;
   return status;
+}
+
+/* ---- running over a table ---- */
+
+typedef struct walk { iu_selection *s; iu_table *table; uint64_t epoch, budget, looked; bool done; iu_error *err; } walk;
+
+/* false: enough, or it failed. */
+static bool offer(walk *w, const iu_row *row, iu_status *status) {
+  w->looked++;
+  *status = iu__selection_offer(w->s, row, &w->done, w->err);
+  return *status == IU_OK && !w->done && w->looked < w->budget;
+}
+
+static iu_status walk_range(walk *w, const iu_access *a, const iu_range *range, bool *more) {
+  const iu_row *row;
+  iu_iter *it;
+  iu_status status = iu__table_iter(w->table, w->epoch, a->index, range, a->descending, &it, w->err);
+  if (status != IU_OK) return status;
+  while (*more && (row = iu__iter_next(it)) != NULL) *more = offer(w, row, &status);
+  iu__iter_close(it);
+  return status;
+}
+
+static iu_status walk_span(walk *w, const iu_access *a, const iu_value_span *span, bool *more) {
+  iu_value_walk v;
+  const iu_row *row;
+  iu_status status = IU_OK;
+  iu__value_walk_begin(&v, a->path->values, span, a->descending);
+  while (*more && (row = iu__value_walk_next(&v)) != NULL) *more = offer(w, row, &status);
+  return status;
+}
+
+static iu_status walk_access(walk *w, const iu_access *a) {
+  iu_status status = IU_OK;
+  bool more = true;
+  w->s->walk = a->order;
+  if (a->path == NULL && a->index == IU_INDEX_MAIN && !a->narrows) return walk_range(w, a, NULL, &more);
+  for (uint32_t i = 0; i < a->count && more && status == IU_OK; i++) {
+    uint32_t at = a->descending ? a->count - 1 - i : i;
+    status = a->path != NULL ? walk_span(w, a, &a->spans[at], &more) : walk_range(w, a, &a->ranges[at], &more);
+  }
+  return status;
+}
+
+static iu_status choose(iu_selection *s, iu_table *t, iu_path_index *paths, iu_choice *out, iu_error *err) {
+  iu_wish wish = {s->filters, s->filter_count, s->has_order ? &s->order : NULL, s->kept.descending, s->kept.bound};
+  return iu__access_choose(&s->arena, t, paths, &wish, out, err);
+}
+
+iu_status iu__selection_run(iu_selection *s, iu_table *t, uint64_t epoch, iu_path_index *paths, bool *all, uint64_t *looked, iu_error *err) {
+  iu_choice choice;
+  walk w = {s, t, epoch, UINT64_MAX, 0, false, err};
+  iu_status status = choose(s, t, paths, &choice, err);
+  if (status != IU_OK) return status;
+  w.budget = choice.budget;
+  status = walk_access(&w, &choice.access);
+  if (status == IU_OK && !w.done && w.looked >= choice.budget) { /* longer than it should be: the other way, from the start */
+    iu__kept_clear(&s->kept);
+    s->matched = 0;
+    w.budget = UINT64_MAX;
+    status = walk_access(&w, &choice.other);
+  }
+  *all = !w.done;
+  if (looked != NULL) *looked = w.looked;
+  return status == IU_OK ? iu__selection_finish(s, err) : status;
+}
+
+iu_status iu__selection_explain(iu_selection *s, iu_table *t, iu_path_index *paths, iu_buf *out, iu_error *err) {
+  iu_choice choice;
+  iu_status status = choose(s, t, paths, &choice, err);
+  if (status != IU_OK) return status;
+  iu__access_explain(&choice.access, iu__table_def(t), out);
+  return iu__buf_status(out, err, "explanation");
 }
 
 iu_status iu__selection_finish(iu_selection *s, iu_error *err) {

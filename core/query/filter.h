@@ -2,7 +2,7 @@
  *
  * A selection is compiled once against a table and then fed rows in any order (from the engine's table or a server's answer); it keeps at
  * most what order, offset and limit need (a bounded heap when there is a limit) and yields the result in order. Order of calls:
- * new, plan, follow_plan (or not), offer any number of times, finish, then the results; free.
+ * new, then run, or offer any number of times and finish, then the results; free.
  *
  * Values: JSON texts. Comparison: a missing path equals only null and NotEquals everything else; values of different types are unequal and
  * unordered, integers and floats compare by exact value, strings by bytes; booleans false < true; null, arrays and objects are only equal
@@ -21,6 +21,7 @@
 #ifndef IU_QUERY_FILTER_H
 #define IU_QUERY_FILTER_H
 
+#include "../base/buffer.h"
 #include "query.h"
 
 /* The columns of a NERV-like table that hold JSON text and so can be entered by a path: named by convention
@@ -35,14 +36,15 @@ typedef struct iu_selection_spec {
 } iu_selection_spec;
 
 typedef struct iu_selection iu_selection;
+struct iu_path_index; /* path_index.h */
 iu_status iu__selection_new(const iu_table_def *table, const iu_selection_spec *spec, iu_selection **out, iu_error *err);
-/* The access path: as iu__query_plan, from Equals/In/range filters on indexed columns. The range is borrowed from the selection. */
-void iu__selection_plan(const iu_selection *s, const iu_table *t, uint32_t *index, iu_range *range);
-/* Promises that exactly the rows of the plan are offered, in its ascending order; before the first offer. Where that is the order of the result
- * (no order_by and a whole scan or an equality on all columns of the index; order_by on the column the range runs over) and there is a
- * limit, `done` becomes true as soon as the page is full, and matched counts up to there. Without it every row must be seen. */
-void iu__selection_follow_plan(iu_selection *s);
-/* Offers a row; kept rows are copied by pointer: they must stay alive until the end. `done`: no further row can change the result. */
+/* Rows of a table visible at `epoch`, found where it costs least (access.h), offered and finished. paths: the indexes over paths of that epoch, or NULL.
+ * *all false: the page was full before every row that could match was looked at (order and index go together), and matched counts up to there.
+ * *looked (may be NULL): rows that were looked at. Instead of offers, once. */
+iu_status iu__selection_run(iu_selection *s, iu_table *t, uint64_t epoch, struct iu_path_index *paths, bool *all, uint64_t *looked, iu_error *err);
+/* In words where iu__selection_run would look: "index entity_type of entity". */
+iu_status iu__selection_explain(iu_selection *s, iu_table *t, struct iu_path_index *paths, iu_buf *out, iu_error *err);
+/* Offers a row; kept rows are copied by pointer: they must stay alive until the end. `done`: no further row can change the result (never, by offers alone). */
 iu_status iu__selection_offer(iu_selection *s, const iu_row *row, bool *done, iu_error *err);
 /* Sorts what was kept; then row i of iu__selection_count. */
 iu_status iu__selection_finish(iu_selection *s, iu_error *err);

@@ -132,3 +132,22 @@ uint8_t iu__field_cost(const iu_field_ref *f) {
   if (f->convert || (f->place.type->tag == IU_T_SUM && f->place.type->special != IU_S_OPTION)) return 3;
   return f->place.type->tag == IU_T_ARRAY;
 }
+
+static bool same_place(const iu_locator *a, const iu_locator *b) {
+  if (a->type != b->type || a->count != b->count) return false;
+  for (uint32_t i = 0; i < a->count; i++) {
+    if (a->steps[i].type != b->steps[i].type || a->steps[i].size != b->steps[i].size) return false;
+  }
+  return true;
+}
+
+bool iu__field_same(const iu_field_ref *a, const iu_field_ref *b) {
+  if (a->column != b->column || a->depth != b->depth || a->json != b->json || a->convert != b->convert || !same_place(&a->place, &b->place)) return false;
+  if (!a->json && !a->convert) return true;
+  if (a->path.count - a->from != b->path.count - b->from) return false;
+  for (uint32_t i = 0; i < a->path.count - a->from; i++) {
+    size_t len = a->path.lens[a->from + i];
+    if (len != b->path.lens[b->from + i] || memcmp(a->path.segments[a->from + i], b->path.segments[b->from + i], len) != 0) return false;
+  }
+  return true;
+}

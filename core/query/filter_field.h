@@ -30,6 +30,8 @@ typedef struct iu_field_ref {
 /* On failure IU_E_VALIDATION naming the field (with a suggestion); nothing to free then. */
 iu_status iu__field_resolve(iu_arena *arena, const iu_table_def *table, const char *name, size_t len, iu_field_ref *out, iu_error *err);
 void iu__field_ref_free(iu_field_ref *f);
+/* Whether both name the same place of the rows of one table. */
+bool iu__field_same(const iu_field_ref *a, const iu_field_ref *b);
 /* How dear reading is, for ordering filters: 0 scalars ... 3 converted values. */
 uint8_t iu__field_cost(const iu_field_ref *f);
 

@@ -26,11 +26,17 @@ static void drop(iu_kept_row *r) {
   if (r->value.owned) iu__free((void *)(uintptr_t)r->value.u.s);
 }
 
-void iu__kept_free(iu_kept *k) {
+void iu__kept_clear(iu_kept *k) {
   for (uint64_t i = 0; i < k->count; i++) drop(&k->rows[i]);
+  k->count = 0;
+  k->heap = false;
+}
+
+void iu__kept_free(iu_kept *k) {
+  iu__kept_clear(k);
   iu__free(k->rows);
   k->rows = NULL;
-  k->count = k->capacity = 0;
+  k->capacity = 0;
 }
 
 /* ---- order ---- */
@@ -42,9 +48,14 @@ static int compare_rows(const iu_kept *k, const iu_row *a, const iu_row *b) {
   return k->key_scalar.cls != IU_SC_NONE ? iu__scalar_compare(k->key_scalar, x, y) : iu__bsatn_compare(k->key.type, x, y);
 }
 
-static int compare(const iu_kept *k, const iu_kept_row *a, const iu_kept_row *b) {
+static int compare_values(const iu_kept *k, const iu_kept_row *a, const iu_kept_row *b) {
   int c = a->prefix != b->prefix ? (a->prefix < b->prefix ? -1 : 1) : iu__fv_rank_compare(&a->value, &b->value);
-  if (c != 0) return k->descending ? -c : c;
+  return k->descending ? -c : c;
+}
+
+static int compare(const iu_kept *k, const iu_kept_row *a, const iu_kept_row *b) {
+  int c = compare_values(k, a, b);
+  if (c != 0) return c;
   return k->by_key ? 0 : compare_rows(k, a->row, b->row);
 }
 
@@ -138,6 +149,13 @@ iu_status iu__kept_add(iu_kept *k, const iu_row *row, const iu_fv *value, iu_err
   if ((status = own(&r, err)) != IU_OK) return status;
   k->rows[k->count++] = r;
   return IU_OK;
+}
+
+bool iu__kept_past(iu_kept *k, const iu_fv *value) {
+  iu_kept_row r = {NULL, prefix_of(value), *value};
+  if (k->count < k->bound || k->count == 0) return false;
+  if (!k->heap) make_heap(k);
+  return compare_values(k, &r, &k->rows[0]) > 0;
 }
 
 /* ---- sorting: merging the runs that are there ---- */

@@ -36,6 +36,10 @@ typedef struct iu_kept {
 iu_status iu__kept_init(iu_kept *k, iu_arena *arena, const iu_table_def *table, uint64_t bound, bool descending, iu_error *err);
 void iu__kept_free(iu_kept *k);
 iu_status iu__kept_add(iu_kept *k, const iu_row *row, const iu_fv *value, iu_error *err);
+/* Whether the bound is reached and a row with that value comes after all that are kept, whatever its key. */
+bool iu__kept_past(iu_kept *k, const iu_fv *value);
+/* As if nothing had been added. */
+void iu__kept_clear(iu_kept *k);
 iu_status iu__kept_sort(iu_kept *k, iu_error *err);
 
 #endif

@@ -79,6 +79,22 @@ static iu_status make_prefix(const planner *p, iu_arena *arena, const iu_index_d
   return IU_OK;
 }
 
+static iu_status fill_range(const planner *p, iu_arena *arena, const iu_index_def *index, const candidate *c, iu_range *out, iu_error *err) {
+  memset(out, 0, sizeof *out);
+  out->prefix_columns = c->prefix;
+  out->low = make_bound(c->low);
+  out->high = make_bound(c->high);
+  return c->prefix == 0 ? IU_OK : make_prefix(p, arena, index, c->prefix, &out->prefix, err);
+}
+
+iu_status iu__plan_range(iu_arena *arena, const iu_table_def *table, const iu_index_def *index, const iu_plan_term *terms, uint32_t count, iu_range *out,
+                         bool *narrows, iu_error *err) {
+  planner p = {table, terms, count};
+  candidate c = judge(&p, index);
+  *narrows = c.score > 0;
+  return fill_range(&p, arena, index, &c, out, err);
+}
+
 iu_status iu__plan_make(iu_arena *arena, const iu_table_def *table, const iu_plan_term *terms, uint32_t count, iu_plan *out, iu_error *err) {
   planner p = {table, terms, count};
   candidate best = {0, NULL, NULL, 0};
@@ -91,9 +107,5 @@ iu_status iu__plan_make(iu_arena *arena, const iu_table_def *table, const iu_pla
     best = c;
     out->index = i;
   }
-  if (out->index == IU_INDEX_MAIN) return IU_OK;
-  out->range.prefix_columns = best.prefix;
-  out->range.low = make_bound(best.low);
-  out->range.high = make_bound(best.high);
-  return best.prefix == 0 ? IU_OK : make_prefix(&p, arena, &table->indexes[out->index], best.prefix, &out->range.prefix, err);
+  return out->index == IU_INDEX_MAIN ? IU_OK : fill_range(&p, arena, &table->indexes[out->index], &best, &out->range, err);
 }

@@ -18,6 +18,9 @@ typedef struct iu_plan_term {
 
 typedef struct iu_plan { uint32_t index; iu_range range; } iu_plan;
 
+/* The range of one index alone: its leading columns fixed by equality, bounds on the next. false in *narrows: no condition helps, the range is everything. */
+iu_status iu__plan_range(iu_arena *arena, const iu_table_def *table, const iu_index_def *index, const iu_plan_term *terms, uint32_t count, iu_range *out,
+                         bool *narrows, iu_error *err);
 /* A prefix of several columns is put together in the arena. */
 iu_status iu__plan_make(iu_arena *arena, const iu_table_def *table, const iu_plan_term *terms, uint32_t count, iu_plan *out, iu_error *err);
 

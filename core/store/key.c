@@ -46,7 +46,7 @@ static int compare_versions(const iu_row *a, const iu_row *b) {
   return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
 }
 
-int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b) {
+int iu__key_compare_columns(const iu_key *k, const iu_row *a, const iu_row *b) {
   iu_walk wa = iu__walk(k->layout, a->data, a->len), wb = iu__walk(k->layout, b->data, b->len);
   uint32_t i;
 
@@ -57,12 +57,22 @@ int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b) {
     int c = iu__column_compare(&k->layout->columns[column], va, vb);
     if (c != 0) return c;
   }
-  return compare_versions(a, b);
+  return 0;
+}
+
+int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b) {
+  int c = iu__key_compare_columns(k, a, b);
+
+  return c != 0 ? c : compare_versions(a, b);
 }
 
 void iu__key_norm(const iu_key *k, const iu_row *row, uint8_t out[IU_NORM_SIZE]) {
+  if (k->ops != NULL) k->ops->norm(k, row, out);
+  else iu__key_norm_from(k, row, out, 0);
+}
+
+void iu__key_norm_from(const iu_key *k, const iu_row *row, uint8_t out[IU_NORM_SIZE], size_t n) {
   iu_walk w = iu__walk(k->layout, row->data, row->len);
-  size_t n = 0;
   bool stop = false;
   uint32_t i;
 
@@ -122,6 +132,7 @@ int iu__probe_compare_value(const iu_probe *p, const iu_row *row) {
 int iu__probe_compare(const iu_probe *p, const iu_row *row) {
   int c;
 
+  if (p->key->ops != NULL) return p->row != NULL ? p->key->ops->compare(p->key, p->row, row) : p->key->ops->compare_value(p, row);
   if (p->row != NULL) return iu__key_compare_rows(p->key, p->row, row);
   c = iu__probe_compare_value(p, row);
   if (c != 0) return c;

@@ -1,6 +1,8 @@
 /* range.c: a range of an index as two probes. The bytes of a range come from outside: they are checked against the columns' types. */
 #include "internal.h"
 
+#include "../base/alloc.h"
+
 static bool is_bounded(const iu_bound *b) { return b->kind != IU_BOUND_UNBOUNDED; }
 
 size_t iu__span_bytes(const iu_range *range) {
@@ -80,4 +82,19 @@ iu_status iu__span_init(iu_span *span, const iu_table *t, uint32_t index, const 
 
 bool iu__span_holds(const iu_span *span, const iu_row *row) {
   return (!span->has_low || iu__probe_compare(&span->low, row) < 0) && (!span->has_high || iu__probe_compare(&span->high, row) > 0);
+}
+
+iu_status iu__table_range_count(iu_table *t, uint32_t index, const iu_range *range, uint64_t most, uint64_t *count, iu_error *err) {
+  uint8_t few[256];
+  size_t bytes = iu__span_bytes(range);
+  uint8_t *storage = bytes <= sizeof few ? few : iu__alloc(bytes);
+  iu_span span;
+  iu_status status;
+
+  *count = 0;
+  if (storage == NULL) return iu__fail_nomem(err);
+  status = iu__span_init(&span, t, index, range, storage, err);
+  if (status == IU_OK) *count = iu__tree_count_between(span.tree, span.has_low ? &span.low : NULL, span.has_high ? &span.high : NULL, most);
+  if (storage != few) iu__free(storage);
+  return status;
 }

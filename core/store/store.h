@@ -73,6 +73,9 @@ typedef struct iu_range {
   iu_slice prefix; uint32_t prefix_columns;  /* equality on the first columns of the index: concatenated BSATN */
   iu_bound low, high;                        /* on the next column; not looked at when prefix covers all */
 } iu_range;
+/* How many entries of the index are in the range, dead versions too, but not more than `most`: an estimate that costs O(log n + most / 64). 0 in *count for
+ * bounds that exclude each other. */
+iu_status iu__table_range_count(iu_table *t, uint32_t index, const iu_range *range, uint64_t most, uint64_t *count, iu_error *err);
 typedef struct iu_iter iu_iter;              /* opaque, heap, pins its epoch */
 #define IU_INDEX_MAIN UINT32_MAX             /* the primary order */
 /* range NULL: everything. Bytes of the range are checked (IU_E_VALIDATION) and copied. descending walks backwards. */

@@ -77,6 +77,21 @@ void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned
   *leaf = l;
 }
 
+uint64_t iu__tree_count_between(const iu_tree *t, const iu_probe *low, const iu_probe *high, uint64_t most) {
+  iu_leaf *leaf = t->first;
+  unsigned pos = 0, stop;
+  uint64_t n = 0;
+
+  if (low != NULL) iu__tree_seek(t, low, &leaf, &pos);
+  for (; leaf != NULL && n < most; leaf = leaf->next) {
+    stop = high != NULL ? iu__node_lower(&leaf->node, 0, high) : leaf->node.count;
+    if (stop > pos) n += stop - pos;
+    if (stop < leaf->node.count) break;
+    pos = 0;
+  }
+  return n < most ? n : most;
+}
+
 /* ---- insertion ---- */
 
 /* One leaf, one inner node for each full one above it, and a root when all are full. In spare order: leaf first. */

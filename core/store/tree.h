@@ -45,6 +45,8 @@ bool iu__tree_insert(iu_tree *t, iu_row *row); /* false: no memory */
 void iu__tree_remove(iu_tree *t, iu_row *row); /* must be there */
 /* The first slot at or after the probe; *leaf NULL when there is none. */
 void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned *pos);
+/* Slots at or after `low` and before `high` (NULL: no bound), but not more than `most`: O(log n + most / IU_NODE_SLOTS). */
+uint64_t iu__tree_count_between(const iu_tree *t, const iu_probe *low, const iu_probe *high, uint64_t most);
 uint64_t iu__tree_bytes(const iu_tree *t);
 
 /* node.c: one node. `base` is its first slot with a row: 0 for a leaf, 1 for an inner node. */
