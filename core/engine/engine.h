@@ -20,6 +20,7 @@
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
 #define IU_ENGINE_SESSIONS_MAX 10000
 #define IU_ENGINE_INDEXES_MAX 64u
+#define IU_ENGINE_INDEX_PATH_MAX 200u /* bytes */
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
@@ -58,7 +59,8 @@ const char *iu__engine_file(iu_connection *c);
 iu_status iu__engine_create_index(iu_connection *c, uint32_t table, const char *path, size_t len, iu_error *err);
 iu_status iu__engine_drop_index(iu_connection *c, uint32_t table, const char *path, size_t len, iu_error *err);
 typedef struct iu_engine_index {
-  uint32_t table; const char *path;   /* borrowed until the next change */
+  uint32_t table;
+  char path[IU_ENGINE_INDEX_PATH_MAX + 1];
   uint64_t entries, bytes;            /* bytes: without what the allocator adds */
   bool ordered;                       /* no text was too long for it: it can give rows in order */
   bool broken;

@@ -81,6 +81,9 @@ iu_status iu__engine_create_index(iu_connection *c, uint32_t table, const char *
   iu_engine *e = iu__session_of(c)->engine;
   iu_path_index **link, *x;
   iu_status status = check(c, table, "create_index", err);
+  if (status == IU_OK && len > IU_ENGINE_INDEX_PATH_MAX) {
+    status = iu__fail(err, IU_E_VALIDATION, "create_index: the path has %zu bytes, the limit is %u", len, IU_ENGINE_INDEX_PATH_MAX);
+  }
   if (status == IU_OK) status = find(e, table, path, len, &link, err);
   if (status != IU_OK) return status;
   if (*link != NULL && !(*link)->broken) return IU_OK;
@@ -118,7 +121,9 @@ bool iu__engine_index_at(iu_connection *c, uint32_t number, iu_engine_index *out
   for (uint32_t t = 0; t < e->schema->table_count; t++) {
     for (const iu_path_index *x = e->paths[t]; x != NULL; x = x->next) {
       if (number-- > 0) continue;
-      *out = (iu_engine_index){t, x->path, iu__value_index_count(x->values), iu__value_index_bytes(x->values), x->cut == 0, x->broken};
+      *out = (iu_engine_index){.table = t, .entries = iu__value_index_count(x->values), .bytes = iu__value_index_bytes(x->values), .ordered = x->cut == 0,
+                               .broken = x->broken};
+      memcpy(out->path, x->path, strlen(x->path)); /* checked when it was made */
       return true;
     }
   }

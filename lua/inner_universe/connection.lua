@@ -367,6 +367,30 @@ function Connection:explain(name, spec)
   return core:explain(name, prepared)
 end
 
+---Makes an ordered index over a path (`properties.age`), a metadata field or a column without one, for `select`. It reads the whole table at once and is
+---changed by every commit; it is not kept in the file (manager:create_index is). Embedded universes only. Making one that is there is no error.
+---@param name string
+---@param path string
+---@return true?, inner_universe.Error?
+function Connection:create_index(name, path)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "create_index", "table")
+  check.type(path, "string", 2, "create_index", "path")
+  return core:create_index(name, path)
+end
+
+---@param name string
+---@param path string
+---@return true?, inner_universe.Error?
+function Connection:drop_index(name, path)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "drop_index", "table")
+  check.type(path, "string", 2, "drop_index", "path")
+  return core:drop_index(name, path)
+end
+
 ---The row with that primary key in the latest committed state; nil (and no err) when there is none.
 ---@param name string
 ---@param key any
@@ -534,7 +558,7 @@ function Connection:session(options)
 end
 
 -- Simple questions, answered by the core.
-for _, name in ipairs({ "identity", "connection_id", "is_owner", "schema", "status" }) do
+for _, name in ipairs({ "identity", "connection_id", "is_owner", "schema", "status", "indexes" }) do
   Connection[name] = function(self)
     local core = self[INNER].core
     if not core then closed() end

@@ -318,6 +318,20 @@ function Connection:session(identity_hex) end
 ---@return string?, inner_universe.Error?
 function Connection:explain(name, spec) end
 
+---An index over a path or field of a table, for `select`; embedded only.
+---@param name string
+---@param path string
+---@return true?, inner_universe.Error?
+function Connection:create_index(name, path) end
+
+---@param name string
+---@param path string
+---@return true?, inner_universe.Error?
+function Connection:drop_index(name, path) end
+
+---@return { table: string, path: string, entries: integer, bytes: integer, state: "ready"|"unordered"|"broken" }[]
+function Connection:indexes() end
+
 ---A row's BSATN.
 ---@param name string
 ---@param row table

@@ -44,6 +44,7 @@
 ---@field descending? boolean
 ---@field limit? integer
 ---@field offset? integer
+---@field explain? boolean
 
 ---@class inner_universe.Operation
 ---@field op "set"|"delete"|"insert"|"remove"|"patch" `type` is accepted too, as NERV spells it

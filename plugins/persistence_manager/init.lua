@@ -5,6 +5,8 @@ local iu = require "inner_universe"
 local plugin = ...
 local make_methods = plugin.load "manager"
 local make_client = plugin.load "client"
+local add_indexes = plugin.load "indexes"
+local add_graph = plugin.load "graph"
 
 local M = {}
 
@@ -52,6 +54,8 @@ function M.start(ctx)
   local manager
   local controller = ctx.plugin("controller")
   local methods = make_methods(ctx)
+  local restore_indexes = add_indexes(ctx, methods)
+  add_graph(ctx, methods)
   local client = make_client(ctx, methods, function() return manager end)
   local class = ctx.hooks.class("manager", methods, {
     index = function(key)
@@ -66,8 +70,9 @@ function M.start(ctx)
     prepare = function() return controller.deploy() end,
     on_opened = function(conn)
       local ok, err = check_module(ctx, conn)
+      if ok then ok, err = apply_features(ctx, conn) end
       if not ok then return nil, err end
-      return apply_features(ctx, conn)
+      return restore_indexes(conn)
     end,
   }
   return manager

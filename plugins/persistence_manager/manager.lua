@@ -156,14 +156,19 @@ return function(ctx)
     if not rows then return nil, matched end
     rows, err = codec.all(rows, codec[table_name])
     if not rows then return nil, err end
-    return rows, matched
+    if not spec.explain then return rows, matched end
+    local words
+    words, err = conn:explain(table_name, selection)
+    if not words then return nil, err end
+    return rows, matched, words
   end
 
-  --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset. An array of entities, and how many matched
-  --- before offset and limit (nil when a limit without an order ended the search early).
+  --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset, explain. An array of entities, and how many matched
+  --- before offset and limit (nil when a full page ended the search early). explain = true: how its rows were found besides, in words.
   ---@param spec? inner_universe.QuerySpec entity_type and id besides
   ---@return inner_universe.Entity[]? entities
   ---@return integer|inner_universe.Error|nil matched
+  ---@return string? words
   function methods:query_entities(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
@@ -235,10 +240,11 @@ return function(ctx)
     return conn:call("delete_relation", id)
   end
 
-  --- spec: from_entity, to_entity, relation_type, id, tags, filters, order_by, descending, limit, offset.
+  --- spec: from_entity, to_entity, relation_type, id, tags, filters, order_by, descending, limit, offset, explain.
   ---@param spec? inner_universe.QuerySpec from_entity, to_entity, relation_type and id besides
   ---@return inner_universe.Relation[]? relations
   ---@return integer|inner_universe.Error|nil matched
+  ---@return string? words
   function methods:query_relations(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end

@@ -10,7 +10,7 @@ query.COLUMNS = {
   relation = { from_entity = true, to_entity = true, relation_type = true, id = true },
 }
 
-local COMMON = { filters = true, tags = true, order_by = true, descending = true, limit = true, offset = true }
+local COMMON = { filters = true, tags = true, order_by = true, descending = true, limit = true, offset = true, explain = true }
 
 local function invalid(format, ...)
   return nil, iu.errors.new("ValidationError", format:format(...))
@@ -57,8 +57,8 @@ local function check_types(spec)
     if not ok then return nil, err end
   end
   if spec.order_by ~= nil and type(spec.order_by) ~= "string" then return invalid("order_by: expected a field name, got %s", type(spec.order_by)) end
-  if spec.descending ~= nil and type(spec.descending) ~= "boolean" then
-    return invalid("descending: expected true or false, got %s", tostring(spec.descending))
+  for _, key in ipairs { "descending", "explain" } do
+    if spec[key] ~= nil and type(spec[key]) ~= "boolean" then return invalid("%s: expected true or false, got %s", key, tostring(spec[key])) end
   end
   for _, key in ipairs { "filters", "tags" } do
     local ok, err = check_array(spec[key], key)
