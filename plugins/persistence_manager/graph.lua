@@ -75,19 +75,20 @@ return function(ctx, methods)
     local back
     back, err = touching(conn, walk, "to_entity")
     if not back then return nil, err end
-    walk.looked = walk.looked + #there + #back
-    if walk.looked > RELATIONS_MAX then return overloaded("%s: more than %d relations to look at", walk.method, RELATIONS_MAX) end
+    local total = walk.total
+    total.looked = total.looked + #there + #back
+    if total.looked > RELATIONS_MAX then return overloaded("%s: more than %d relations to look at", walk.method, RELATIONS_MAX) end
     return merge(there, back)
   end
 
   -- found(id, relation, from): whether that was enough. true, or nil, err; walk.enough tells.
   local function expand(walk, relations, found)
-    local last, reached = {}, {}
+    local last, reached, total = {}, {}, walk.total
     for _, id in ipairs(walk.frontier) do last[id] = true end
     local function reach(id, relation, from)
       if walk.seen[id] then return end
       walk.seen[id] = true
-      walk.visited = walk.visited + 1
+      total.visited = total.visited + 1
       reached[#reached + 1] = id
       walk.enough = found(id, relation, from)
     end
@@ -96,29 +97,22 @@ return function(ctx, methods)
       if last[from] and (both or walk.direction == "out") then reach(to, relation.id, from) end
       if not walk.enough and last[to] and (both or walk.direction == "in") then reach(from, relation.id, to) end
       if walk.enough then return true end
-      if walk.visited > VISITED_MAX then return overloaded("%s: more than %d entities to visit", walk.method, VISITED_MAX) end
+      if total.visited > VISITED_MAX then return overloaded("%s: more than %d entities to visit", walk.method, VISITED_MAX) end
     end
     walk.frontier = reached
     return true
   end
 
-  -- Until found says that it is enough, nothing is left to reach, or the depth is.
-  local function run(method, id, options, depth, found)
-    local conn = ctx.conn
-    local walk = {
-      method = method, direction = options.direction or "out", relation_type = options.relation_type,
-      frontier = { id }, seen = { [id] = true }, visited = 0, looked = 0,
+  local function new_walk(method, id, direction, relation_type, total)
+    return {
+      method = method, direction = direction, relation_type = relation_type, total = total, frontier = { id }, seen = { [id] = true },
     }
-    for level = 1, depth do
-      if #walk.frontier == 0 then break end
-      local relations, err = read_level(conn, walk)
-      if not relations then return nil, err end
-      local ok
-      ok, err = expand(walk, relations, function(reached, relation, from) return found(reached, relation, from, level) end)
-      if not ok then return nil, err end
-      if walk.enough then break end
-    end
-    return true
+  end
+
+  local function step(conn, walk, found)
+    local relations, err = read_level(conn, walk)
+    if not relations then return nil, err end
+    return expand(walk, relations, found)
   end
 
   -- ---- methods ----
@@ -144,13 +138,53 @@ return function(ctx, methods)
     if ok then ok, err = check_entity(conn, id) end
     if not ok then return nil, err end
     if limit == 0 then return out end
-    ok, err = run("neighbors", id, options, options.depth or 1, function(reached, relation, from, level)
-      out[#out + 1] = { id = reached, depth = level, relation = relation, from = from }
-      return #out >= limit
-    end)
-    if not ok then return nil, err end
+    local walk = new_walk("neighbors", id, options.direction or "out", options.relation_type, { visited = 0, looked = 0 })
+    for depth = 1, options.depth or 1 do
+      ok, err = step(conn, walk, function(reached, relation, from)
+        out[#out + 1] = { id = reached, depth = depth, relation = relation, from = from }
+        return #out >= limit
+      end)
+      if not ok then return nil, err end
+      if walk.enough or #walk.frontier == 0 then break end
+    end
     return out
   end
+
+  -- From both ends, a level of the smaller side at a time, until one reaches what the other has: the entity where they meet, or nil (and an err). entity and
+  -- relation of a walk tell what each entity was reached from and by. The first that meets is on a shortest way: a shorter one had met before.
+  local function meet(conn, ends, depth)
+    local here, there = ends[1], ends[2]
+    for _ = 1, depth do
+      if #here.frontier == 0 or #there.frontier == 0 then return nil end
+      if #there.frontier < #here.frontier then here, there = there, here end
+      local met
+      local ok, err = step(conn, here, function(reached, relation, from)
+        here.entity[reached], here.relation[reached] = from, relation
+        if there.seen[reached] then met = reached end
+        return met ~= nil
+      end)
+      if not ok then return nil, err end
+      if met then return met end
+    end
+    return nil
+  end
+
+  -- From an entity back to where a walk began: appends the relations and entities between.
+  local function trace(walk, at, entities, relations)
+    while walk.entity[at] do
+      relations[#relations + 1] = walk.relation[at]
+      at = walk.entity[at]
+      entities[#entities + 1] = at
+    end
+  end
+
+  local function reversed(list)
+    local out = iu.array {}
+    for i = #list, 1, -1 do out[#out + 1] = list[i] end
+    return out
+  end
+
+  local BACK = { out = "in", ["in"] = "out", both = "both" }
 
   --- A shortest way over relations: { entities = ids from `from` to `to`, relations = the ids between them, length }. nil (and no err) when there is none
   --- within max_depth [32] relations. options: direction ["out"], relation_type, as of neighbors.
@@ -171,21 +205,19 @@ return function(ctx, methods)
     if ok then ok, err = check_entity(conn, from) end
     if ok then ok, err = check_entity(conn, to) end
     if not ok then return nil, err end
-    local before, by = {}, {}
+    local direction, total = options.direction or "out", { visited = 0, looked = 0 }
+    local forward = new_walk("path", from, direction, options.relation_type, total)
+    local backward = new_walk("path", to, BACK[direction], options.relation_type, total)
+    for _, walk in ipairs { forward, backward } do walk.entity, walk.relation = {}, {} end
+    local met = from
     if from ~= to then
-      ok, err = run("path", from, options, options.max_depth or DEPTH_MAX, function(reached, relation, last)
-        before[reached], by[reached] = last, relation
-        return reached == to
-      end)
-      if not ok then return nil, err end
-      if not before[to] then return nil end
+      met, err = meet(conn, { forward, backward }, options.max_depth or DEPTH_MAX)
+      if not met then return nil, err end
     end
-    local entities, relations, at = iu.array { to }, iu.array {}, to
-    while at ~= from do
-      table.insert(relations, 1, by[at])
-      at = before[at]
-      table.insert(entities, 1, at)
-    end
+    local entities, relations = { met }, {}
+    trace(forward, met, entities, relations)
+    entities, relations = reversed(entities), reversed(relations)
+    trace(backward, met, entities, relations)
     return { entities = entities, relations = relations, length = #relations }
   end
 end
