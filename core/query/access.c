@@ -124,4 +124,5 @@ void iu__access_explain(const iu_access *a, const iu_table_def *def, iu_buf *out
   else if (a->index != IU_INDEX_MAIN) iu__buf_printf(out, "index %s of %s", def->indexes[a->index].accessor, def->name);
   else iu__buf_printf(out, "scan of %s", def->name);
   if (a->count > 1) iu__buf_printf(out, ", %u ranges", a->count);
+  if (!a->narrows && (a->path != NULL || a->index != IU_INDEX_MAIN)) iu__buf_put_str(out, ", in order");
 }

@@ -49,7 +49,7 @@ typedef struct iu_choice {
 
 /* paths: the table's indexes over paths, linked; broken ones are passed over. The choice borrows what it names until the table changes. */
 iu_status iu__access_choose(iu_arena *arena, iu_table *t, iu_path_index *paths, const iu_wish *wish, iu_choice *out, iu_error *err);
-/* "index entity_type of entity, 2 ranges". */
+/* "index entity_type of entity, 2 ranges"; "index created_at of entity, in order": walked as a whole until the page is full. */
 void iu__access_explain(const iu_access *a, const iu_table_def *def, iu_buf *out);
 
 #endif

@@ -102,6 +102,24 @@ describe("walking relations", function()
     assert.equal("", words(assert(m:neighbors("a", { direction = "both" }))))
   end)
 
+  it("reads subscribed rows where all relations are subscribed, and answers the same", function()
+    local conn
+    m, conn = support.open_both()
+    entities("a", "b", "c")
+    relate("r1", "a", "b")
+    relate("r2", "c", "b", "R", true)
+    local asked = words(assert(m:neighbors("a", { depth = 2 })))
+    assert.equal("b:1:r1<a c:2:r2<b", asked)
+    local subscription = assert(conn:subscribe { "SELECT * FROM relation", "SELECT * FROM entity" })
+    assert(subscription:wait())
+    local words_of_explain = assert(m:explain_relations { filters = { { field = "from_entity", operator = "In", value = { "a", "b" } } } })
+    assert.matches(support.on_server and "replica: index from_entity" or "embedded: index from_entity", words_of_explain, 1, true)
+    assert.equal(asked, words(assert(m:neighbors("a", { depth = 2 }))))
+    assert.same({ "r1", "r2" }, assert(m:path("a", "c")).relations)
+    relate("r0", "a", "c")
+    assert.same({ "r0" }, assert(m:path("a", "c")).relations)
+  end)
+
   -- The same words by walking a list: a relation at a time, in the order of ids.
   local function naive(relations, start, options)
     local direction, out, seen, frontier = options.direction or "out", {}, { [start] = true }, { [start] = true }

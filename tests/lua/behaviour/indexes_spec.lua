@@ -40,11 +40,11 @@ describe("an index over a path", function()
     local named, young = { field = "name", operator = "Equals", value = "n5" }, { field = "properties.age", operator = "LessThan", value = 100 }
     uses("index over name", 1, { filters = { named, young } })
     uses("index over name", 1, { filters = { young, named } })
-    local rows = uses("index over properties.age", 3, { order_by = "properties.age", descending = true, limit = 3 })
+    local rows = uses("index over properties.age of entity, in order", 3, { order_by = "properties.age", descending = true, limit = 3 })
     assert.same({ "e200", "e199", "e198" }, { rows[1].id, rows[2].id, rows[3].id })
     uses("no row can match", 0, { filters = { { field = "entity_type", operator = "Equals", value = 5 } } })
     uses("index entity_type of entity, 2 ranges", 200, { filters = { { field = "entity_type", operator = "In", value = { "T", "U" } } } })
-    uses("index created_at", 2, { order_by = "created_at", limit = 2 })
+    uses("index created_at of entity, in order", 2, { order_by = "created_at", limit = 2 })
     uses("scan of entity", 1, { filters = { { field = "properties.other", operator = "Equals", value = iu.null } }, limit = 1 })
   end)
 
