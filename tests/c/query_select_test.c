@@ -263,6 +263,98 @@ static void plans_lose_no_row(void **state) {
   for (int i = 0; i < N; i++) free(rows[i]);
 }
 
+/* Columns of every type, an index over three of them; of all rows the ids in order. */
+static void select_all(iu_store *store, const iu_selection_spec *spec, bool planned, iu_buf *out, bool *all) {
+  uint32_t number = table_index(schema, "all");
+  iu_table *t = iu__store_table(store, number);
+  iu_selection *s;
+  iu_error err;
+  *all = true;
+  if (iu__selection_new(&schema->tables[number], spec, &s, &err) != IU_OK) fail_msg("%s", err.message);
+  if (planned) {
+    if (iu__selection_run(s, t, iu__store_epoch(store), NULL, all, NULL, &err) != IU_OK) fail_msg("%s", err.message);
+  } else {
+    const iu_row *row;
+    iu_iter *it;
+    bool done;
+    assert_int_equal(iu__table_iter(t, iu__store_epoch(store), IU_INDEX_MAIN, NULL, false, &it, &err), IU_OK);
+    while ((row = iu__iter_next(it)) != NULL) assert_int_equal(iu__selection_offer(s, row, &done, &err), IU_OK);
+    iu__iter_close(it);
+    assert_int_equal(iu__selection_finish(s, &err), IU_OK);
+  }
+  iu__buf_reset(out);
+  if (*all) iu__buf_printf(out, "%llu of %llu: ", (unsigned long long)iu__selection_count(s), (unsigned long long)iu__selection_matched(s));
+  else iu__buf_printf(out, "%llu of some: ", (unsigned long long)iu__selection_count(s));
+  for (uint64_t i = 0; i < iu__selection_count(s); i++) iu__buf_printf(out, "%llu ", (unsigned long long)iu__load_u64(iu__selection_row(s, i)->data));
+  iu__buf_put_u8(out, 0);
+  iu__selection_free(s);
+}
+
+static void plans_lose_no_row_of_any_column(void **state) {
+  static const char *const fields[] = {"id", "s", "b", "i64", "who", "at", "i32", "u8", "s2", "f64", "u256", "i8"};
+  static const char *const ops[] = {"Equals", "GreaterThan", "LessThan", "GreaterOrEqual", "LessOrEqual", "In", "StartsWith", "NotEquals"};
+  static const char *const values[] = {"0", "1", "2", "3", "-1", "255", "128", "127", "-128", "1.5", "-0.5", "1e19", "2147483648", "-2147483648", "18446744073709551615", "true", "false",
+    "null", "\"\"", "\"a\"", "\"ab\"", "\"abc\"", "\"b\"", "\"\xC3\xBC\"", "\"\xF0\x9F\x98\x80\"", "1000000", "2000001", "9223372036854775808", "1e300",
+    "\"0000000000000000000000000000000000000000000000000000000000000001\"", "\"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\"", "[1]",
+    "57896044618658097711785492504343953926634992332820282019728792003956564819968"};
+  enum { N = 150, VALUES = sizeof values / sizeof *values };
+  chance c = chance_begin("all columns");
+  const iu_table_def *def = table_def(schema, "all");
+  int rounds = SLOW_BUILD ? 2000 : 15000, found = 0;
+  iu_buf whole = {0}, planned = {0};
+  iu_changeset *set;
+  iu_store *store;
+  (void)state;
+  assert_int_equal(iu__store_new(schema, &store, NULL), IU_OK);
+  assert_int_equal(iu__store_begin(store, NULL), IU_OK);
+  for (uint64_t i = 0; i < N; i++) {
+    iu_buf row = {0};
+    put_random_all(&row, &c, def->row, i * 3);
+    assert_int_equal(iu__tx_insert(iu__store_table(store, table_index(schema, "all")), row.data, row.len, NULL, NULL, NULL), IU_OK);
+    iu__buf_free(&row);
+  }
+  assert_int_equal(iu__store_commit(store, &set, NULL), IU_OK);
+  iu__changeset_release(store, set);
+  for (int round = 0; round < rounds; round++) {
+    iu_filter_spec list[4];
+    iu_selection_spec spec = {.filter_count = (uint32_t)chance_below(&c, 5), .filters = list};
+    char sets[4][600];
+    bool all, whole_all;
+    for (uint32_t i = 0; i < spec.filter_count; i++) {
+      const char *op = ops[chance_below(&c, 8)];
+      const char *field = chance_below(&c, 3) != 0 ? fields[6 + chance_below(&c, 3)] : fields[chance_below(&c, 12)]; /* mostly the index of three */
+      snprintf(sets[i], sizeof sets[i], "%s", values[chance_below(&c, VALUES)]);
+      if (op[0] == 'S') snprintf(sets[i], sizeof sets[i], "\"%s\"", chance_below(&c, 2) ? "a" : "");
+      if (op[0] == 'I') {
+        size_t n = 0;
+        for (uint64_t left = 1 + chance_below(&c, 5); left > 0; left--) n += (size_t)snprintf(sets[i] + n, sizeof sets[i] - n, "%s%s", n == 0 ? "[" : ",", values[chance_below(&c, VALUES)]);
+        snprintf(sets[i] + n, sizeof sets[i] - n, "]");
+      }
+      list[i] = filter(field, op, sets[i]);
+    }
+    if (chance_below(&c, 2)) order_by(&spec, fields[chance_below(&c, 12)], chance_below(&c, 2) == 0);
+    spec.has_limit = chance_below(&c, 2);
+    spec.limit = chance_below(&c, 8);
+    select_all(store, &spec, false, &whole, &whole_all);
+    select_all(store, &spec, true, &planned, &all);
+    const char *a = (const char *)planned.data, *b = (const char *)whole.data;
+    found += b[0] != '0';
+    if (!all) {
+      assert_true(spec.has_limit);
+      a = strchr(a, ':');
+      b = strchr(b, ':');
+    }
+    if (strcmp(a, b) != 0) {
+      for (uint32_t i = 0; i < spec.filter_count; i++) print_message("%s %s %s\n", list[i].field, list[i].op, list[i].json);
+      fail_msg("round %d, order %s%s: %s, not %s", round, spec.order_by != NULL ? spec.order_by : "none", spec.descending ? " descending" : "", a, b);
+    }
+  }
+  assert_true(found > rounds / 10);
+  iu__buf_free(&whole);
+  iu__buf_free(&planned);
+  iu__store_free(store);
+}
+
 typedef struct early { const char *field, *op, *json, *order; size_t looked; } early;
 
 static void a_full_page_ends_a_scan_in_order(void **state) {
@@ -301,6 +393,36 @@ static void a_full_page_ends_a_scan_in_order(void **state) {
     looked = scan(store, &spec, NULL, true, ids, &matched, &all);
     if (looked != cases[i].looked) fail_msg("case %d (%s): looked at %d rows, not %d", (int)i, ids, (int)looked, (int)cases[i].looked);
   }
+  iu__store_free(store);
+  for (int i = 0; i < N; i++) free(rows[i]);
+}
+
+static void a_walk_that_is_too_long_is_given_up(void **state) {
+  enum { N = 200 };
+  iu_row *rows[N];
+  iu_store *store;
+  iu_filter_spec f = filter("entity_type", "Equals", "\"A\"");
+  iu_selection_spec spec = {.filter_count = 1, .filters = &f, .has_limit = true, .limit = 2};
+  char ids[64];
+  uint64_t matched;
+  bool all;
+  (void)state;
+  for (int i = 0; i < N; i++) { /* those that match are the oldest */
+    char id[16];
+    entity_spec e = {.id = id, .type = i < N / 2 ? "A" : "B", .created = i};
+    snprintf(id, sizeof id, "%03d", i);
+    rows[i] = entity_row(schema, &e);
+  }
+  assert_int_equal(iu__store_new(schema, &store, NULL), IU_OK);
+  put_all(store, rows, N);
+  order_by(&spec, "created_at", true);
+  assert_int_equal(scan(store, &spec, NULL, true, ids, &matched, &all), N); /* as many as the other way has, then that */
+  assert_string_equal(ids, "099 098 ");
+  assert_true(all);
+  assert_int_equal(matched, N / 2);
+  order_by(&spec, "created_at", false);
+  assert_int_equal(scan(store, &spec, NULL, true, ids, &matched, &all), 2);
+  assert_string_equal(ids, "000 001 ");
   iu__store_free(store);
   for (int i = 0; i < N; i++) free(rows[i]);
 }
@@ -344,7 +466,9 @@ static void sorting_survives_failed_allocations(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(orders_every_kind_of_value), cmocka_unit_test(agrees_with_a_plain_sort), cmocka_unit_test(orders_by_the_row_without_a_key),
-    cmocka_unit_test(plans_lose_no_row), cmocka_unit_test(a_full_page_ends_a_scan_in_order),
+    cmocka_unit_test(plans_lose_no_row),
+    cmocka_unit_test(plans_lose_no_row_of_any_column), cmocka_unit_test(a_full_page_ends_a_scan_in_order),
+    cmocka_unit_test(a_walk_that_is_too_long_is_given_up),
 #ifdef IU_ERRINJ
     cmocka_unit_test(sorting_survives_failed_allocations),
 #endif
