@@ -4,7 +4,7 @@
  */
 #include "internal.h"
 
-#define GIVE_BACK (512u * 1024u) /* bytes of a message's memory that go between two looks at the clock */
+#define GIVE_BACK (2u << 20) /* bytes of a message's memory that go between two looks at the clock */
 
 /* Every subscription that was made again has its answer: what they brought can take the place of what is held. */
 static bool resync_is_over(const iu_client *c) { return c->online && c->resync && c->restoring == 0 && c->fresh != NULL; }

@@ -13,6 +13,7 @@
 #include "../base/alloc.h"
 
 #define HAND_OVER_MIN 1024 /* writes of a log that is worth being given away */
+#define LOG_PART ((2u << 20) / sizeof(iu_change)) /* 2 MiB of a log are given back at once */
 #define RECLAIM_EXTRA 256 /* dead rows freed by each commit besides twice its writes, so that a backlog drains without a pause */
 
 /* What the committed epoch sees of the key that the insert `w` wrote. */
@@ -230,9 +231,10 @@ void iu__changeset_retain(iu_changeset *c) {
   if (c != NULL) c->refs++;
 }
 
-/* The memory of a large log goes in parts, too: giving back megabytes at once takes its time. */
-static void cut_log(iu_changeset *c) {
-  iu_change *smaller = c->log != NULL && c->count > 0 ? iu__realloc(c->log, c->count * sizeof *c->changes) : NULL;
+/* The memory of a large log goes in parts, too: giving back megabytes at once takes its time. `before`: how many changes it had. */
+static void cut_log(iu_changeset *c, uint32_t before) {
+  bool part = c->log != NULL && c->count > 0 && c->count / LOG_PART != before / LOG_PART;
+  iu_change *smaller = part ? iu__realloc(c->log, c->count * sizeof *c->changes) : NULL;
 
   if (smaller != NULL) c->changes = c->log = smaller;
 }
@@ -245,8 +247,9 @@ static void release_rows(iu_store *s, const iu_change *change) {
 bool iu__changeset_release_some(iu_store *s, iu_changeset *c, uint32_t most) {
   assert(c->refs == 1);
   if (c->pin.store != NULL) {
+    uint32_t before = c->count;
     c->count -= most < c->count ? most : c->count;
-    cut_log(c);
+    cut_log(c, before);
   }
   for (; c->pin.store == NULL && c->count > 0 && most > 0; most--) release_rows(s, &c->changes[--c->count]);
   if (c->count > 0) return false;

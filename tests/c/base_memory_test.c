@@ -47,6 +47,26 @@ static void a_buffer_grows_and_patches(void **state) {
   iu__buf_free(&b);
 }
 
+/* As messages do: grown, and given back in parts. */
+static void a_large_buffer_keeps_what_is_in_it(void **state) {
+  enum { WORDS = 6 << 20 };
+  iu_buf b = {0};
+  (void)state;
+  for (uint32_t i = 0; i < WORDS; i++) iu__buf_put_u32(&b, i);
+  assert_int_equal(iu__buf_status(&b, NULL, "x"), IU_OK);
+  assert_int_equal(b.len, 4 * (size_t)WORDS);
+  for (size_t cap = b.cap; iu__buf_shrink(&b, 3u << 20); cap = b.cap) {
+    assert_int_equal(b.cap, cap - (3u << 20));
+    assert_true(b.len <= b.cap);
+    for (size_t i = 0; i + 4 <= b.len; i += 4096) assert_int_equal(iu__load_u32(b.data + i), i / 4);
+  }
+  assert_true(b.cap <= 3u << 20);
+  iu__buf_put_u32(&b, 7); /* it can be written on */
+  assert_int_equal(b.failed, 0);
+  assert_int_equal(iu__load_u32(b.data + b.len - 4), 7);
+  iu__buf_free(&b);
+}
+
 static void integers_are_little_endian_both_ways(void **state) {
   iu_buf b = {0};
   iu_reader r;
@@ -213,6 +233,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(allocations_of_nothing_and_too_much),
       cmocka_unit_test(a_buffer_grows_and_patches),
+      cmocka_unit_test(a_large_buffer_keeps_what_is_in_it),
       cmocka_unit_test(integers_are_little_endian_both_ways),
       cmocka_unit_test(a_reader_stops_where_the_bad_item_starts),
       cmocka_unit_test(a_limit_is_a_sticky_failure),
