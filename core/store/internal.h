@@ -18,6 +18,7 @@
 #define IU_STORE_INTERNAL_H
 
 #include "keymap.h"
+#include "slab.h"
 #include "store.h"
 #include "tree.h"
 
@@ -75,6 +76,7 @@ struct iu_store {
   iu_dead *dead;             /* owned ring of dead_cap slots, a power of two */
   size_t dead_head, dead_count, dead_cap;
   iu_row *limbo;             /* linked through `gone` */
+  iu_slab slab;              /* of a lean store: its rows */
   uint64_t rows, row_bytes, orphans; /* rows that take memory, bytes of their data; of them orphans */
 };
 

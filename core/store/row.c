@@ -6,7 +6,7 @@
 #include "../base/alloc.h"
 
 iu_row *iu__row_new(iu_store *s, const void *data, size_t len) {
-  iu_row *row = iu__alloc(sizeof *row + len);
+  iu_row *row = s->lean ? iu__slab_take(&s->slab, sizeof *row + len) : iu__alloc(sizeof *row + len);
 
   if (row == NULL) return NULL;
   row->from = s->epoch + 1;
@@ -22,7 +22,8 @@ iu_row *iu__row_new(iu_store *s, const void *data, size_t len) {
 void iu__row_free(iu_store *s, iu_row *row) {
   s->rows--;
   s->row_bytes -= row->len;
-  iu__free(row);
+  if (s->lean) iu__slab_give(&s->slab, row, sizeof *row + row->len);
+  else iu__free(row);
 }
 
 void iu__row_hold(iu_row *row) { row->holders++; }

@@ -46,6 +46,7 @@ void iu__store_free(iu_store *s) {
   assert(s->open_iters == 0);
   free_tables(s, s->table_count);
   iu__limbo_empty(s);
+  iu__slab_free(&s->slab);
   iu__free(s->log);
   iu__free(s->dead);
   iu__free(s);
