@@ -31,6 +31,9 @@ return iu.module("arena", {
     tick = { columns = { { "id", "u64" }, { "at", "schedule_at" } }, primary_key = "id", auto_inc = "id", scheduled = "step" },
   },
 
+  -- Who leaves takes the player along.
+  client_disconnected = function(ctx) ctx.db.player:delete_where { owner = ctx.sender } end,
+
   reducers = {
     -- A caller has one player, whose name nobody else has.
     spawn = { params = { { "name", "string" } }, run = function(ctx, name)
