@@ -426,6 +426,25 @@ describe("a module in Lua", function()
     end)
   end)
 
+  it("is undone where its reducer closes the universe, which is closed then", function()
+    local ok, err = does(function(ctx)
+      ctx.db.plain:insert { a = 1, b = "x" }
+      assert(conn:close())
+      collectgarbage()
+      assert.equal(1, ctx.db.plain:count())
+      local written, why = pcall(ctx.db.plain.insert, ctx.db.plain, { a = 2, b = "x" })
+      assert.is_false(written)
+      assert.equal("ConnectionError", why.kind)
+    end)
+    assert.is_nil(ok)
+    assert.equal("ConnectionError", err.kind)
+    assert.is_true(conn:is_closed())
+    if support.keeps then
+      conn = support.reopen(conn, { module = arena(), subscribe = "all" })
+      assert.equal(0, conn.tables.plain:count())
+    end
+  end)
+
   it("logs what its reducers say", function()
     local lines = {}
     iu.log.set_sink(function(level, message, source) lines[#lines + 1] = ("%s %s %s"):format(level, source, message) end)
