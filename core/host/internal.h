@@ -123,7 +123,7 @@ iu_status iu__options_engine(const iu_options *o, iu_engine_config *config, iu_e
 iu_status iu__options_client(const iu_options *o, iu_client_config *config, iu_error *err);
 
 /* module.c: what the engine hosts of the options' modules; *out is for iu__engine_open, which takes what it holds: given back with iu__free. */
-iu_status iu__modules_hosted(const iu_options *o, iu_hosted_module **out, iu_error *err);
+iu_status iu__modules_hosted(iu_runtime *rt, const iu_options *o, iu_hosted_module **out, iu_error *err);
 
 /* universe.c */
 iu_status iu__check_universe(const iu_universe *u, iu_error *err);   /* not NULL, not closed */

@@ -216,7 +216,7 @@ iu_status iu_module_on(iu_module *m, iu_moment moment, iu_reducer_fn fn, void *u
 
 /* ---- as a hosted one ---- */
 
-typedef struct instance { iu_module *m; const iu_schema *schema; } instance;
+typedef struct instance { iu_runtime *rt; iu_module *m; const iu_schema *schema; } instance;
 
 static iu_status seal(iu_module *m, iu_error *err) {
   if (m->writer == NULL) return IU_OK;
@@ -246,7 +246,9 @@ static iu_status hosted_run(void *ud, iu_tx *tx, const iu_reducer_call *call, iu
   iu_ctx ctx = {.tx = tx, .schema = i->schema, .call = call};
   iu_value args = iu__value(i->schema, call->def->params, call->args.p, call->args.len);
   iu__error_clear(err);
+  i->rt->gates++; /* as a callback: nothing waits in it, and what it frees is released later. A universe that is being opened has no handle yet to hold. */
   iu_status status = f->fn(f->ud, &ctx, &args, err);
+  i->rt->gates--;
   iu__ctx_end(&ctx);
   if (status == IU_OK) return IU_OK;
   if (err->status == IU_OK || err->message[0] == '\0') iu__fail(err, status > IU_OK && status < IU_STATUS_COUNT ? status : IU_E_PERSISTENCE, "%s: it failed", call->def->name);
@@ -258,7 +260,7 @@ static void hosted_release(void *ud) {
   iu__free(ud);
 }
 
-iu_status iu__modules_hosted(const iu_options *o, iu_hosted_module **out, iu_error *err) {
+iu_status iu__modules_hosted(iu_runtime *rt, const iu_options *o, iu_hosted_module **out, iu_error *err) {
   iu_status status = IU_OK;
   size_t n = 0;
   *out = NULL;
@@ -273,6 +275,7 @@ iu_status iu__modules_hosted(const iu_options *o, iu_hosted_module **out, iu_err
       status = o->modules[n] == NULL ? iu__missing("options: modules", err) : iu__fail_nomem(err);
       break;
     }
+    i->rt = rt;
     i->m = o->modules[n];
     i->m->refs++;
     list[n] = (iu_hosted_module){i->m->name, i, hosted_define, hosted_bound, hosted_run, hosted_release};

@@ -89,7 +89,7 @@ static iu_status open_embedded(iu_universe *u, const iu_target *t, const iu_opti
   config.loop = u->rt->loop;
   config.log = u->rt->log;
   iu_status status = iu__options_engine(o, &config, err);
-  if (status == IU_OK) status = iu__modules_hosted(o, &modules, err);
+  if (status == IU_OK) status = iu__modules_hosted(u->rt, o, &modules, err);
   config.no_nerv = o->no_nerv;
   config.modules = modules;
   config.module_count = (uint32_t)o->module_count;

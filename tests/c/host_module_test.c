@@ -9,7 +9,7 @@
 #include "../../core/base/errinj.h"
 #include "../../core/include/inner_universe.h"
 
-typedef struct arena { iu_runtime *rt; iu_module *m; iu_universe *u; iu_error err; int ticks, inits; } arena;
+typedef struct arena { iu_runtime *rt; iu_module *m; iu_universe *u; iu_error err; int ticks, inits; bool free_in_tick; } arena;
 
 static iu_status spawn(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err) {
   iu_value name, row;
@@ -83,7 +83,8 @@ static iu_status play(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err
   assert_false(found);
   assert_int_equal(iu_ctx_delete(ctx, "player", &nine, NULL, err), IU_E_VALIDATION);
   assert_int_equal(iu_ctx_scan(ctx, "nobody", NULL, NULL, NULL, false, &rows, err), IU_E_VALIDATION);
-  assert_int_equal(iu_call(a->u, "spawn", &bob, 1, 0, err), IU_E_CONFLICT); /* not from inside */
+  assert_int_equal(iu_call(a->u, "spawn", &bob, 1, 0, err), IU_E_VALIDATION); /* it would wait */
+  assert_int_equal(iu_step(a->rt, 0, NULL, err), IU_E_VALIDATION);
   return IU_OK; /* one scan is left open */
 }
 
@@ -91,7 +92,12 @@ static iu_status tick(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err
   iu_value row;
   uint64_t id;
   (void)ctx;
-  ((arena *)ud)->ticks++;
+  arena *a = ud;
+  a->ticks++;
+  if (a->free_in_tick) {
+    iu_free(a->u);
+    a->u = NULL;
+  }
   assert_int_equal(iu_value_at(args, 0, &row, err), IU_OK);
   return iu_column_u64(&row, "id", &id, err);
 }
@@ -171,12 +177,55 @@ static void a_refusal_has_the_reducers_words(void **state) {
   assert_string_equal(a->err.message, "a player needs a name, got 0 bytes");
 }
 
+static iu_status end_all(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err) {
+  arena *a = ud;
+  iu_arg bob = iu_arg_text("bob"), one = iu_arg_u64(1);
+  bool found;
+  (void)args;
+  assert_int_equal(iu_ctx_call(ctx, "spawn", &bob, 1, err), IU_OK);
+  iu_free(a->u);
+  a->u = NULL;
+  assert_int_equal(iu_ctx_call(ctx, "spawn", &bob, 1, err), IU_E_CLOSED);
+  assert_int_equal(iu_ctx_get(ctx, "player", &one, NULL, &found, err), IU_OK); /* what is there is there until it returns */
+  return IU_OK;
+}
+static void a_reducer_may_free_its_universe(void **state) {
+  arena *a = *state;
+  iu_options o = iu_options_default();
+  iu_module *m;
+  iu_error err;
+  iu_module *both[2];
+  iu_free(a->u);
+  assert_int_equal(iu_module_new("ending", &m, &err), IU_OK);
+  assert_int_equal(iu_module_reducer(m, "end_all", NULL, 0, end_all, a, &err), IU_OK);
+  both[0] = a->m;
+  both[1] = m;
+  o.modules = both;
+  o.module_count = 2;
+  o.no_nerv = true;
+  if (iu_open(a->rt, "memory:", &o, &a->u, &err) != IU_OK) fail_msg("%s", err.message);
+  iu_module_free(m);
+  assert_int_equal(iu_call(a->u, "end_all", NULL, 0, 0, &err), IU_E_CLOSED);
+  assert_string_equal(err.message, "end_all: the universe was closed meanwhile");
+  assert_null(a->u);
+}
+
 static void scheduled_rows_run_their_reducer(void **state) {
   arena *a = *state;
   bool more;
   assert_int_equal(iu_call(a->u, "plan", NULL, 0, 0, &a->err), IU_OK);
   for (int i = 0; i < 1000 && a->ticks == 0; i++) iu_wait(a->rt, 5, &more, NULL);
   assert_int_equal(a->ticks, 1);
+}
+
+static void a_scheduled_reducer_may_free_its_universe(void **state) {
+  arena *a = *state;
+  a->free_in_tick = true;
+  for (int i = 0; i < 3; i++) assert_int_equal(iu_call(a->u, "plan", NULL, 0, 0, &a->err), IU_OK);
+  for (int i = 0; i < 1000 && a->ticks == 0; i++) iu_wait(a->rt, 5, NULL, NULL);
+  for (int i = 0; i < 5; i++) iu_wait(a->rt, 5, NULL, NULL);
+  assert_int_equal(a->ticks, 1);
+  assert_null(a->u);
 }
 
 static void a_module_is_opened_by_several_universes_and_then_closed_to_additions(void **state) {
@@ -302,7 +351,7 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      T(reducers_in_c_do_what_a_transaction_may), T(a_refusal_has_the_reducers_words), T(scheduled_rows_run_their_reducer),
+      T(reducers_in_c_do_what_a_transaction_may), T(a_refusal_has_the_reducers_words), T(a_reducer_may_free_its_universe), T(scheduled_rows_run_their_reducer), T(a_scheduled_reducer_may_free_its_universe),
       T(a_module_is_opened_by_several_universes_and_then_closed_to_additions), T(mistakes_of_declarations_are_named),
       T(errors_nobody_waits_for_go_to_the_handler), T(the_allocator_is_set_first_or_not_at_all), T(any_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
