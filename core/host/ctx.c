@@ -10,6 +10,7 @@ struct iu_ctx_rows {
 
 void iu__ctx_end(iu_ctx *ctx) {
   while (ctx->open != NULL) iu_ctx_rows_free(ctx->open);
+  iu__buf_free(&ctx->row);
 }
 
 /* ---- who and when ---- */
@@ -25,8 +26,12 @@ typedef struct place { uint32_t number; const iu_table_def *def; iu_table *table
 
 static iu_status find_table(iu_ctx *ctx, const char *name, place *out, iu_error *err) {
   if (ctx == NULL || name == NULL) return iu__missing(ctx == NULL ? "ctx" : "table", err);
-  iu_status status = iu__find_table(ctx->schema, name, strlen(name), &out->number, err);
-  if (status != IU_OK) return status;
+  if (ctx->last_table == 0 || strcmp(ctx->schema->tables[ctx->last_table - 1].name, name) != 0) {
+    iu_status status = iu__find_table(ctx->schema, name, strlen(name), &out->number, err);
+    if (status != IU_OK) return status;
+    ctx->last_table = out->number + 1;
+  }
+  out->number = ctx->last_table - 1;
   out->def = &ctx->schema->tables[out->number];
   out->table = iu__tx_table(ctx->tx, out->number);
   return IU_OK;
@@ -62,42 +67,37 @@ static void give(const iu_ctx *ctx, const place *p, const iu_row *row, iu_value 
 
 /* ---- writing ---- */
 
-#define ROW_ROOM 512 /* most rows need no more */
-
-static iu_status encode_row(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, place *p, iu_buf *row, iu_error *err) {
+/* Into ctx->row. */
+static iu_status encode_row(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, place *p, iu_error *err) {
   iu_status status = find_table(ctx, table, p, err);
   if (status != IU_OK) return status;
   if (columns == NULL || count != p->def->row->count) {
     return iu__fail(err, IU_E_VALIDATION, "table `%s` has %u columns, got %zu", p->def->name, p->def->row->count, columns != NULL ? count : 0);
   }
-  iu__buf_reserve(row, ROW_ROOM);
-  for (uint32_t i = 0; status == IU_OK && i < count; i++) status = put_column(p, i, &columns[i], row, err);
+  iu__buf_reset(&ctx->row);
+  for (uint32_t i = 0; status == IU_OK && i < count; i++) status = put_column(p, i, &columns[i], &ctx->row, err);
   return status;
 }
 
 iu_status iu_ctx_insert(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err) {
   const iu_row *stored;
-  iu_buf bytes = {0};
   place p;
-  iu_status status = encode_row(ctx, table, columns, count, &p, &bytes, err);
-  if (status == IU_OK) status = iu__tx_put(ctx->tx, p.number, bytes.data, bytes.len, &stored, err);
-  iu__buf_free(&bytes);
+  iu_status status = encode_row(ctx, table, columns, count, &p, err);
+  if (status == IU_OK) status = iu__tx_put(ctx->tx, p.number, ctx->row.data, ctx->row.len, &stored, err);
   if (status == IU_OK) give(ctx, &p, stored, row);
   return status;
 }
 
 iu_status iu_ctx_update(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err) {
   const iu_row *stored = NULL, *old = NULL;
-  iu_buf bytes = {0};
   place p;
-  iu_status status = encode_row(ctx, table, columns, count, &p, &bytes, err);
+  iu_status status = encode_row(ctx, table, columns, count, &p, err);
   if (status == IU_OK && p.def->primary_key < 0) status = iu__fail(err, IU_E_VALIDATION, "table `%s` has no primary key", p.def->name);
   if (status == IU_OK) {
-    iu_slice key = iu__bsatn_column(p.def->row, (uint32_t)p.def->primary_key, bytes.data, bytes.len);
+    iu_slice key = iu__bsatn_column(p.def->row, (uint32_t)p.def->primary_key, ctx->row.data, ctx->row.len);
     old = iu__table_get(p.table, IU_EPOCH_LATEST, key.p, key.len);
-    status = old == NULL ? missing_row(&p, err) : iu__tx_replace(ctx->tx, p.number, old, bytes.data, bytes.len, &stored, err);
+    status = old == NULL ? missing_row(&p, err) : iu__tx_replace(ctx->tx, p.number, old, ctx->row.data, ctx->row.len, &stored, err);
   }
-  iu__buf_free(&bytes);
   if (status == IU_OK) give(ctx, &p, stored, row);
   return status;
 }

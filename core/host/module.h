@@ -21,6 +21,8 @@ struct iu_ctx {
   const iu_schema *schema;
   const iu_reducer_call *call;
   iu_ctx_rows *open;              /* not freed yet */
+  iu_buf row;                     /* working memory of one write after the other */
+  uint32_t last_table;            /* looked up last, + 1; 0: none */
 };
 
 void iu__module_drop(iu_module *m);
