@@ -59,9 +59,14 @@ static inline void iu__buf_put_u32(iu_buf *b, uint32_t v) {
   uint8_t t[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
   iu__buf_put(b, t, 4);
 }
-static inline void iu__buf_put_u64(iu_buf *b, uint64_t v) {
+static inline void iu__store_u64(uint8_t *p, uint64_t v) {
   uint8_t t[8] = {(uint8_t)v,         (uint8_t)(v >> 8),  (uint8_t)(v >> 16), (uint8_t)(v >> 24),
                   (uint8_t)(v >> 32), (uint8_t)(v >> 40), (uint8_t)(v >> 48), (uint8_t)(v >> 56)};
+  memcpy(p, t, 8);
+}
+static inline void iu__buf_put_u64(iu_buf *b, uint64_t v) {
+  uint8_t t[8];
+  iu__store_u64(t, v);
   iu__buf_put(b, t, 8);
 }
 static inline void iu__buf_put_str(iu_buf *b, const char *zero_terminated) {

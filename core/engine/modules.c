@@ -180,8 +180,7 @@ iu_status iu__lifecycle_call(iu_engine *e, iu_lifecycle which, const uint8_t ide
 #define NAME_BYTES 8 /* a module in the file's list */
 
 static void name_of(const iu_hosted *m, uint8_t out[NAME_BYTES]) {
-  uint64_t hash = iu__hash64(m->m.name, strlen(m->m.name));
-  for (int i = 0; i < NAME_BYTES; i++) out[i] = (uint8_t)(hash >> 8 * i);
+  iu__store_u64(out, iu__hash64(m->m.name, strlen(m->m.name)));
 }
 
 static bool is_listed(const iu_engine *e, const iu_hosted *m) {

@@ -93,7 +93,7 @@ static iu_due due_of(const iu_table *t, const iu_row *row, int64_t now) {
 /* The row that an entry means; NULL: it is stale. */
 static const iu_row *row_of(const iu_engine *e, const iu_due *due) {
   uint8_t key[8];
-  for (int i = 0; i < 8; i++) key[i] = (uint8_t)(due->key >> 8 * i);
+  iu__store_u64(key, due->key);
   const iu_row *row = iu__table_get(iu__store_table(e->store, due->table), IU_EPOCH_LATEST, key, 8);
   return row != NULL && row->from == due->epoch ? row : NULL;
 }

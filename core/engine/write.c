@@ -4,10 +4,22 @@
 /* ---- for both kinds of modules ---- */
 
 static bool column_is_zero(iu_slice c) {
+  if (c.len == 8) return iu__load_u64(c.p) == 0; /* most are */
   for (size_t i = 0; i < c.len; i++) {
     if (c.p[i] != 0) return false;
   }
   return true;
+}
+
+static void write_number(uint8_t *to, size_t len, int64_t v) {
+  uint8_t bytes[8];
+  iu__store_u64(bytes, (uint64_t)v);
+  if (len == 8) {
+    memcpy(to, bytes, 8);
+    return;
+  }
+  memset(to, v < 0 ? 0xff : 0, len);
+  memcpy(to, bytes, len < 8 ? len : 8);
 }
 
 bool iu__sequences_draw(iu_engine *e, const iu_table *t, uint8_t *row, size_t len, uint8_t *generated, uint32_t *generated_len, uint16_t *column) {
@@ -19,8 +31,7 @@ bool iu__sequences_draw(iu_engine *e, const iu_table *t, uint8_t *row, size_t le
     if (!column_is_zero(c)) continue;
     *column = q->def->column;
     if (q->exhausted) return false;
-    memset(row + (c.p - row), q->next < 0 ? 0xff : 0, c.len);
-    for (size_t b = 0; b < c.len && b < 8; b++) row[(size_t)(c.p - row) + b] = (uint8_t)((uint64_t)q->next >> (8 * b));
+    write_number(row + (c.p - row), c.len, q->next);
     if (generated != NULL) memcpy(generated + at, c.p, c.len);
     at += (uint32_t)c.len;
     q->dirty = true;

@@ -99,11 +99,7 @@ void iu__jqueue_free(iu_queue *q) {
   memset(q, 0, sizeof *q);
 }
 
-static void store_u64(uint8_t *p, uint64_t v) {
-  for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
 void iu__jblock_seal(iu_block *b) {
-  store_u64(b->data, b->first);
-  store_u64(b->data + 8, b->last);
+  iu__store_u64(b->data, b->first);
+  iu__store_u64(b->data + 8, b->last);
 }

@@ -22,7 +22,8 @@ static bool put(const iu_type *t, uint64_t low, bool negative, iu_buf *out) {
   if (size == 0 || (negative && !is_signed)) return false;
   if (size < 8 && (negative ? low < (uint64_t)0 - sign_bit : low >= (is_signed ? sign_bit : sign_bit * 2))) return false;
   if (size == 8 && is_signed && !negative && low >= sign_bit) return false;
-  for (size_t i = 0; i < size; i++) bytes[i] = i < 8 ? (uint8_t)(low >> (8 * i)) : negative ? 0xff : 0;
+  iu__store_u64(bytes, low);
+  if (size > 8) memset(bytes + 8, negative ? 0xff : 0, size - 8);
   iu__buf_put(out, bytes, size);
   return true;
 }
