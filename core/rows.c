@@ -40,6 +40,7 @@ iu_status iu__copied_rows_new(const iu_table_def *table, iu_copied_rows **out, i
 void iu__copied_rows_free(iu_rows *rows) {
   iu_copied_rows *set = (iu_copied_rows *)rows; /* rows is the first member */
   iu__arena_free(&set->arena);
+  iu__typespace_free(&set->types);
   iu__free(rows->rows);
   iu__free(set);
 }
@@ -69,10 +70,12 @@ static iu_status begin(iu_store *s, uint64_t epoch, uint32_t table, builder *b, 
   return IU_OK;
 }
 
+typedef struct limited { builder b; uint64_t limit; } limited;
+
 static bool add(void *ud, const iu_row *row) {
-  builder *b = ud;
-  b->failed = !iu__rows_add(b->rows, &b->cap, row);
-  return !b->failed;
+  limited *l = ud;
+  l->b.failed = !iu__rows_add(l->b.rows, &l->b.cap, row);
+  return !l->b.failed && l->b.rows->count < l->limit;
 }
 
 static iu_status give(builder *b, iu_status status, iu_rows **out, iu_error *err) {
@@ -82,13 +85,55 @@ static iu_status give(builder *b, iu_status status, iu_rows **out, iu_error *err
   return status;
 }
 
-iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err) {
-  builder b;
-  iu_status status = begin(s, epoch, iu__query_table(q), &b, err);
+/* ---- results of their own ---- */
+
+typedef struct result { const iu_query *q; iu_copied_rows *set; iu_buf row; uint64_t counted; bool failed; } result;
+
+static bool add_result(void *ud, const iu_row *const rows[2]) {
+  result *r = ud;
+  iu_row *row = NULL;
+  if (iu__query_is_count(r->q)) {
+    r->counted++;
+    return true;
+  }
+  iu__query_project(r->q, rows, &r->row);
+  if (!r->row.failed) row = iu__copied_rows_copy(r->set, (iu_slice){r->row.data, r->row.len});
+  r->failed = row == NULL || !iu__rows_add(&r->set->rows, &r->set->cap, row);
+  return !r->failed && r->set->rows.count < iu__query_limit(r->q);
+}
+
+static iu_status add_count(result *r, iu_error *err) {
+  iu__buf_put_u64(&r->row, r->counted);
+  iu_row *row = r->row.failed ? NULL : iu__copied_rows_copy(r->set, (iu_slice){r->row.data, r->row.len});
+  return row != NULL && iu__rows_add(&r->set->rows, &r->set->cap, row) ? IU_OK : iu__fail_nomem(err);
+}
+
+static iu_status query_result(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err) {
+  result r = {.q = q};
+  iu_status status = iu__copied_rows_new(NULL, &r.set, err);
   if (status != IU_OK) return status;
-  status = iu__query_run(q, s, epoch, add, &b, err);
-  b.rows->matched = b.rows->count;
-  return give(&b, status, out, err);
+  status = iu__query_result(q, &r.set->types, &r.set->def, err);
+  r.set->rows.table = &r.set->def;
+  if (status == IU_OK && iu__query_limit(q) > 0) {
+    status = iu__query_run_pairs(q, s, epoch, add_result, &r, err);
+    if (status == IU_OK && r.failed) status = iu__fail_nomem(err);
+    if (status == IU_OK && iu__query_is_count(q)) status = add_count(&r, err);
+  }
+  iu__buf_free(&r.row);
+  r.set->rows.matched = r.set->rows.count;
+  if (status != IU_OK) iu__copied_rows_free(&r.set->rows);
+  else *out = &r.set->rows;
+  return status;
+}
+
+iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err) {
+  limited l = {.limit = iu__query_limit(q)};
+  if (iu__query_is_count(q) || iu__query_has_columns(q)) return query_result(s, epoch, q, out, err);
+  iu_status status = begin(s, epoch, iu__query_table(q), &l.b, err);
+  if (status != IU_OK) return status;
+  if (l.limit > 0) status = iu__query_run(q, s, epoch, add, &l, err);
+  l.b.rows->matched = l.b.rows->count;
+  return give(&l.b, status, out, err);
 }
 
 /* Of a page that was full early: known where every row matches. */
@@ -130,7 +175,7 @@ iu_status iu__rows_get(iu_store *s, uint64_t epoch, uint32_t table, const void *
   if (status == IU_OK) status = begin(s, epoch, table, &b, err);
   if (status != IU_OK) return status;
   row = iu__table_get(t, epoch, key, len);
-  if (row != NULL) add(&b, row);
+  if (row != NULL) b.failed = !iu__rows_add(b.rows, &b.cap, row);
   b.rows->matched = b.rows->count;
   return give(&b, IU_OK, out, err);
 }

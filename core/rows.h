@@ -22,7 +22,7 @@ static inline void iu__rows_release(iu_rows *rows) { /* NULL is fine */
 
 /* What `release` does to rows of the functions below: for owners that put something around it. */
 void iu__rows_free(iu_rows *rows);
-/* Of what is visible at `epoch`. *out is given. */
+/* Of what is visible at `epoch`. *out is given. Results of their own (COUNT, column lists) are copies, of a definition that lives as long. */
 iu_status iu__rows_query(iu_store *s, uint64_t epoch, const iu_query *q, iu_rows **out, iu_error *err);
 /* paths: the table's indexes over paths (query/path_index.h), which are those of the store's epoch; NULL: none. */
 iu_status iu__rows_select(iu_store *s, uint64_t epoch, uint32_t table, const iu_selection_spec *spec, struct iu_path_index *paths, iu_rows **out,
@@ -43,7 +43,7 @@ bool iu__rows_add(iu_rows *rows, uint64_t *cap, const iu_row *row);
 iu_status iu__rows_add_page(iu_rows *rows, uint64_t *cap, const iu_selection *selection, iu_error *err);
 
 /* Copies of rows that are in no store: a server's, or a script's. They live as long as the set. */
-typedef struct iu_copied_rows { iu_rows rows; iu_arena arena; uint64_t cap; } iu_copied_rows;
+typedef struct iu_copied_rows { iu_rows rows; iu_arena arena; uint64_t cap; iu_typespace types; iu_table_def def; /* of results that are no table's */ } iu_copied_rows;
 iu_status iu__copied_rows_new(const iu_table_def *table, iu_copied_rows **out, iu_error *err);
 void iu__copied_rows_free(iu_rows *rows);   /* what `release` does, for owners that put something around it */
 /* A copy in the set's memory, which is not one of its rows yet. NULL: no memory. */

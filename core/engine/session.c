@@ -158,7 +158,7 @@ static iu_status conn_query(iu_connection *c, const char *sql, size_t len, iu_ro
   iu_query *q;
   iu_status status = check_open(s, err);
   *pending = 0;
-  if (status == IU_OK) status = iu__query_parse(c->schema, sql, len, c->identity, c->is_owner, &q, err);
+  if (status == IU_OK) status = iu__query_parse_for(IU_QUERY_ONCE, c->schema, sql, len, c->identity, c->is_owner, &q, err);
   if (status != IU_OK) return status;
   status = iu__rows_query(c->store, latest(s), q, out, err);
   iu__query_free(q);

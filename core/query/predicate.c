@@ -3,27 +3,29 @@
 
 typedef struct maker {
   iu_arena *arena;
-  const iu_type *row;
+  const iu_type *const *rows;
   iu_pred_insn *insns;
   uint32_t count;
   iu_error *err;
   iu_status status;
 } maker;
 
-static void locator(maker *m, uint32_t column, iu_locator *out) {
-  if (m->status == IU_OK) m->status = iu__locator_init(out, m->arena, m->row, &column, 1, m->err);
+static void locator(maker *m, uint8_t side, uint32_t column, iu_locator *out) {
+  if (m->status == IU_OK) m->status = iu__locator_init(out, m->arena, m->rows[side], &column, 1, m->err);
 }
 
 static uint32_t comparison(maker *m, const iu_pred_node *n, uint32_t on_true, uint32_t on_false) {
   iu_pred_insn *insn = &m->insns[m->count];
   insn->op = n->op;
   insn->two_columns = n->kind == IU_P_COLUMNS;
+  insn->a_side = n->a_side;
+  insn->b_side = n->b_side;
   insn->literal = n->literal;
   insn->on_true = on_true;
   insn->on_false = on_false;
-  locator(m, n->a, &insn->a);
-  if (insn->two_columns) locator(m, n->b, &insn->b);
-  insn->scalar = iu__scalar_of(m->row->u.fields[n->a].type);
+  locator(m, n->a_side, n->a, &insn->a);
+  if (insn->two_columns) locator(m, n->b_side, n->b, &insn->b);
+  insn->scalar = iu__scalar_of(m->rows[n->a_side]->u.fields[n->a].type);
   return m->count++;
 }
 
@@ -62,8 +64,8 @@ static uint32_t generate(maker *m, const iu_pred_node *n, uint32_t on_true, uint
   }
 }
 
-iu_status iu__pred_compile(iu_arena *arena, const iu_type *row, const iu_pred_node *root, iu_pred *out, iu_error *err) {
-  maker m = {arena, row, NULL, 0, err, IU_OK};
+iu_status iu__pred_compile(iu_arena *arena, const iu_type *const rows[2], const iu_pred_node *root, iu_pred *out, iu_error *err) {
+  maker m = {arena, rows, NULL, 0, err, IU_OK};
   if (root->count != 0) {
     m.insns = iu__arena_zero(arena, root->count, sizeof *m.insns);
     if (m.insns == NULL) return iu__fail_nomem(err);
@@ -73,13 +75,14 @@ iu_status iu__pred_compile(iu_arena *arena, const iu_type *row, const iu_pred_no
   return m.status;
 }
 
-bool iu__pred_matches(const iu_pred *p, const uint8_t *row, size_t len) {
+bool iu__pred_matches(const iu_pred *p, const iu_slice rows[2]) {
   uint32_t pc = p->entry;
   while (pc < IU_PRED_REJECT) {
     const iu_pred_insn *insn = &p->insns[pc];
     iu_slice a, b = insn->literal;
-    if (!iu__locate(&insn->a, row, len, &a)) return false;
-    if (insn->two_columns && !iu__locate(&insn->b, row, len, &b)) return false;
+    const iu_slice *row_a = &rows[insn->a_side], *row_b = &rows[insn->b_side];
+    if (!iu__locate(&insn->a, row_a->p, row_a->len, &a)) return false;
+    if (insn->two_columns && !iu__locate(&insn->b, row_b->p, row_b->len, &b)) return false;
     pc = iu__cmp_accepts(insn->op, iu__scalar_compare(insn->scalar, a, b)) ? insn->on_true : insn->on_false;
   }
   return pc == IU_PRED_ACCEPT;

@@ -14,6 +14,7 @@ typedef enum iu_pred_kind { IU_P_AND, IU_P_OR, IU_P_LITERAL, IU_P_COLUMNS, IU_P_
 
 typedef struct iu_pred_node {
   uint8_t kind, op;                    /* op: IU_CMP_ set; column `a` op literal, or `a` op column `b` */
+  uint8_t a_side, b_side;              /* of a join: in which of its two rows; else 0 */
   uint32_t a, b;
   iu_slice literal;                    /* BSATN of a's type */
   struct iu_pred_node *first, *last;   /* operands of AND and OR */
@@ -24,6 +25,7 @@ typedef struct iu_pred_node {
 typedef struct iu_pred_insn {
   uint8_t op;
   bool two_columns;
+  uint8_t a_side, b_side;
   iu_scalar scalar;
   iu_locator a, b;
   iu_slice literal;
@@ -36,8 +38,9 @@ typedef struct iu_pred_insn {
 typedef struct iu_pred { uint32_t entry; const iu_pred_insn *insns; } iu_pred;
 
 /* The depth of the tree is bounded by its maker (IU_SQL_DEPTH_MAX). */
-iu_status iu__pred_compile(iu_arena *arena, const iu_type *row, const iu_pred_node *root, iu_pred *out, iu_error *err);
-/* A row that is too short for a column does not match. */
-bool iu__pred_matches(const iu_pred *p, const uint8_t *row, size_t len);
+/* rows: the types of the rows that it is asked of, by side. */
+iu_status iu__pred_compile(iu_arena *arena, const iu_type *const rows[2], const iu_pred_node *root, iu_pred *out, iu_error *err);
+/* A row that is too short for a column does not match. rows: by side; those that no comparison names are not looked at. */
+bool iu__pred_matches(const iu_pred *p, const iu_slice rows[2]);
 
 #endif

@@ -1,4 +1,4 @@
-/* sql_parse.c: the clauses around the predicate: SELECT, FROM, the end (sql_parse.h); what is refused by name. */
+/* sql_parse.c: the clauses around the predicate: FROM, JOIN, LIMIT, the end (sql_parse.h); what is refused by name. */
 #include "sql_parse.h"
 
 #include "sql_parser.h"
@@ -19,19 +19,35 @@ static const named clauses[] = {
 };
 static const char *const joins[] = {"JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER", "NATURAL", "STRAIGHT_JOIN", "LATERAL"};
 
+static bool is_join(const iu_sql_parser *p) { return iu__sql_is_word(&p->token, "JOIN") || iu__sql_is_word(&p->token, "INNER"); }
+
+static iu_status refuse_join(const iu_sql_parser *p) {
+  const iu_sql_token *t = &p->token;
+  bool joins_here = p->scope->joins;
+  if (iu__sql_is_punct(p, ',')) {
+    return iu__sql_fail(p->x, t->at, joins_here ? "tables are joined by JOIN and ON, not by a comma," : "a query reads one table here, joins are not supported,");
+  }
+  if (is_join(p) && p->may_join) return IU_OK;
+  for (size_t i = 0; i < sizeof joins / sizeof joins[0]; i++) {
+    if (!iu__sql_is_word(t, joins[i])) continue;
+    if (!joins_here) return iu__sql_fail(p->x, t->at, "joins are not supported here");
+    if (is_join(p)) return iu__sql_fail(p->x, t->at, "a query joins two tables at most, and before WHERE,");
+    return iu__sql_fail(p->x, t->at, "only inner joins are supported");
+  }
+  return IU_OK;
+}
+
 iu_status iu__sql_refuse_clause(const iu_sql_parser *p) {
   const iu_sql_token *t = &p->token;
-  if (iu__sql_is_punct(p, ',')) return iu__sql_fail(p->x, t->at, "joins are not supported yet, a query reads one table,");
-  for (size_t i = 0; i < sizeof joins / sizeof joins[0]; i++) {
-    if (iu__sql_is_word(t, joins[i])) return iu__sql_fail(p->x, t->at, "joins are not supported yet");
-  }
+  iu_status status = refuse_join(p);
+  if (status != IU_OK || (p->scope->results && iu__sql_is_word(t, "LIMIT"))) return status;
   for (size_t i = 0; i < sizeof clauses / sizeof clauses[0]; i++) {
     if (iu__sql_is_word(t, clauses[i].word)) return iu__sql_fail(p->x, t->at, "%s is not supported", clauses[i].shown);
   }
   return IU_OK;
 }
 
-static iu_status expected(const iu_sql_parser *p, const char *what) {
+iu_status iu__sql_expected(const iu_sql_parser *p, const char *what) {
   iu_sql_shown shown;
   return iu__sql_fail(p->x, p->token.at, "expected %s, got %s", what, iu__sql_show(p->x, &p->token, &shown));
 }
@@ -45,41 +61,7 @@ static iu_status select_word(iu_sql_parser *p) {
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
     if (iu__sql_is_word(&p->token, others[i])) return iu__sql_fail(p->x, p->token.at, "%s is not supported, only SELECT is,", others[i]);
   }
-  return expected(p, "SELECT");
-}
-
-/* Something else than * stands behind SELECT. */
-static iu_status refuse_projection(iu_sql_parser *p, iu_sql_token first) {
-  iu_sql_shown shown;
-  if (iu__sql_is_word(&first, "DISTINCT") || iu__sql_is_word(&first, "ALL") || iu__sql_is_word(&first, "TOP")) {
-    return iu__sql_fail(p->x, first.at, "%s is not supported", iu__sql_show(p->x, &first, &shown));
-  }
-  if (first.kind == IU_Q_END || iu__sql_is_word(&first, "FROM")) {
-    return iu__sql_fail(p->x, first.at, "expected * or a table's name and .*, got %s", iu__sql_show(p->x, &first, &shown));
-  }
-  if (first.kind == IU_Q_WORD && iu__sql_is_punct(p, '(')) {
-    return iu__sql_fail(p->x, first.at, "functions such as %s are not supported, select *,", iu__sql_show(p->x, &first, &shown));
-  }
-  return iu__sql_fail(p->x, first.at, "column lists are not supported, select * instead of %s", iu__sql_show(p->x, &first, &shown));
-}
-
-/* *qualifier has kind IU_Q_END when the projection is a bare star. */
-static iu_status projection(iu_sql_parser *p, iu_sql_token *qualifier) {
-  iu_sql_token first = p->token;
-  iu_status status = first.kind == IU_Q_END ? IU_OK : iu__sql_advance(p);
-  if (status != IU_OK) return status;
-  memset(qualifier, 0, sizeof *qualifier);
-  if (first.kind == IU_Q_WORD || first.kind == IU_Q_QUOTED) {
-    if (!iu__sql_is_punct(p, '.')) return refuse_projection(p, first);
-    if ((status = iu__sql_advance(p)) != IU_OK) return status;
-    if (!iu__sql_is_punct(p, '*')) return refuse_projection(p, first);
-    if ((status = iu__sql_advance(p)) != IU_OK) return status;
-    *qualifier = first;
-  } else if (first.kind != IU_Q_PUNCT || first.text[0] != '*') {
-    return refuse_projection(p, first);
-  }
-  if (iu__sql_is_punct(p, ',')) return iu__sql_fail(p->x, p->token.at, "column lists are not supported, select * alone");
-  return IU_OK;
+  return iu__sql_expected(p, "SELECT");
 }
 
 /* ---- FROM ---- */
@@ -105,9 +87,7 @@ static iu_status resolve_table(iu_sql_parser *p, uint32_t *table) {
                         suggestion[0] != 0 ? suggestion : " (if it exists, it may be private)");
   }
   *table = (uint32_t)found;
-  p->table = &p->scope->schema->tables[found];
-  p->alias = t->text;
-  p->alias_len = t->len;
+  p->sources[p->source_count++] = (iu_sql_source){&p->scope->schema->tables[found], t->text, t->len};
   return IU_OK;
 }
 
@@ -119,32 +99,99 @@ static bool is_reserved(const iu_sql_parser *p) {
   return false;
 }
 
+bool iu__sql_is_name(const iu_sql_parser *p) { return p->token.kind == IU_Q_QUOTED || (p->token.kind == IU_Q_WORD && !is_reserved(p)); }
+
+/* Words that go on with the query where an alias could stand. */
+static bool goes_on(const iu_sql_parser *p) {
+  return (p->may_join && is_join(p)) || (p->source_count == 2 && iu__sql_is_word(&p->token, "ON")) || (p->scope->results && iu__sql_is_word(&p->token, "LIMIT"));
+}
+
 static iu_status alias(iu_sql_parser *p) {
   iu_status status;
+  iu_sql_source *source = &p->sources[p->source_count - 1];
   bool as = iu__sql_is_word(&p->token, "AS");
   if (as && (status = iu__sql_advance(p)) != IU_OK) return status;
-  if ((p->token.kind == IU_Q_WORD && !is_reserved(p)) || p->token.kind == IU_Q_QUOTED) {
+  if (iu__sql_is_name(p) && !goes_on(p)) {
     if ((status = iu__sql_refuse_clause(p)) != IU_OK) return status;
-    p->alias = p->token.text;
-    p->alias_len = p->token.len;
+    source->alias = p->token.text;
+    source->alias_len = p->token.len;
     if ((status = iu__sql_advance(p)) != IU_OK) return status;
     return iu__sql_is_punct(p, '(') ? iu__sql_fail(p->x, p->token.at, "column aliases are not supported") : IU_OK;
   }
-  return as ? expected(p, "an alias") : IU_OK;
+  return as ? iu__sql_expected(p, "an alias") : IU_OK;
 }
 
-static iu_status from(iu_sql_parser *p, uint32_t *table) {
+/* Behind FROM or JOIN. */
+static iu_status source(iu_sql_parser *p, uint32_t *table) {
   iu_status status;
-  if (!iu__sql_is_word(&p->token, "FROM")) return expected(p, "FROM");
-  if ((status = iu__sql_advance(p)) != IU_OK) return status;
   if (iu__sql_is_punct(p, '(')) return iu__sql_fail(p->x, p->token.at, "sub-queries are not supported");
   if (iu__sql_is_punct(p, '*')) return iu__sql_fail(p->x, p->token.at, "FROM * is not supported, name one table");
-  if ((p->token.kind != IU_Q_WORD && p->token.kind != IU_Q_QUOTED) || is_reserved(p)) return expected(p, "a table name");
+  if (!iu__sql_is_name(p)) return iu__sql_expected(p, "a table name");
   if ((status = resolve_table(p, table)) != IU_OK || (status = iu__sql_advance(p)) != IU_OK) return status;
   if (iu__sql_is_punct(p, '.')) return iu__sql_fail(p->x, p->token.at, "table names of several parts are not supported");
   if (iu__sql_is_punct(p, '(')) return iu__sql_fail(p->x, p->token.at, "functions are not supported");
-  if ((status = alias(p)) != IU_OK) return status;
+  return alias(p);
+}
+
+static iu_status check_names(const iu_sql_parser *p, size_t at) {
+  const iu_sql_source *a = &p->sources[0], *b = &p->sources[1];
+  iu_sql_shown shown;
+  if (a->alias_len != b->alias_len || memcmp(a->alias, b->alias, a->alias_len) != 0) return IU_OK;
+  return iu__sql_fail(p->x, at, "both tables are called %s, give one of them an alias,", iu__sql_show_text(a->alias, a->alias_len, &shown));
+}
+
+static bool has_index(const iu_table_def *t, uint32_t column) {
+  for (uint32_t i = 0; i < t->index_count; i++) {
+    if (t->indexes[i].column_count == 1 && t->indexes[i].columns[0] == column) return true;
+  }
+  return false;
+}
+
+static iu_status join(iu_sql_parser *p, iu_sql_query *out) {
+  size_t at = p->token.at;
+  iu_status status;
+  bool inner = iu__sql_is_word(&p->token, "INNER");
+  if ((status = iu__sql_advance(p)) != IU_OK) return status;
+  if (inner) {
+    if (!iu__sql_is_word(&p->token, "JOIN")) return iu__sql_expected(p, "JOIN");
+    if ((status = iu__sql_advance(p)) != IU_OK) return status;
+  }
+  p->may_join = false;
+  if ((status = source(p, &out->tables[1])) != IU_OK || (status = check_names(p, at)) != IU_OK) return status;
+  out->table_count = 2;
+  if (!iu__sql_is_word(&p->token, "ON")) return iu__sql_expected(p, "ON");
+  if ((status = iu__sql_advance(p)) != IU_OK) return status;
+  at = p->token.at;
+  if ((status = iu__sql_on(p, &out->on, out->on_columns)) != IU_OK) return status;
+  const iu_table_def *second = p->sources[1].table;
+  if (!p->scope->need_index || has_index(second, out->on_columns[1])) return IU_OK;
+  return iu__sql_fail(p->x, at, "subscriptions need an index on the join column of the second table, `%s`.`%s` has none,", second->name,
+                      second->row->u.fields[out->on_columns[1]].name);
+}
+
+static iu_status from(iu_sql_parser *p, iu_sql_query *out) {
+  iu_status status;
+  if (!iu__sql_is_word(&p->token, "FROM")) return iu__sql_expected(p, "FROM");
+  p->may_join = p->scope->joins;
+  if ((status = iu__sql_advance(p)) != IU_OK || (status = source(p, &out->tables[0])) != IU_OK) return status;
+  out->table_count = 1;
+  if (p->may_join && is_join(p) && (status = join(p, out)) != IU_OK) return status;
+  p->may_join = false;
   return iu__sql_refuse_clause(p);
+}
+
+/* ---- the end ---- */
+
+static iu_status limit(iu_sql_parser *p, iu_sql_query *out) {
+  iu_status status = iu__sql_advance(p);
+  if (status != IU_OK) return status;
+  if (p->token.kind != IU_Q_NUMBER || p->token.len > 19) return iu__sql_expected(p, "a number of rows behind LIMIT");
+  for (size_t i = 0; i < p->token.len; i++) {
+    if (p->token.text[i] < '0' || p->token.text[i] > '9') return iu__sql_expected(p, "a number of rows behind LIMIT");
+    out->limit = out->limit * 10 + (uint64_t)(p->token.text[i] - '0');
+  }
+  out->has_limit = true;
+  return iu__sql_advance(p);
 }
 
 static iu_status finish(iu_sql_parser *p, bool has_where) {
@@ -153,23 +200,20 @@ static iu_status finish(iu_sql_parser *p, bool has_where) {
   if (semicolon) status = iu__sql_advance(p);
   if (status != IU_OK || p->token.kind == IU_Q_END) return status;
   if (semicolon) return iu__sql_fail(p->x, p->token.at, "a text holds one query, there is another");
-  return expected(p, has_where ? "AND, OR or the end" : "WHERE or the end");
+  return iu__sql_expected(p, has_where ? "AND, OR or the end" : "WHERE or the end");
 }
 
 iu_status iu__sql_parse(iu_sql_lexer *x, const iu_sql_scope *scope, iu_sql_query *out) {
   iu_sql_parser p = {.x = x, .scope = scope};
-  iu_sql_token qualifier;
+  iu_sql_selection selection;
   iu_status status;
-  out->where = NULL;
+  memset(out, 0, sizeof *out);
   if ((status = iu__sql_advance(&p)) != IU_OK || (status = select_word(&p)) != IU_OK) return status;
-  if ((status = projection(&p, &qualifier)) != IU_OK || (status = from(&p, &out->table)) != IU_OK) return status;
-  if (qualifier.kind != IU_Q_END && (qualifier.len != p.alias_len || memcmp(qualifier.text, p.alias, p.alias_len) != 0)) {
-    iu_sql_shown shown, wanted;
-    return iu__sql_fail(x, qualifier.at, "%s is not in scope, the table is called %s here,", iu__sql_show_text(qualifier.text, qualifier.len, &shown),
-                        iu__sql_show_text(p.alias, p.alias_len, &wanted));
-  }
+  if ((status = iu__sql_selection(&p, &selection)) != IU_OK || (status = from(&p, out)) != IU_OK) return status;
+  if ((status = iu__sql_select(&p, &selection, out)) != IU_OK) return status;
   if (iu__sql_is_word(&p.token, "WHERE")) {
     if ((status = iu__sql_advance(&p)) != IU_OK || (status = iu__sql_where(&p, &out->where)) != IU_OK) return status;
   }
+  if (scope->results && iu__sql_is_word(&p.token, "LIMIT") && (status = limit(&p, out)) != IU_OK) return status;
   return finish(&p, out->where != NULL);
 }

@@ -8,6 +8,7 @@ typedef enum operand_kind { O_COLUMN, O_LITERAL, O_SENDER, O_PREDICATE } operand
 typedef struct operand {
   operand_kind kind;
   iu_sql_token token;        /* where to point at */
+  uint8_t source;
   uint32_t column;
   iu_sql_literal literal;
   iu_pred_node *predicate;
@@ -55,43 +56,70 @@ static iu_status expected_operand(const iu_sql_parser *p) {
 
 /* ---- operands ---- */
 
-static iu_status resolve_column(iu_sql_parser *p, iu_sql_token name, operand *out) {
-  int column = iu__table_def_column(p->table, name.text, name.len);
-  if (column < 0) {
-    iu_sql_shown shown;
-    iu_suggest suggest;
-    char suggestion[IU_SUGGESTION_MAX];
-    iu__suggest_init(&suggest, name.text, name.len);
-    for (uint32_t i = 0; i < p->table->row->count; i++) iu__suggest_offer(&suggest, p->table->row->u.fields[i].name);
-    return iu__sql_fail(p->x, name.at, "table `%s` has no column %s%s", p->table->name, iu__sql_show_text(name.text, name.len, &shown),
-                        iu__suggest_text(&suggest, suggestion));
+static const iu_sql_source *source_called(const iu_sql_parser *p, const iu_sql_token *name) {
+  for (uint32_t i = 0; i < p->source_count; i++) {
+    if (name->len == p->sources[i].alias_len && memcmp(name->text, p->sources[i].alias, name->len) == 0) return &p->sources[i];
   }
-  out->kind = O_COLUMN;
-  out->token = name;
-  out->column = (uint32_t)column;
+  return NULL;
+}
+
+iu_status iu__sql_not_in_scope(const iu_sql_parser *p, const iu_sql_token *qualifier) {
+  iu_sql_shown shown, alias, other;
+  const char *name = iu__sql_show_text(qualifier->text, qualifier->len, &shown);
+  const char *first = iu__sql_show_text(p->sources[0].alias, p->sources[0].alias_len, &alias);
+  if (p->source_count == 1) return iu__sql_fail(p->x, qualifier->at, "%s is not in scope, the table is called %s here,", name, first);
+  return iu__sql_fail(p->x, qualifier->at, "%s is not in scope, the tables are called %s and %s here,", name, first,
+                      iu__sql_show_text(p->sources[1].alias, p->sources[1].alias_len, &other));
+}
+
+static iu_status no_source(const iu_sql_parser *p, const iu_sql_token *qualifier) {
+  iu_sql_shown shown;
+  for (uint32_t i = 0; i < p->source_count; i++) {
+    if (iu__table_def_column(p->sources[i].table, qualifier->text, qualifier->len) < 0) continue;
+    return iu__sql_fail(p->x, qualifier->at, "%s is not in scope, fields inside a column cannot be compared,",
+                        iu__sql_show_text(qualifier->text, qualifier->len, &shown));
+  }
+  return iu__sql_not_in_scope(p, qualifier);
+}
+
+static iu_status no_column(const iu_sql_parser *p, const iu_table_def *table, const iu_sql_token *name) {
+  iu_sql_shown shown;
+  iu_suggest suggest;
+  char suggestion[IU_SUGGESTION_MAX];
+  iu__suggest_init(&suggest, name->text, name->len);
+  for (uint32_t i = 0; i < table->row->count; i++) iu__suggest_offer(&suggest, table->row->u.fields[i].name);
+  return iu__sql_fail(p->x, name->at, "table `%s` has no column %s%s", table->name, iu__sql_show_text(name->text, name->len, &shown),
+                      iu__suggest_text(&suggest, suggestion));
+}
+
+iu_status iu__sql_resolve(const iu_sql_parser *p, const iu_sql_token *qualifier, const iu_sql_token *name, uint8_t *source, uint32_t *column) {
+  const iu_sql_source *s = &p->sources[0];
+  bool qualified = qualifier != NULL && qualifier->kind != IU_Q_END;
+  int found;
+  if (qualified && (s = source_called(p, qualifier)) == NULL) return no_source(p, qualifier);
+  if (!qualified && p->source_count > 1) {
+    iu_sql_shown shown;
+    return iu__sql_fail(p->x, name->at, "column %s needs its table's name in front, since there are two tables,",
+                        iu__sql_show_text(name->text, name->len, &shown));
+  }
+  found = iu__table_def_column(s->table, name->text, name->len);
+  if (found < 0) return no_column(p, s->table, name);
+  *source = (uint8_t)(s - p->sources);
+  *column = (uint32_t)found;
   return IU_OK;
 }
 
-static iu_status not_in_scope(const iu_sql_parser *p, const iu_sql_token *qualifier) {
-  iu_sql_shown shown, alias;
-  const char *name = iu__sql_show_text(qualifier->text, qualifier->len, &shown);
-  if (iu__table_def_column(p->table, qualifier->text, qualifier->len) >= 0) {
-    return iu__sql_fail(p->x, qualifier->at, "%s is not in scope, fields inside a column cannot be compared,", name);
-  }
-  return iu__sql_fail(p->x, qualifier->at, "%s is not in scope, the table is called %s here,", name,
-                      iu__sql_show_text(p->alias, p->alias_len, &alias));
-}
-
 static iu_status column(iu_sql_parser *p, operand *out) {
-  iu_sql_token name = p->token, qualifier;
+  iu_sql_token name = p->token, qualifier = {0};
   iu_status status = iu__sql_advance(p);
   if (status != IU_OK) return status;
+  qualifier.kind = IU_Q_END;
   if (iu__sql_is_punct(p, '.')) {
     if ((status = iu__sql_advance(p)) != IU_OK) return status;
     qualifier = name;
     name = p->token;
     if (name.kind != IU_Q_WORD && name.kind != IU_Q_QUOTED) return expected_operand(p);
-    if (qualifier.len != p->alias_len || memcmp(qualifier.text, p->alias, p->alias_len) != 0) return not_in_scope(p, &qualifier);
+    if (source_called(p, &qualifier) == NULL) return no_source(p, &qualifier);
     if ((status = iu__sql_advance(p)) != IU_OK) return status;
     if (iu__sql_is_punct(p, '.')) return iu__sql_fail(p->x, p->token.at, "fields inside a column cannot be compared");
   }
@@ -99,7 +127,9 @@ static iu_status column(iu_sql_parser *p, operand *out) {
     iu_sql_shown shown;
     return iu__sql_fail(p->x, name.at, "functions such as %s are not supported", iu__sql_show_text(name.text, name.len, &shown));
   }
-  return resolve_column(p, name, out);
+  out->kind = O_COLUMN;
+  out->token = name;
+  return iu__sql_resolve(p, &qualifier, &name, &out->source, &out->column);
 }
 
 static iu_status give_literal(iu_sql_parser *p, uint8_t kind, iu_sql_token token, operand *out) {
@@ -172,8 +202,9 @@ static iu_status primary(iu_sql_parser *p, uint32_t depth, operand *out) {
 
 /* ---- comparisons ---- */
 
-static const iu_type *column_type(const iu_sql_parser *p, const operand *o) { return iu__type_deref(p->table->row->u.fields[o->column].type); }
-static const char *column_name(const iu_sql_parser *p, const operand *o) { return p->table->row->u.fields[o->column].name; }
+static const iu_field *field(const iu_sql_parser *p, const operand *o) { return &p->sources[o->source].table->row->u.fields[o->column]; }
+static const iu_type *column_type(const iu_sql_parser *p, const operand *o) { return iu__type_deref(field(p, o)->type); }
+static const char *column_name(const iu_sql_parser *p, const operand *o) { return field(p, o)->name; }
 
 static iu_status new_node(iu_sql_parser *p, uint8_t kind, iu_pred_node **out) {
   iu_pred_node *n = iu__arena_zero(p->x->arena, 1, sizeof *n);
@@ -224,6 +255,7 @@ static iu_status compare_value(iu_sql_parser *p, const operand *c, uint8_t op, c
   if (status != IU_OK) return status;
   (*out)->op = op;
   (*out)->a = c->column;
+  (*out)->a_side = c->source;
   if (value->kind == O_SENDER) return encode_sender(p, c, value, &(*out)->literal);
   return iu__sql_literal_encode(p->x, &value->literal, column_type(p, c), column_name(p, c), &(*out)->literal);
 }
@@ -243,6 +275,8 @@ static iu_status compare_columns(iu_sql_parser *p, const operand *a, uint8_t op,
   (*out)->op = op;
   (*out)->a = a->column;
   (*out)->b = b->column;
+  (*out)->a_side = a->source;
+  (*out)->b_side = b->source;
   return IU_OK;
 }
 
@@ -268,6 +302,7 @@ static iu_status as_predicate(iu_sql_parser *p, operand *o) {
     if ((status = new_node(p, IU_P_LITERAL, &o->predicate)) != IU_OK) return status;
     o->predicate->op = IU_CMP_EQ;
     o->predicate->a = o->column;
+    o->predicate->a_side = o->source;
     o->predicate->literal.p = &truth;
     o->predicate->literal.len = 1;
   } else if (o->kind == O_LITERAL && o->literal.kind == IU_L_BOOL) {
@@ -332,4 +367,29 @@ iu_status iu__sql_where(iu_sql_parser *p, iu_pred_node **out) {
   if (status == IU_OK) status = as_predicate(p, &all);
   if (status == IU_OK) *out = all.predicate;
   return status;
+}
+
+/* ---- ON ---- */
+
+static iu_status on_column(iu_sql_parser *p, operand *out) {
+  memset(out, 0, sizeof *out);
+  if (!iu__sql_is_name(p)) return iu__sql_expected(p, "a column");
+  return column(p, out);
+}
+
+iu_status iu__sql_on(iu_sql_parser *p, iu_pred_node **out, uint32_t columns[2]) {
+  operand a, b;
+  iu_sql_token at = p->token;
+  iu_status status = on_column(p, &a);
+  if (status != IU_OK) return status;
+  if (p->token.kind != IU_Q_COMPARE || p->token.op != IU_CMP_EQ) return iu__sql_expected(p, "= behind the first column of ON");
+  if ((status = iu__sql_advance(p)) != IU_OK || (status = on_column(p, &b)) != IU_OK) return status;
+  if (a.source == b.source) return iu__sql_fail(p->x, at.at, "ON compares a column of each table, here both are of one,");
+  if ((status = compare_columns(p, &a, IU_CMP_EQ, &b, out)) != IU_OK) return status;
+  columns[a.source] = a.column;
+  columns[b.source] = b.column;
+  if (iu__sql_is_word(&p->token, "AND") || iu__sql_is_word(&p->token, "OR")) {
+    return iu__sql_fail(p->x, p->token.at, "ON holds one comparison, further conditions go behind WHERE,");
+  }
+  return IU_OK;
 }

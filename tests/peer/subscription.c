@@ -29,12 +29,12 @@ static bool below_view(iu_slice text, iu_buf *out) {
   return true;
 }
 
-static iu_status parse_query(const peer_link *l, iu_slice text, bool *view, iu_query **out, iu_error *err) {
+static iu_status parse_query(const peer_link *l, iu_query_use use, iu_slice text, bool *view, iu_query **out, iu_error *err) {
   const iu_connection *c = l->session;
   iu_buf below = {0};
   *view = below_view(text, &below);
   if (*view) text = (iu_slice){below.data, below.len};
-  iu_status status = iu__query_parse(c->schema, (const char *)text.p, text.len, c->identity, c->is_owner, out, err);
+  iu_status status = iu__query_parse_for(use, c->schema, (const char *)text.p, text.len, c->identity, c->is_owner, out, err);
   iu__buf_free(&below);
   return status;
 }
@@ -121,7 +121,7 @@ static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice te
     return IU_OK;
   }
   bool view;
-  iu_status status = parse_query(l, text, &view, &parsed, err);
+  iu_status status = parse_query(l, IU_QUERY_TABLE, text, &view, &parsed, err);
   if (status != IU_OK) return status;
   q = calloc(1, sizeof *q);
   if (q == NULL || (q->text = strndup((const char *)text.p, text.len)) == NULL) abort();
@@ -361,6 +361,14 @@ static void answer_one_off(peer_link *l, const peer_request *request, const peer
   peer__websocket_send(l, &m);
 }
 
+/* Joins need no index here. What the HTTP API alone has is refused in the words of a subscription. */
+static iu_status parse_one_off(const peer_link *l, iu_slice text, peer_query *q, iu_error *err) {
+  iu_status status = parse_query(l, IU_QUERY_ONCE, text, &q->view, &q->query, err);
+  if (status != IU_OK || (!iu__query_is_count(q->query) && !iu__query_has_columns(q->query) && iu__query_limit(q->query) == UINT64_MAX)) return status;
+  iu__query_free(q->query);
+  return parse_query(l, IU_QUERY_LIVE, text, &q->view, &q->query, err);
+}
+
 void peer__one_off(peer_link *l, const peer_request *request) {
   peer_parts parts = {0};
   peer_query q = {.set = 0};
@@ -375,7 +383,7 @@ void peer__one_off(peer_link *l, const peer_request *request) {
     free(text);
     return;
   }
-  if (parse_query(l, request->text, &q.view, &q.query, &err) != IU_OK) {
+  if (parse_one_off(l, request->text, &q, &err) != IU_OK) {
     iu_buf why = {0};
     peer__put_query_error(l->server, &err, &why);
     answer_one_off(l, request, &parts, (iu_slice){why.data, why.len});
