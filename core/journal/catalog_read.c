@@ -2,12 +2,12 @@
 #include "db.h"
 #include "catalog.h"
 
-#define DIFFERENCES_SHOWN 8
+#define SHOWN_BYTES 640 /* of the list; one more entry, and how many are left out, fit behind that */
 #define LINE_SHOWN 96
 
 typedef struct differences {
   iu_buf text;
-  uint32_t count;
+  uint32_t count, hidden;
 } differences;
 
 static void put_line(iu_buf *out, const char *line, size_t len) {
@@ -19,7 +19,11 @@ static void put_line(iu_buf *out, const char *line, size_t len) {
 
 /* True when it is among those that are shown. */
 static bool begin(differences *d, const char *table) {
-  if (++d->count > DIFFERENCES_SHOWN) return false;
+  d->count++;
+  if (d->text.len > SHOWN_BYTES) {
+    d->hidden++;
+    return false;
+  }
   iu__buf_printf(&d->text, "%stable `%s`: ", d->count > 1 ? "; " : "", table);
   return true;
 }
@@ -55,12 +59,13 @@ static line counterpart(line wanted, const char *definition) {
   return (line){"", 0};
 }
 
-static void report(differences *d, const char *table, line file, line schema) {
-  if (!begin(d, table)) return;
+static bool report(differences *d, const char *table, line file, line schema) {
+  if (!begin(d, table)) return false;
   put_line(&d->text, file.p, file.len);
   iu__buf_put_str(&d->text, " in the file is ");
   put_line(&d->text, schema.p, schema.len);
   iu__buf_put_str(&d->text, " in the schema");
+  return true;
 }
 
 static bool begins_with(line l, const char *word) { return strncmp(l.p, word, strlen(word)) == 0; }
@@ -89,10 +94,7 @@ static bool is_addable(const iu_catalog_table *t, line l, uint32_t file_columns)
 }
 
 static void report_added(differences *d, const iu_catalog_table *t, line l) {
-  uint32_t before = d->count;
-
-  report(d, t->def->name, (line){"", 0}, l);
-  if (d->count != before && d->count <= DIFFERENCES_SHOWN && begins_with(l, "column "))
+  if (report(d, t->def->name, (line){"", 0}, l) && begins_with(l, "column "))
     iu__buf_put_str(&d->text, " (a column is added behind all others, with a default value)");
 }
 
@@ -202,7 +204,7 @@ iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err) {
   iu_status status = read_tables(l, db, &d, err);
 
   if (status == IU_OK) status = refuse_unlisted(l, db, err);
-  if (d.count > DIFFERENCES_SHOWN) iu__buf_printf(&d.text, "; and %u more", d.count - DIFFERENCES_SHOWN);
+  if (d.hidden != 0) iu__buf_printf(&d.text, "; and %u more", d.hidden);
   iu__buf_put_u8(&d.text, 0);
   if (status == IU_OK) status = iu__buf_status(&d.text, err, "the list of differences");
   if (status == IU_OK && d.count != 0)

@@ -205,6 +205,20 @@ static void everything_else_is_refused_with_what_differs(void **state) {
   expect_rows(g, PLAYER, 3, 2);
 }
 
+static void a_long_list_says_how_many_more(void **state) {
+  game *g = *state;
+  uint32_t shown = 0, hidden = 0;
+  columns_now = 30;
+  assert_int_equal(game_reopen(g), IU_OK);
+  type_now = IU_T_U64;
+  assert_int_equal(game_reopen(g), IU_E_MIGRATION);
+  for (const char *at = g->err.message; (at = strstr(at, "in the file is")) != NULL; at++) shown++;
+  assert_non_null(strstr(g->err.message, "; and "));
+  assert_int_equal(sscanf(strstr(g->err.message, "; and "), "; and %u more", &hidden), 1);
+  assert_true(shown >= 8);
+  assert_int_equal(shown + hidden, 30);
+}
+
 static void a_failure_in_the_middle_leaves_the_old_file(void **state) {
   game *g = *state;
   assert_int_equal(act(g, fill, 10), IU_OK);
@@ -324,7 +338,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, game_teardown)
   const struct CMUnitTest tests[] = {
       T(columns_are_added_with_their_defaults), T(rows_that_are_in_the_journal_only_come_along), T(unique_constraints_come_where_the_rows_allow_it),
-      T(everything_else_is_refused_with_what_differs), T(a_failure_in_the_middle_leaves_the_old_file), T(any_allocation_may_fail),
+      T(everything_else_is_refused_with_what_differs), T(a_long_list_says_how_many_more), T(a_failure_in_the_middle_leaves_the_old_file), T(any_allocation_may_fail),
       T(a_process_killed_meanwhile_leaves_the_old_file_or_the_new_one), T(random_steps_lose_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
