@@ -165,7 +165,7 @@ struct iu_session {
   iu_subscription *subs; uint32_t sub_count;
   iu_item *first, *last;
   iu_job job;
-  iu_pending *pending; uint64_t next_id;
+  iu_pending *pending, **pending_end; /* oldest first; where the next one goes, while there is any */ uint64_t next_id;
 };
 
 iu_session *iu__session_of(iu_connection *c);

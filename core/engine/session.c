@@ -21,11 +21,11 @@ static iu_status check_open(const iu_session *s, iu_error *err) {
 
 /* Its id; 0: no memory. */
 static uint64_t await(iu_session *s, uint64_t seq, bool folded) {
-  iu_pending *p = iu__alloc(sizeof *p), **end = &s->pending;
+  iu_pending *p = iu__alloc(sizeof *p);
   if (p == NULL) return 0;
   *p = (iu_pending){NULL, ++s->next_id, seq, folded};
-  while (*end != NULL) end = &(*end)->next;
-  *end = p;
+  *(s->pending != NULL ? s->pending_end : &s->pending) = p;
+  s->pending_end = &p->next;
   iu__engine_await(s->engine, 1);
   return p->id;
 }
@@ -69,6 +69,7 @@ bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, iu
   if (p == NULL) return false;
   ok = reached(p, durable, folded);
   *link = p->next;
+  if (p->next == NULL) s->pending_end = link;
   iu__engine_await(s->engine, -1);
   uint64_t id = p->id;
   iu__free(p);
