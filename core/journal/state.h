@@ -36,6 +36,7 @@ typedef struct iu_sqlite_journal {
   iu_writer writer;
   iu_fold fold;
   int wal_pages, checkpoint_at; /* of the write-ahead log */
+  sqlite3_int64 wal_room;       /* bytes of it that are known to be there, used or not */
 
   /* shared */
   pthread_mutex_t mutex;
@@ -69,5 +70,7 @@ iu_status iu__journal_report(const iu_sqlite_journal *j, iu_error *err);
 iu_status iu__journal_tidy(iu_sqlite_journal *j, iu_error *err);
 /* Copies the write-ahead log into the file. Due when wal_pages reaches checkpoint_at. */
 iu_status iu__journal_checkpoint(iu_sqlite_journal *j, iu_error *err);
+/* With `full`: lengthens the write-ahead log ahead of its use, so that small commits only overwrite. */
+void iu__journal_make_room(iu_sqlite_journal *j);
 
 #endif

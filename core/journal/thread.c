@@ -143,6 +143,12 @@ static void checkpoint(iu_sqlite_journal *j) {
   if (status != IU_OK) fail(j, &err);
 }
 
+static void make_room(iu_sqlite_journal *j) {
+  pthread_mutex_unlock(&j->mutex);
+  iu__journal_make_room(j);
+  pthread_mutex_lock(&j->mutex);
+}
+
 static void finish(iu_sqlite_journal *j) {
   iu_error err;
   iu_status status;
@@ -174,6 +180,7 @@ static void *run(void *arg) {
       continue;
     }
     if (!j->failed && j->wal_pages >= j->checkpoint_at) checkpoint(j);
+    if (!j->failed && wrote) make_room(j);
   }
   if (!j->failed) finish(j);
   pthread_mutex_unlock(&j->mutex);

@@ -3,6 +3,12 @@
 
 #define VACUUM_MIN_PAGES 1024 /* unused pages (4 MiB) that a file may keep: the next journal uses them again */
 
+#define WAL_HEADER 32
+#define WAL_FRAME (24 + 4096)
+#define ROOM_FROM_PAGES 32     /* a log shorter than this is left alone: most programs never get there */
+#define ROOM_STEPS 16          /* of 64 KiB: what is added at once */
+#define ROOM_LOW (64 * WAL_FRAME)
+
 static const char copying[] = "copying the write-ahead log into the file";
 static const char closing[] = "closing the file";
 
@@ -13,6 +19,23 @@ iu_status iu__journal_checkpoint(iu_sqlite_journal *j, iu_error *err) {
   rc = sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   j->checkpoint_at = j->wal_pages + IU_CHECKPOINT_PAGES;
   return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? IU_OK : iu__jdb_fail(j->db, rc, copying, err);
+}
+
+/* A commit that lengthens the log makes the file system write its own books too, which costs about as much again as the commit. Errors are the next
+ * commit's to tell: nothing was promised here. SQLite reads a log up to the first frame that is none, and zeros are none. */
+void iu__journal_make_room(iu_sqlite_journal *j) {
+  static const uint8_t zeros[1 << 16];
+  sqlite3_int64 used = WAL_HEADER + (sqlite3_int64)j->wal_pages * WAL_FRAME, size = 0;
+  sqlite3_file *log = NULL;
+
+  if (j->config.durability != IU_DUR_FULL || j->wal_pages < ROOM_FROM_PAGES || j->wal_pages >= IU_CHECKPOINT_PAGES || used + ROOM_LOW <= j->wal_room) return;
+  if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || log == NULL || log->pMethods == NULL) return;
+  if (log->pMethods->xFileSize(log, &size) != SQLITE_OK) return;
+  j->wal_room = size;
+  for (int i = 0; i < ROOM_STEPS && used + ROOM_LOW > size; i++) {
+    if (log->pMethods->xWrite(log, zeros, sizeof zeros, j->wal_room) != SQLITE_OK) return;
+    j->wal_room += (sqlite3_int64)sizeof zeros;
+  }
 }
 
 static iu_status note_closed(iu_sqlite_journal *j, iu_error *err) {

@@ -292,6 +292,46 @@ static void make_crashed(fixture *f, model *m) {
   assert_int_equal(system(command), 0);
 }
 
+/* With `full` the log is longer than what was written into it. */
+static void test_a_log_with_room_ahead_is_read_to_its_last_commit(void **state) {
+  fixture f;
+  model m = {.f = &f}, back = {.f = &f};
+  random_source r = random_begin("room");
+  iu_journal_recovery recovery;
+  iu_journal *j;
+  iu_error err;
+  uint8_t *log;
+  size_t len, used;
+  char copy[192], name[200];
+
+  (void)state;
+  fixture_begin(&f);
+  iu_journal_config c = config_for(&f);
+  c.durability = IU_DUR_FULL;
+  c.fold_idle_ms = 3600000;
+  j = open_loaded(&c, &f, NULL, NULL);
+  for (int i = 0; i < 100; i++) {
+    assert_ok(step(j, &m, &r, &err), &err);
+    assert_ok(iu__journal_wait(j, m.sequence, -1, &err), &err);
+  }
+  snprintf(copy, sizeof copy, "%s/copy", f.folder);
+  snprintf(name, sizeof name, "%s-wal", copy);
+  copy_while_open(&f, copy);
+  close_ok(j);
+  log = read_all(name, &len);
+  for (used = len; used > 0 && log[used - 1] == 0; used--) {}
+  assert_true(len > used + 64 * 1024 && used > 32 * 4096);
+  free(log);
+  c.path = copy;
+  j = open_loaded(&c, &f, &back, &recovery);
+  assert_int_equal(recovery.last_sequence, m.sequence);
+  assert_model_equal(&back, &m);
+  close_ok(j);
+  model_free(&m);
+  model_free(&back);
+  fixture_end(&f);
+}
+
 static void test_a_damaged_journal_row(void **state) {
   static const struct { const char *sql, *says; } cases[] = {
       {"UPDATE _iu_journal SET checksum = checksum + 1 WHERE first = 5", "commits 5 to 8 do not match their checksum"},
@@ -725,6 +765,7 @@ int main(void) {
       cmocka_unit_test(test_paths_that_cannot_be),
       cmocka_unit_test(test_read_only_folder_and_file),
       cmocka_unit_test(test_a_log_without_its_file),
+      cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
       cmocka_unit_test(test_a_damaged_row_of_a_table),
       cmocka_unit_test(test_a_truncated_file),
