@@ -95,7 +95,7 @@ WASM_LDFLAGS := --no-entry --strip-all
 # --- targets for people ---------------------------------------------------------------------------------------------
 
 .PHONY: all examples demo test test-c test-lua check asan fuzz bench soak module spacetimedb install install-lua install-c uninstall clean help \
-  build-peers build-tests build-asan build-fuzz module-where-possible deps-run deps-test FORCE
+  build-peers build-tests build-asan build-fuzz module-where-possible deps-run deps-test deps-bench FORCE
 
 all: $(BUILD)/libinner_universe.a $(BUILD)/$(SHARED) $(BUILD)/libinner_universe_lua.a $(BUILD)/lua/inner_universe/core.so ## build the libraries and the Lua module into build/
 
@@ -133,9 +133,14 @@ fuzz: build-fuzz ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); 
 	    | sed '/^###### Recommended/,/^###### End/d; /NEW_FUNC/d'; \
 	done
 
-ROWS ?= 1000000
-bench: all ## create rate, open time, bytes per row; ROWS=1000000
-	@set -e; for file in scripts/bench/*.lua; do scripts/iu run $$file $(ROWS); done
+# What takes long and has no aim in the table runs by name: BENCH=server, BENCH=universe (ROWS=100000).
+BENCH_JOBS := $(filter-out server universe,$(patsubst scripts/bench/%.lua,%,$(sort $(wildcard scripts/bench/*.lua))))
+bench: deps-bench ## the table of speeds beside Tarantool, Redis and SQLite, and build/bench.json; BENCH=name runs one job of scripts/bench, BENCH_RUNS=5
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@set -e; mkdir -p $(BUILD)/bench; export BENCH_FOLDER=$$(mktemp -d); trap 'rm -rf "$$BENCH_FOLDER"' EXIT; trap 'exit 130' INT TERM; \
+	$(if $(BENCH),,rm -f $(BUILD)/bench.json;) failed=0; \
+	for job in $(or $(BENCH),$(BENCH_JOBS)); do scripts/iu run scripts/bench/$$job.lua $(ROWS) || failed=1; done; \
+	[ ! -f $(BUILD)/bench.json ] || scripts/iu run scripts/bench/harness/table.lua; exit $$failed
 
 MINUTES ?= 10
 soak: all build-tests module-where-possible ## every test again and again for MINUTES (10), until one fails
@@ -159,6 +164,8 @@ deps-run:
 	@scripts/install-deps run
 deps-test:
 	@scripts/install-deps test
+deps-bench:
+	@scripts/install-deps bench
 
 # --- install --------------------------------------------------------------------------------------------------------
 

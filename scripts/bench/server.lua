@@ -2,7 +2,7 @@
 -- 100 bytes take until they are applied and their callbacks have run, whole and in frames with a budget. Beside it, in the same run and in turn:
 -- a bare C loop (what the server and the wire allow) and the official TypeScript SDK of that server's generation. From the top folder, after `make`:
 --
---   scripts/iu run scripts/bench/server.lua        `make bench` does it, too; SPACETIMEDB_SERVER names another server program
+--   scripts/iu run scripts/bench/server.lua        `make bench BENCH=server` does it, too; SPACETIMEDB_SERVER names another server program
 --
 -- Medians of RUNS runs, each in a process of its own. Without a server, clang or node it says what is missing and leaves that out.
 

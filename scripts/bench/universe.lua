@@ -1,6 +1,6 @@
 -- Benchmark of an embedded universe: create rates, open time, bytes per row. From the top folder, after `make`:
 --
---   scripts/iu run scripts/bench/universe.lua [ROWS]        (default 1,000,000; `make bench ROWS=100000`)
+--   scripts/iu run scripts/bench/universe.lua [ROWS]        (default 1,000,000; `make bench BENCH=universe ROWS=100000`)
 --
 -- Everything is created one call at a time, as a script would. Times are wall clock. "rows" counts entities and the rows of the audit
 -- log, which doubles the work while it is on (the default); the file of ROWS entities is made with the audit log off. Opening is
