@@ -265,7 +265,7 @@ static iu_status settings(sqlite3 *db, bool crashed, uint32_t busy_timeout_ms, i
 iu_status iu__jfile_open(const char *path, uint32_t busy_timeout_ms, sqlite3 **out, iu_error *err) {
   sqlite3 *db = NULL;
   bool crashed = iu__jfile_has(path, "-wal");
-  int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
+  int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
   iu_status status = rc == SQLITE_OK ? settings(db, crashed, busy_timeout_ms, err) : iu__jdb_fail(db, rc, "opening the file", err);
 
   if (status != IU_OK) {

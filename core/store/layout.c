@@ -65,31 +65,6 @@ void iu__layout_free(iu_layout *l) {
   l->count = 0;
 }
 
-const uint8_t *iu__column_skip(const iu_column *c, const uint8_t *p, const uint8_t *end) {
-  size_t left = (size_t)(end - p);
-
-  if (c->size != IU_SIZE_VARIES) return left < c->size ? NULL : p + c->size;
-  if (c->kind != IU_COLUMN_BYTES) return iu__bsatn_skip(c->type, p, end);
-  if (left < 4 || left - 4 < iu__load_u32(p)) return NULL;
-  return p + 4 + iu__load_u32(p);
-}
-
-iu_slice iu__walk_to(iu_walk *w, uint32_t column) {
-  const iu_column *columns = w->layout->columns;
-  iu_slice v = {NULL, 0};
-
-  if (column < w->next || w->next == 0) {
-    w->next = column <= w->layout->first_varying ? column : w->layout->first_varying;
-    w->p = w->data + (w->next < w->layout->count ? columns[w->next].offset : 0);
-  }
-  for (; w->next < column; w->next++) w->p = iu__column_skip(&columns[w->next], w->p, w->end);
-  v.p = w->p;
-  w->p = iu__column_skip(&columns[column], w->p, w->end);
-  w->next = column + 1;
-  v.len = (size_t)(w->p - v.p);
-  return v;
-}
-
 static uint64_t float_bits(const uint8_t *p, size_t size) {
   uint64_t bits = size == 4 ? (uint64_t)iu__load_u32(p) << 32 : iu__load_u64(p);
   return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;

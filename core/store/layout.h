@@ -36,7 +36,14 @@ bool iu__layout_init(iu_layout *l, const iu_type *row); /* false: no memory */
 void iu__layout_free(iu_layout *l);
 
 /* Past the value of column c that starts at p; NULL when it does not end before `end` (never for a stored row). */
-const uint8_t *iu__column_skip(const iu_column *c, const uint8_t *p, const uint8_t *end);
+static inline const uint8_t *iu__column_skip(const iu_column *c, const uint8_t *p, const uint8_t *end) {
+  size_t left = (size_t)(end - p);
+
+  if (c->size != IU_SIZE_VARIES) return left < c->size ? NULL : p + c->size;
+  if (c->kind != IU_COLUMN_BYTES) return iu__bsatn_skip(c->type, p, end);
+  if (left < 4 || left - 4 < iu__load_u32(p)) return NULL;
+  return p + 4 + iu__load_u32(p);
+}
 int iu__column_compare(const iu_column *c, iu_slice a, iu_slice b);
 
 /* Walks one row; columns asked for in ascending order cost one pass in all. */
@@ -50,7 +57,21 @@ static inline iu_walk iu__walk(const iu_layout *layout, const uint8_t *data, siz
   iu_walk w = {layout, data, data + len, data, 0};
   return w;
 }
-iu_slice iu__walk_to(iu_walk *w, uint32_t column);
+static inline iu_slice iu__walk_to(iu_walk *w, uint32_t column) {
+  const iu_column *columns = w->layout->columns;
+  iu_slice v = {NULL, 0};
+
+  if (column < w->next || w->next == 0) {
+    w->next = column <= w->layout->first_varying ? column : w->layout->first_varying;
+    w->p = w->data + (w->next < w->layout->count ? columns[w->next].offset : 0);
+  }
+  for (; w->next < column; w->next++) w->p = iu__column_skip(&columns[w->next], w->p, w->end);
+  v.p = w->p;
+  w->p = iu__column_skip(&columns[column], w->p, w->end);
+  w->next = column + 1;
+  v.len = (size_t)(w->p - v.p);
+  return v;
+}
 
 /* Appends the value's normal form to out: bytes whose memcmp order is the values' order, no form a prefix of another.
  * Writes at most up to `cap`, the rest is cut. Returns the new length. IU_COLUMN_OTHER has none: returns n and sets *stop. */

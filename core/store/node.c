@@ -80,6 +80,10 @@ static void shrink_common(iu_node *n, unsigned base, unsigned skip) {
 static unsigned equal_bytes(const uint8_t *a, const uint8_t *b, unsigned max) {
   unsigned i = 0;
 
+  for (; i + 8 <= max; i += 8) {
+    uint64_t x = load_big(a + i) ^ load_big(b + i);
+    if (x != 0) return i + (unsigned)__builtin_clzll(x) / 8;
+  }
   while (i < max && a[i] == b[i]) i++;
   return i;
 }
