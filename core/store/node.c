@@ -54,6 +54,10 @@ static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int a
   x = load_big(p->norm + n->skip);
   lo = window_lower(n, base, n->count, x);
   hi = lo < n->count && n->window[lo] == x ? window_upper(n, lo, n->count, x) : lo;
+  if (hi - lo > 2) { /* rows that share much of their key, as those of one transaction do, mostly come in ascending order */
+    if (iu__probe_compare(p, n->row[hi - 1]) >= at) return hi;
+    hi--;
+  }
   while (lo < hi) {
     unsigned mid = (lo + hi) / 2;
     if (iu__probe_compare(p, n->row[mid]) >= at) lo = mid + 1;
