@@ -10,6 +10,8 @@
 --
 -- `prepare(folder, count)` (for a peer: its work with `prepare_` before it) runs once; then all measurements of the side use its folder.
 --
+-- `program` instead of `ours` names a program of harness/ in C that is given folder and count, and prints its seconds.
+--
 -- Speeds are count / seconds. ratio: our median by the peer's; `aim` is a ratio, `aim_rate` so many a second. The row goes to the terminal and, in
 -- place of an earlier one of the name, into build/bench.json.
 
@@ -34,23 +36,29 @@ function commands.tarantool(work, folder, count)
   return ("tarantool scripts/bench/peers/tarantool.lua %s %s %d"):format(work, quote(folder), count)
 end
 local built = {}
-local function compiled(name, libraries)
+local function compiled(folder, name, libraries)
   local program = "build/bench/" .. name
   if built[name] then return program end
-  if not sh(("mkdir -p build/bench && cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -o %s scripts/bench/peers/%s.c %s"):format(program, name, libraries)) then
-    return nil, name .. ".c does not compile"
-  end
+  local command = "mkdir -p build/bench && cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -o %s scripts/bench/%s/%s.c %s"
+  if not sh(command:format(program, folder, name, libraries)) then return nil, name .. ".c does not compile" end
   built[name] = true
   return program
 end
 function commands.sqlite(work, folder, count)
-  local program, why = compiled("sqlite", "-lsqlite3")
+  local program, why = compiled("peers", "sqlite", "-lsqlite3")
   return program and ("%s %s %s %d"):format(program, work, quote(folder), count), why
 end
 function commands.redis(work, folder, count)
   if not sh("command -v redis-server") then return nil, "redis-server is not installed" end
-  local program, why = compiled("redis", "")
+  local program, why = compiled("peers", "redis", "")
   return program and ("sh scripts/bench/peers/redis.sh %s %s %s %d"):format(program, work, quote(folder), count), why
+end
+
+-- Our own side in C: a program of harness/, linked with the library of this tree.
+local LIBRARY = "-Icore/include build/libinner_universe.a $(pkg-config --libs libuv libwebsockets sqlite3 openssl libxxhash zlib libbrotlidec) -lm -pthread"
+local function our_program(name, folder, count)
+  local program, why = compiled("harness", name, LIBRARY)
+  return program and ("%s %s %d"):format(program, quote(folder), count), why
 end
 
 local function median(list)
@@ -125,6 +133,7 @@ local function with_sides(file, def, fn)
     return function(folder) return ("scripts/iu run %s --%s %s %d"):format(file, flag, quote(folder), def.count) end
   end
   sides.ours, prepares.ours = ours("side"), ours("prepare")
+  if def.program then sides.ours = function(folder) return our_program(def.program, folder, def.count) end end
   local order = { "ours" }
   for peer, work in pairs(def.peers or {}) do
     order[#order + 1] = peer
