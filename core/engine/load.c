@@ -1,9 +1,13 @@
-/* load.c: what the journal has, into the empty store: every row checked, in slices. */
+/* load.c: what the journal has, into the empty store, in slices. The journal has checked every row against its type. */
 #include "internal.h"
 
 #define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
 
-typedef struct loader { iu_engine *e; uint32_t in_slice; } loader;
+typedef struct loader {
+  iu_engine *e;
+  uint32_t in_slice;
+  bool replacing; /* the last row took another's place: so may the next */
+} loader;
 
 static iu_status load_step(loader *l, iu_error *err) {
   iu_changeset *changes;
@@ -16,22 +20,20 @@ static iu_status load_step(loader *l, iu_error *err) {
   return iu__store_begin(l->e->store, err);
 }
 
+/* Rows of the tables are new, those of the journal often not: what the last one was decides what is tried first. */
 static iu_status load_put(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
   loader *l = ud;
   iu_table *t = iu__store_table(l->e->store, table);
   const iu_table_def *def = iu__table_def(t);
-  const iu_row *old = NULL;
-  iu_status status = iu__bsatn_check_all(def->row, row, len, err);
-  if (status != IU_OK) {
-    iu__error_prefix(err, "damaged row in table %s", def->name);
-    if (err != NULL) err->status = IU_E_STORAGE;
-    return IU_E_STORAGE;
-  }
-  if (def->primary_key >= 0) {
+  bool keyed = def->primary_key >= 0;
+  iu_status status = IU_E_CONFLICT;
+  if (!keyed || !l->replacing) status = iu__tx_insert(t, row, len, NULL, NULL, keyed ? NULL : err);
+  if (keyed && status != IU_OK) {
     iu_slice key = iu__bsatn_column(def->row, (uint32_t)def->primary_key, row, len);
-    old = iu__table_get(t, IU_EPOCH_LATEST, key.p, key.len);
+    const iu_row *old = iu__table_get(t, IU_EPOCH_LATEST, key.p, key.len);
+    l->replacing = old != NULL;
+    status = old != NULL ? iu__tx_update(t, old, row, len, NULL, err) : iu__tx_insert(t, row, len, NULL, NULL, err);
   }
-  status = old != NULL ? iu__tx_update(t, old, row, len, NULL, err) : iu__tx_insert(t, row, len, NULL, NULL, err);
   return status == IU_OK ? load_step(l, err) : status;
 }
 
@@ -60,7 +62,7 @@ static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int6
 }
 
 iu_status iu__engine_load(iu_engine *e, iu_error *err) {
-  loader l = {e, 0};
+  loader l = {.e = e};
   iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
   iu_changeset *changes;
   iu_status status = iu__store_begin(e->store, err);
