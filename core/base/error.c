@@ -71,11 +71,11 @@ void iu__error_clear(iu_error *err) {
 
 iu_status iu_fail(iu_error *err, iu_status status, const char *fmt, ...) {
   va_list ap;
-  char message[IU_ERROR_MESSAGE_MAX];
+  char message[IU_ERROR_MESSAGE_MAX] = "";
 
   if (status <= IU_OK || status >= IU_STATUS_COUNT) status = IU_E_PERSISTENCE;
   va_start(ap, fmt);
-  vsnprintf(message, sizeof message, fmt != NULL ? fmt : "", ap);
+  if (fmt != NULL) vsnprintf(message, sizeof message, fmt, ap);
   va_end(ap);
   return iu__fail(err, status, "%s", message);
 }
