@@ -112,6 +112,8 @@ void iu__processes_close(iu_lua *x);
 void iu__work_open(lua_State *L);                  /* work.c */
 void iu__works_close(iu_lua *x);
 void iu__backup_open(lua_State *L);                /* backup.c */
+void iu__file_open(lua_State *L);                  /* file.c */
+int iu__check_file_method(lua_State *L);
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
 void iu__module_open(lua_State *L);                /* module.c */
 

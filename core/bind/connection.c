@@ -110,7 +110,7 @@ const char *iu__opt_text(lua_State *L, int table, const char *name) {
 }
 
 static int f_open(lua_State *L) {
-  static const char *const levels[] = {"full", "normal", "off", NULL};
+  static const char *const levels[] = {"full", "normal", "off", NULL}, *const recoveries[] = {"no", "prefix", NULL};
   iu_lua *x = iu__lua(L);
   iu_engine_config config;
   iu_hosted_module modules[IU_ENGINE_MODULES_MAX];
@@ -136,6 +136,10 @@ static int f_open(lua_State *L) {
     uint64_t interval = iu__opt_u64(L, 1, "flush_interval_ms");
     config.flush_interval_ms = interval < UINT32_MAX ? (uint32_t)interval : UINT32_MAX;
   }
+  lua_getfield(L, 1, "snapshot");
+  config.snapshot = lua_toboolean(L, -1);
+  lua_getfield(L, 1, "recover");
+  config.recover_prefix = luaL_checkoption(L, -1, "no", recoveries) == 1;
   config.fold_bytes = iu__opt_u64(L, 1, "fold_bytes");
   config.pending_bytes_max = iu__opt_u64(L, 1, "pending_bytes_max");
   config.log = (iu_log){iu__lua_log, x, IU_LOG_TRACE};
@@ -327,6 +331,17 @@ static int m_fold(lua_State *L) {
   return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
+/* SQL that makes something of SQLite's own in the file: core/journal/extend.c. */
+static int m_extend_file(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  const char *sql = luaL_checkstring(L, 2);
+  uint64_t pending = 0;
+  iu_error err;
+  iu_status status = iu__is_client(lc->c) ? iu__fail(&err, IU_E_VALIDATION, "there is no file here: the connection is to a server")
+                                          : iu__engine_ask_extend(lc->c, sql, &pending, &err);
+  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+}
+
 /* The universe's file, or nil: in memory. */
 static int m_file(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
@@ -376,7 +391,7 @@ void iu__connection_open(lua_State *L) {
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},
-      {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
+      {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"extend_file", m_extend_file}, {"check_file", iu__check_file_method}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
       {"schema", iu__describe_schema}, {"knows", iu__knows_method}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
       {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {NULL, NULL}};

@@ -20,5 +20,6 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__connection_open(L);
   iu__report_open_functions(L);
   iu__backup_open(L);
+  iu__file_open(L);
   return 1;
 }

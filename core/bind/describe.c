@@ -212,6 +212,21 @@ static void push_engine_status(lua_State *L, iu_connection *c) {
   set_flag(L, "recovered", s.recovered);
   set_u64(L, "loaded_rows", s.recovery.table_rows);
   set_u64(L, "replayed_frames", s.recovery.frames_replayed);
+  lua_createtable(L, 0, 8);
+  set_flag(L, "closed_properly", s.recovery.clean);
+  set_u64(L, "rows", s.recovery.table_rows);
+  set_u64(L, "replayed_commits", s.recovery.frames_replayed);
+  set_u64(L, "replayed_rows", s.recovery.rows_replayed);
+  set_u64(L, "last_sequence", s.recovery.last_sequence);
+  if (s.recovery.lost_first != 0) {
+    lua_createtable(L, 0, 4);
+    set_u64(L, "first", s.recovery.lost_first);
+    set_u64(L, "last", s.recovery.lost_last);
+    set_string(L, "why", s.recovery.lost_why);
+    set_string(L, "file", s.recovery.lost_file);
+    lua_setfield(L, -2, "lost");
+  }
+  lua_setfield(L, -2, "recovery");
   lua_createtable(L, 0, 9);
   set_u64(L, "last_sequence", s.journal.last_sequence);
   set_u64(L, "durable_sequence", s.journal.durable_sequence);

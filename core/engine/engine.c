@@ -101,6 +101,8 @@ static iu_status open_journal(iu_engine *e, iu_error *err) {
   iu_journal_config jc;
   iu__journal_config_init(&jc);
   jc.path = e->path;
+  jc.snapshot = e->config.snapshot;
+  jc.recover_prefix = e->config.recover_prefix;
   jc.schema = e->schema;
   jc.durability = e->config.durability;
   jc.flush_interval_ms = e->config.flush_interval_ms;

@@ -24,6 +24,8 @@
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
+  bool snapshot;                     /* a memory universe that starts with what the file holds; the file is neither locked nor changed */
+  bool recover_prefix;               /* damaged journal: iu_journal_config */
   const iu_abi_module *module;           /* held; NULL: iu__nerv_module(), but where no_nerv is set */
   bool no_nerv;
   const iu_hosted_module *modules;   /* behind it, in this order; borrowed for the open, what they point to until `release` */
@@ -51,6 +53,8 @@ void iu__engine_get_status(iu_connection *c, iu_engine_status *out);
 iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
 /* The same without waiting: 0 in *pending, or the answer comes as those of the seam do. */
 iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err);
+/* iu__journal_ask_extend; the answer comes as those of the seam do. */
+iu_status iu__engine_ask_extend(iu_connection *c, const char *sql, uint64_t *pending, iu_error *err);
 /* The universe's file, absolute; NULL for memory. Borrowed until close. */
 const char *iu__engine_file(iu_connection *c);
 

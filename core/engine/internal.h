@@ -151,8 +151,9 @@ typedef struct iu_item {
   uint32_t *walk; uint32_t walk_count, walk_at; iu_iter *walk_iter;
 } iu_item;
 
-/* folded: it waits for its sequence to be in the tables, else to be durable. */
-typedef struct iu_pending { struct iu_pending *next; uint64_t id, seq; bool folded; } iu_pending;
+/* What is waited for: the sequence to be durable, or in the tables; or that the file is extended. */
+enum { IU_AWAIT_DURABLE, IU_AWAIT_FOLDED, IU_AWAIT_EXTENDED };
+typedef struct iu_pending { struct iu_pending *next; uint64_t id, seq; int what; } iu_pending;
 
 struct iu_session {
   iu_connection base;

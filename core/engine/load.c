@@ -61,6 +61,19 @@ static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int6
   return IU_OK;
 }
 
+/* What the open found that a user should hear of. What a torn write-ahead log loses was never reported durable, and leaves no trace to tell of. */
+static void log_recovery(const iu_engine *e) {
+  const iu_journal_recovery *r = &e->recovery;
+  if (r->lost_first != 0) {
+    iu__log(&e->config.log, IU_LOG_WARN, "%s: commits %llu to %llu are lost: %s; what is left of them is in %s", e->path, (unsigned long long)r->lost_first,
+            (unsigned long long)r->lost_last, r->lost_why, r->lost_file);
+  }
+  if (r->clean || r->last_sequence == 0 || e->config.snapshot) return;
+  iu__log(&e->config.log, IU_LOG_INFO, "%s: recovered: it was not closed properly; %llu rows read, %llu commits with %llu rows replayed from the journal%s", e->path,
+          (unsigned long long)r->table_rows, (unsigned long long)r->frames_replayed, (unsigned long long)r->rows_replayed,
+          r->lost_first == 0 ? ", nothing that was reported durable is lost" : "");
+}
+
 iu_status iu__engine_load(iu_engine *e, iu_error *err) {
   loader l = {.e = e};
   iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
@@ -75,6 +88,7 @@ iu_status iu__engine_load(iu_engine *e, iu_error *err) {
   }
   if (changes != NULL) iu__changeset_release(e->store, changes);
   e->last_seq = e->recovery.last_sequence;
+  log_recovery(e);
   return IU_OK;
 }
 

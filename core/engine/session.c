@@ -20,10 +20,10 @@ static iu_status check_open(const iu_session *s, iu_error *err) {
 /* ---- answers that wait for the journal ---- */
 
 /* Its id; 0: no memory. */
-static uint64_t await(iu_session *s, uint64_t seq, bool folded) {
+static uint64_t await(iu_session *s, uint64_t seq, int what) {
   iu_pending *p = iu__alloc(sizeof *p);
   if (p == NULL) return 0;
-  *p = (iu_pending){NULL, ++s->next_id, seq, folded};
+  *p = (iu_pending){NULL, ++s->next_id, seq, what};
   *(s->pending != NULL ? s->pending_end : &s->pending) = p;
   s->pending_end = &p->next;
   iu__engine_await(s->engine, 1);
@@ -37,7 +37,7 @@ static iu_status await_durable(iu_session *s, uint64_t seq, uint64_t *id, iu_err
   *id = 0;
   if (iu__journal_durable(e->journal, &failed, err) >= seq) return IU_OK;
   if (failed != IU_OK) return failed;
-  *id = await(s, seq, false);
+  *id = await(s, seq, IU_AWAIT_DURABLE);
   return *id != 0 ? IU_OK : iu__journal_wait(e->journal, seq, -1, err);
 }
 
@@ -48,7 +48,7 @@ iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err
   *pending = 0;
   if (status == IU_OK) status = iu__journal_ask_fold(s->engine->journal, &seq, err);
   if (status != IU_OK || iu__journal_folded(s->engine->journal) >= seq) return status;
-  *pending = await(s, seq, true);
+  *pending = await(s, seq, IU_AWAIT_FOLDED);
   return *pending != 0 ? IU_OK : iu__fail_nomem(err);
 }
 
@@ -59,15 +59,42 @@ static iu_status wait_durable(iu_engine *e, uint64_t seq, iu_error *err) {
   return e->failure.status;
 }
 
-static bool reached(const iu_pending *p, uint64_t durable, uint64_t folded) { return p->seq <= (p->folded ? folded : durable); }
+iu_status iu__engine_ask_extend(iu_connection *c, const char *sql, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_status status = check_open(s, err);
+  if (status == IU_OK && !c->is_owner) status = iu__fail(err, IU_E_AUTHORIZATION, "the file is the owner's");
+  if (status != IU_OK) return status;
+  /* Registered first: it may be done before this returns. */
+  *pending = await(s, 0, IU_AWAIT_EXTENDED);
+  if (*pending == 0) return iu__fail_nomem(err);
+  status = iu__journal_ask_extend(s->engine->journal, sql, err);
+  if (status == IU_OK) return IU_OK;
+  for (iu_pending **link = &s->pending; *link != NULL; link = &(*link)->next) {
+    iu_pending *p = *link;
+    if (p->id != *pending) continue;
+    *link = p->next;
+    iu__engine_await(s->engine, -1);
+    iu__free(p);
+    break;
+  }
+  return status;
+}
+
+/* *failed: how, where it is known better than by the caller. */
+static bool reached(const iu_session *s, const iu_pending *p, uint64_t durable, uint64_t folded, iu_status *failed, iu_error *why) {
+  if (p->what == IU_AWAIT_EXTENDED) return s->engine->journal != NULL && iu__journal_extended(s->engine->journal, failed, why);
+  return p->seq <= (p->what == IU_AWAIT_FOLDED ? folded : durable);
+}
 
 bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, iu_status failed, const iu_error *why) {
   iu_pending **link = &s->pending, *p;
-  bool ok;
-  while (*link != NULL && failed == IU_OK && !reached(*link, durable, folded)) link = &(*link)->next;
+  iu_status own = IU_OK;
+  iu_error own_why;
+  bool ok = false;
+  while (*link != NULL && !(ok = reached(s, *link, durable, folded, &own, &own_why)) && failed == IU_OK) link = &(*link)->next;
   p = *link;
   if (p == NULL) return false;
-  ok = reached(p, durable, folded);
+  if (ok && own != IU_OK) ok = false, failed = own, why = &own_why;
   *link = p->next;
   if (p->next == NULL) s->pending_end = link;
   iu__engine_await(s->engine, -1);
@@ -233,12 +260,12 @@ static void answer_all(iu_session *s) {
   iu_status status;
   uint64_t last = 0, durable;
   if (s->pending == NULL) return;
-  for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last && !p->folded ? p->seq : last;
+  for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last && p->what == IU_AWAIT_DURABLE ? p->seq : last;
   status = wait_durable(e, last, &why);
   durable = status == IU_OK ? last : e->journal != NULL ? iu__journal_durable(e->journal, NULL, NULL) : 0;
   while (iu__session_answer_one(s, durable, 0, status, &why)) {}
-  /* Folds are left, which nobody waits for any more. */
-  if (s->pending != NULL) status = iu__fail(&why, IU_E_CLOSED, "the connection was closed before the journal was folded");
+  /* What is left nobody waits for any more. */
+  if (s->pending != NULL) status = iu__fail(&why, IU_E_CLOSED, "the connection was closed before it was done");
   while (iu__session_answer_one(s, durable, 0, status, &why)) {}
 }
 

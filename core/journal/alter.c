@@ -198,7 +198,7 @@ static iu_status alter_all(iu_sqlite_journal *j, const iu_journal_sink *sink, iu
   }
   if (status == IU_OK) status = iu__jcatalog_create(&j->catalog, j->db, err);
   if (status != IU_OK) return status;
-  status = iu__jload_within(j->db, &j->catalog, &j->found, sink, out, err);
+  status = iu__jload_within(j->db, &j->catalog, &j->found, false, sink, out, err);
   if (status != IU_E_CONFLICT) return status;
   iu__error_prefix(err, "a unique constraint cannot be added");
   if (err != NULL) err->status = IU_E_MIGRATION;
@@ -211,7 +211,7 @@ iu_status iu__jalter_and_load(iu_sqlite_journal *j, const iu_journal_sink *sink,
   before b;
   iu_status status = before_init(&b, &j->catalog, err);
 
-  if (status == IU_OK) status = iu__jload_all(j->db, &b.catalog, &j->found, &nothing, &found, err);
+  if (status == IU_OK) status = iu__jload_all(j->db, &b.catalog, &j->found, false, &nothing, &found, err);
   if (status == IU_OK) {
     sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     status = iu__jfile_make_writable(j->db, j->path, err);

@@ -6,6 +6,7 @@
 #include "../base/alloc.h"
 #include "db.h"
 #include "journal.h"
+#include "text_index.h"
 
 #define SQL_MAX (4u << 20)
 
@@ -71,7 +72,9 @@ void iu__jcatalog_finalize(iu_catalog *l) {
   for (uint32_t i = 0; i < l->count; i++) {
     sqlite3_finalize(l->tables[i].put);
     sqlite3_finalize(l->tables[i].del);
+    iu__jtext_free(l->tables[i].text);
     l->tables[i].put = l->tables[i].del = NULL;
+    l->tables[i].text = NULL;
   }
 }
 

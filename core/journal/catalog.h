@@ -24,6 +24,7 @@ typedef struct iu_catalog_table {
   iu_cell *cells;            /* one a column; owned */
   char *definition;          /* owned */
   sqlite3_stmt *put, *del;   /* the fold's, prepared when first needed; owned */
+  struct iu_text_index *text; /* text_index.h; owned; NULL: none */
 } iu_catalog_table;
 
 typedef struct iu_catalog {

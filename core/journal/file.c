@@ -123,7 +123,7 @@ static iu_status judge_header(const char *path, const uint8_t *header, ssize_t n
   return IU_OK;
 }
 
-iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err) {
+iu_status iu__jfile_look(const char *path, bool *is_new, iu_error *err) {
   uint8_t header[HEADER_SIZE];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   iu_status status;
@@ -141,9 +141,15 @@ iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err) {
   close(fd);
   if (n < 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be read: %s", path, strerror(e));
   status = n == 0 ? judge_missing(path, err) : judge_header(path, header, n, err);
-  if (status == IU_OK && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
-    status = iu__fail(err, IU_E_STORAGE, "%s cannot be written: %s", path, strerror(errno));
   *is_new = n == 0;
+  return status;
+}
+
+iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err) {
+  iu_status status = iu__jfile_look(path, is_new, err);
+
+  if (status == IU_OK && (!*is_new || access(path, F_OK) == 0) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
+    status = iu__fail(err, IU_E_STORAGE, "%s cannot be written: %s", path, strerror(errno));
   return status;
 }
 

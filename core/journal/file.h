@@ -14,6 +14,8 @@ iu_status iu__jfile_resolve(const char *path, char **out, iu_error *err);
 /* *is_new: there is no file, or it is empty. IU_E_STORAGE: not a universe, a newer format, cannot be read or written, or the file is
  * missing while its log is still there (SQLite would replay that into a new file). */
 iu_status iu__jfile_identify(const char *path, bool *is_new, iu_error *err);
+/* The same for one that is only read. SQLite's locks are of no matter to a reader of a file that this process has not open. */
+iu_status iu__jfile_look(const char *path, bool *is_new, iu_error *err);
 iu_status iu__jfile_newer(int64_t format, const char *path, iu_error *err);   /* that error */
 /* Makes an empty universe with the tables of the catalog beside `path` and renames it there: it is there completely or not at all, also after a
  * power loss. */

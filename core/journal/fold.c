@@ -4,6 +4,7 @@
 #include "../base/alloc.h"
 #include "../base/errinj.h"
 #include "load.h"
+#include "text_index.h"
 
 #define BUFFER_KEPT (4u << 20)
 
@@ -76,7 +77,9 @@ iu_status iu__jfold_put(sqlite3 *db, const iu_catalog_table *t, iu_slice row, iu
     status = iu__jcell_bind(&t->cells[i], t->put, (int)i + 2, (iu_slice){p, (size_t)(next - p)}, scratch, err);
     p = next;
   }
-  return status == IU_OK ? iu__jdb_run(db, t->put, folding, err) : status;
+  if (status == IU_OK) status = iu__jdb_run(db, t->put, folding, err);
+  if (status != IU_OK || t->text == NULL) return status;
+  return iu__jtext_put(t, db, iu__bsatn_column(t->def->row, (uint32_t)t->def->primary_key, row.p, row.len), scratch, err);
 }
 
 static iu_status delete_row(iu_fold *f, sqlite3 *db, const iu_catalog_table *t, iu_slice key, iu_error *err) {
@@ -84,7 +87,8 @@ static iu_status delete_row(iu_fold *f, sqlite3 *db, const iu_catalog_table *t, 
 
   if (!t->key_is_row) status = iu__jcell_bind(&t->cells[t->def->primary_key], t->del, 1, key, &f->scratch, err);
   else if (sqlite3_bind_blob64(t->del, 1, key.p, key.len, SQLITE_STATIC) != SQLITE_OK) status = iu__fail_nomem(err);
-  return status == IU_OK ? iu__jdb_run(db, t->del, folding, err) : status;
+  if (status == IU_OK) status = iu__jdb_run(db, t->del, folding, err);
+  return status == IU_OK ? iu__jtext_delete(t, db, key, &f->scratch, err) : status;
 }
 
 static iu_status write_entries(iu_fold *f, sqlite3 *db, iu_error *err) {

@@ -26,6 +26,8 @@ typedef struct iu_journal_vtable {
   iu_status (*ask_fold)(iu_journal *j, uint64_t *seq, iu_error *err);
   uint64_t (*folded)(iu_journal *j);
   const char *(*path)(const iu_journal *j);
+  iu_status (*ask_extend)(iu_journal *j, const char *sql, iu_error *err);
+  bool (*extended)(iu_journal *j, iu_status *status, iu_error *err);
   void (*get_stats)(iu_journal *j, iu_journal_stats *out);
   iu_status (*close)(iu_journal *j, iu_error *err); /* blocks; frees */
 } iu_journal_vtable;

@@ -13,7 +13,7 @@ void iu__journal_config_init(iu_journal_config *c) {
 
 iu_status iu__journal_open(const iu_journal_config *c, iu_journal **out, iu_error *err) {
   *out = NULL;
-  return c->path == NULL ? iu__journal_null_open(c, out, err) : iu__journal_sqlite_open(c, out, err);
+  return c->path == NULL || c->snapshot ? iu__journal_null_open(c, out, err) : iu__journal_sqlite_open(c, out, err);
 }
 
 bool iu__journal_is_new(const iu_journal *j) { return j->vtable->is_new(j); }
@@ -49,6 +49,8 @@ iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_e
 iu_status iu__journal_fold(iu_journal *j, int64_t timeout_ms, iu_error *err) { return j->vtable->fold(j, timeout_ms, err); }
 iu_status iu__journal_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err) { return j->vtable->ask_fold(j, seq, err); }
 uint64_t iu__journal_folded(iu_journal *j) { return j->vtable->folded(j); }
+iu_status iu__journal_ask_extend(iu_journal *j, const char *sql, iu_error *err) { return j->vtable->ask_extend(j, sql, err); }
+bool iu__journal_extended(iu_journal *j, iu_status *status, iu_error *err) { return j->vtable->extended(j, status, err); }
 const char *iu__journal_path(const iu_journal *j) { return j->vtable->path(j); }
 void iu__journal_get_stats(iu_journal *j, iu_journal_stats *out) { j->vtable->get_stats(j, out); }
 

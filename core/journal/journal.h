@@ -31,6 +31,8 @@ typedef enum iu_durability { IU_DUR_FULL, IU_DUR_NORMAL, IU_DUR_OFF } iu_durabil
 
 typedef struct iu_journal_config {
   const char *path;              /* borrowed; NULL: keep nothing */
+  bool snapshot;                 /* start with what the file at `path` holds, and keep nothing: no lock, no change to it (snapshot.h) */
+  bool recover_prefix;           /* a journal that is damaged: keep the commits before the damage, the rest is set aside; else it is refused */
   const iu_schema *schema;       /* held */
   iu_durability durability;
   uint32_t flush_interval_ms;    /* `normal`: longest time a commit waits for its fsync (default 20) */
@@ -62,7 +64,16 @@ typedef struct iu_journal_sink {
   iu_status (*del)(void *ud, uint32_t table, const void *key, size_t len, iu_error *err);
   iu_status (*sequence)(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err);
 } iu_journal_sink;
-typedef struct iu_journal_recovery { uint64_t table_rows, frames_replayed; uint64_t last_sequence; bool clean; /* closed properly */ } iu_journal_recovery;
+/* Lost, with recover_prefix: the commits from lost_first to lost_last, why, and the file that what is left of them was set aside in. */
+#define IU_JOURNAL_FILE_MAX 4352  /* a path and a suffix */
+typedef struct iu_journal_recovery {
+  uint64_t table_rows;                        /* read from the tables */
+  uint64_t frames_replayed, rows_replayed;    /* commits of the journal, and the rows that they put or deleted */
+  uint64_t last_sequence;
+  bool clean;                                 /* closed properly */
+  uint64_t lost_first, lost_last;             /* 0: nothing */
+  char lost_why[IU_ERROR_MESSAGE_MAX], lost_file[IU_JOURNAL_FILE_MAX];
+} iu_journal_recovery;
 iu_status iu__journal_load(iu_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err);
 
 /* To ask before a transaction commits in the store, since a commit that cannot be queued afterwards could not be undone: IU_OK, IU_E_OVERLOADED
@@ -86,6 +97,11 @@ iu_status iu__journal_fold(iu_journal *j, int64_t timeout_ms, iu_error *err);
 iu_status iu__journal_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err);
 /* Highest sequence that is in the tables of the file. */
 uint64_t iu__journal_folded(iu_journal *j);
+/* Has SQL run in one transaction of the journal's thread that makes something beside the tables, kept by triggers: its names begin with `_iu_text`, and it
+ * may write nothing else. One at a time (IU_E_OVERLOADED). `wake` tells when iu__journal_extended has the outcome, which it gives once. Other commits wait in memory
+ * meanwhile; what is closed before it began is not made. */
+iu_status iu__journal_ask_extend(iu_journal *j, const char *sql, iu_error *err);
+bool iu__journal_extended(iu_journal *j, iu_status *status, iu_error *err);
 /* The file, absolute and without symbolic links; NULL where nothing is kept. Borrowed until close. */
 const char *iu__journal_path(const iu_journal *j);
 typedef struct iu_journal_stats {

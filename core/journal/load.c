@@ -1,6 +1,8 @@
 /* load.c: see load.h. */
 #include "load.h"
 
+#include <stdio.h>
+
 #include "db.h"
 #include "file.h"
 #include "frame.h"
@@ -70,6 +72,7 @@ typedef struct loader {
   const iu_journal_sink *sink;
   const iu_catalog *catalog;
   iu_journal_recovery *out;
+  bool prefix;
 } loader;
 
 static uint32_t position_of(const loader *l, const iu_catalog_table *t) { return (uint32_t)(t - l->catalog->tables); }
@@ -152,6 +155,7 @@ static iu_status replay_change(void *ud, const iu_catalog_table *t, iu_frame_op 
   if (op == IU_FRAME_DELETE_KEY && key < 0) return iu__fail(err, IU_E_STORAGE, "the file is damaged: a key of table `%s`, which has none", t->def->name);
   status = check_bytes(t, op == IU_FRAME_DELETE_KEY ? row->u.fields[key].type : row, bytes, err);
   if (status != IU_OK) return status;
+  l->out->rows_replayed++;
   if (op == IU_FRAME_PUT) return l->sink->put(l->sink->ud, position_of(l, t), bytes.p, bytes.len, err);
   if (op == IU_FRAME_DELETE_ROW && key >= 0) bytes = iu__bsatn_column(row, (uint32_t)key, bytes.p, bytes.len);
   return l->sink->del(l->sink->ud, position_of(l, t), bytes.p, bytes.len, err);
@@ -176,11 +180,25 @@ iu_status iu__jload_group(sqlite3_stmt *st, uint64_t expected, iu_group *out, iu
   return iu__jgroup_check(group, out->first, out->last, (uint64_t)sqlite3_column_int64(st, 2), &out->frames, err);
 }
 
-static iu_status replay_group(loader *l, sqlite3_stmt *st, uint64_t *sequence, iu_error *err) {
+/* A group that cannot be trusted; none of it was replayed. */
+static iu_status damaged_group(loader *l, uint64_t sequence, uint64_t last, const iu_error *why, iu_error *err) {
+  if (why->status != IU_E_STORAGE) return iu__fail(err, why->status, "%s", why->message);
+  if (!l->prefix)
+    return iu__fail(err, IU_E_STORAGE, "%s (commits %llu to %llu cannot be had; `iu check` says more, recover = \"prefix\" opens with those before them)",
+                    why->message, (unsigned long long)sequence + 1, (unsigned long long)last);
+  l->out->lost_first = sequence + 1;
+  l->out->lost_last = last;
+  snprintf(l->out->lost_why, sizeof l->out->lost_why, "%s", why->message);
+  return IU_OK;
+}
+
+static iu_status replay_group(loader *l, sqlite3_stmt *st, uint64_t *sequence, uint64_t last, iu_error *err) {
   iu_frame_visitor visitor = {l, replay_change, replay_position};
   iu_group g;
-  iu_status status = iu__jload_group(st, *sequence + 1, &g, err);
+  iu_error why;
+  iu_status status = iu__jload_group(st, *sequence + 1, &g, &why);
 
+  if (status != IU_OK) return damaged_group(l, *sequence, last, &why, err);
   if (status == IU_OK) status = iu__jframes_walk(l->catalog, g.frames, g.first, g.last, &visitor, err);
   if (status != IU_OK) return status;
   l->out->frames_replayed += g.last - g.first + 1;
@@ -194,17 +212,17 @@ static iu_status load_journal(loader *l, sqlite3 *db, const iu_file_state *state
   iu_status status = iu__jdb_prepare(db, IU_LOAD_GROUPS_SQL, &st, reading, err);
   bool row = status == IU_OK;
 
-  while (row && status == IU_OK) {
+  while (row && status == IU_OK && l->out->lost_first == 0) {
     status = iu__jdb_step(db, st, &row, reading, err);
-    if (row) status = replay_group(l, st, &sequence, err);
+    if (row) status = replay_group(l, st, &sequence, state->last, err);
   }
   sqlite3_finalize(st);
   return status;
 }
 
-iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, bool prefix, const iu_journal_sink *sink, iu_journal_recovery *out,
                           iu_error *err) {
-  loader all = {sink, l, out};
+  loader all = {sink, l, out, prefix};
   iu_status status = IU_OK;
 
   memset(out, 0, sizeof *out);
@@ -213,18 +231,18 @@ iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state
   }
   if (status == IU_OK) status = load_positions(&all, db, err);
   if (status == IU_OK) status = load_journal(&all, db, state, err);
-  out->last_sequence = state->last;
+  out->last_sequence = out->lost_first != 0 ? out->lost_first - 1 : state->last;
   out->clean = state->closed;
   return status;
 }
 
-iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, bool prefix, const iu_journal_sink *sink, iu_journal_recovery *out,
                        iu_error *err) {
   /* One read transaction, so that what is read is one state. */
-  iu_status status = iu__jdb_exec(db, "BEGIN", reading, err);
+  iu_status status = sqlite3_get_autocommit(db) ? iu__jdb_exec(db, "BEGIN", reading, err) : IU_OK;
 
   memset(out, 0, sizeof *out);
-  if (status == IU_OK) status = iu__jload_within(db, l, state, sink, out, err);
+  if (status == IU_OK) status = iu__jload_within(db, l, state, prefix, sink, out, err);
   iu__jdb_rollback(db);
   return status;
 }

@@ -15,11 +15,12 @@ typedef struct iu_file_state {
 
 /* Format, metadata, state; `path` for messages. */
 iu_status iu__jload_state(sqlite3 *db, const char *path, iu_meta_set *meta, iu_file_state *out, iu_error *err);
-/* Everything, in order, to the sink. */
-iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+/* Everything, in order, to the sink, as of one moment (of the caller's transaction, where there is one; it is ended). `prefix`: a group that is missing or
+ * does not match its checksum ends the journal, and *out tells what is lost. */
+iu_status iu__jload_all(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, bool prefix, const iu_journal_sink *sink, iu_journal_recovery *out,
                        iu_error *err);
 /* The same within a transaction of the caller. */
-iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state *state, bool prefix, const iu_journal_sink *sink, iu_journal_recovery *out,
                           iu_error *err);
 /* The group a statement of IU_LOAD_GROUPS_SQL stands on, checked; `frames` is what follows the group's header and lasts until the next step. Its
  * first sequence must be `expected`. */

@@ -43,6 +43,8 @@ static int authorize(void *ud, int action, const char *a, const char *b, const c
   switch (action) {
     case SQLITE_SELECT: case SQLITE_READ: case SQLITE_RECURSIVE: return SQLITE_OK;
     case SQLITE_FUNCTION: return b != NULL && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    /* What declaring a virtual table asks for, full text search's; a statement that would do it is refused all the same. */
+    case SQLITE_UPDATE: return a != NULL && strcmp(a, "sqlite_master") == 0 ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_PRAGMA:
       if (!tells_only(a)) return SQLITE_DENY;
       return b != NULL && (sqlite3_stricmp(a, "user_version") == 0 || sqlite3_stricmp(a, "application_id") == 0 || sqlite3_stricmp(a, "page_size") == 0)

@@ -10,8 +10,10 @@
 #include "../base/alloc.h"
 #include "../base/clock.h"
 #include "alter.h"
+#include "aside.h"
 #include "file.h"
 #include "state.h"
+#include "text_index.h"
 
 #define NS_PER_MS 1000000ull
 #define FRAME_SLACK 4096 /* of a commit beside its rows: what `ready` adds */
@@ -84,6 +86,7 @@ static void dispose(iu_sqlite_journal *j) {
     pthread_cond_destroy(&j->done);
   }
   iu__jlock_release(&j->lock, true);
+  iu__free(j->script);
   iu__free(j->path);
   iu__free(j);
 }
@@ -133,17 +136,31 @@ static iu_status add_new_tables(iu_sqlite_journal *j, iu_error *err) {
   return status;
 }
 
+static iu_status cut_lost(iu_sqlite_journal *j, const iu_journal_recovery *r, iu_error *err) {
+  int64_t bytes = 0;
+  iu_status status = iu__jaside_cut(&j->writer, j->found.folded, r, err);
+
+  if (status == IU_OK) status = iu__jdb_int(j->db, "SELECT ifnull(sum(length(frames)), 0) FROM _iu_journal", 0, &bytes, "reading the file", err);
+  j->found.last = r->last_sequence;
+  j->found.journal_bytes = (uint64_t)bytes;
+  take_state(j);
+  return status;
+}
+
 static iu_status sqlite_load(iu_journal *base, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err) {
   iu_sqlite_journal *j = self(base);
   iu_status status;
 
   if (j->loaded || j->load_failed) return iu__fail(err, IU_E_VALIDATION, "the journal was loaded before");
   if (iu__jalter_needed(&j->catalog)) status = iu__jalter_and_load(j, sink, out, err);
-  else status = iu__jload_all(j->db, &j->catalog, &j->found, sink, out, err);
+  else status = iu__jload_all(j->db, &j->catalog, &j->found, j->config.recover_prefix, sink, out, err);
+  if (status == IU_OK && out->lost_first != 0) status = iu__jaside(j->db, j->path, j->found.folded, out, err);
   if (status == IU_OK) {
     sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     status = iu__jfile_make_writable(j->db, j->path, err);
     if (status == IU_OK) status = add_new_tables(j, err);
+    if (status == IU_OK && out->lost_first != 0) status = cut_lost(j, out, err);
+    if (status == IU_OK) status = iu__jtext_read(&j->catalog, j->db, err);
   }
   if (status == IU_OK) status = iu__journal_thread_start(j, err);
   j->loaded = status == IU_OK;
@@ -398,4 +415,4 @@ static iu_status sqlite_close(iu_journal *base, iu_error *err) {
 static const iu_journal_vtable sqlite_vtable = {
     IU_JOURNAL_VTABLE_VERSION, sqlite_is_new, sqlite_meta, sqlite_set_meta, sqlite_load,  sqlite_ready, sqlite_append,
     sqlite_durable,            sqlite_hurry,  sqlite_wait, sqlite_fold,
-    sqlite_ask_fold,           sqlite_folded, sqlite_path, sqlite_stats,   sqlite_close};
+    sqlite_ask_fold,           sqlite_folded, sqlite_path, iu__journal_sqlite_ask_extend, iu__journal_sqlite_extended, sqlite_stats, sqlite_close};

@@ -52,6 +52,10 @@ typedef struct iu_sqlite_journal {
   uint64_t fold_target; /* asked for */
   uint64_t fold_after_ns; /* no fold before this: the last try had no memory */
   iu_status fold_trouble; /* that try's failure, for who asked */
+  char *script;         /* to be run by the thread (extend.c); owned */
+  bool script_waits;    /* an answer is owed, and: */
+  bool script_done;
+  iu_error script_error;
   bool draining;        /* the journal passed its cap and is being folded down */
   bool hurry, stop, failed;
   iu_error error;       /* why it failed */
@@ -63,6 +67,10 @@ typedef struct iu_sqlite_journal {
 
 /* thread.c. Starts the thread with all signals blocked. */
 iu_status iu__journal_thread_start(iu_sqlite_journal *j, iu_error *err);
+/* extend.c. Under the mutex, on the thread: runs the script; false: the journal has failed, as *err says. */
+bool iu__journal_extend(iu_sqlite_journal *j, iu_error *err);
+iu_status iu__journal_sqlite_ask_extend(iu_journal *base, const char *sql, iu_error *err);
+bool iu__journal_sqlite_extended(iu_journal *base, iu_status *status, iu_error *err);
 /* Under the mutex: says what a failed journal says to everyone who asks. Gives IU_E_STORAGE (or the cause's own status). */
 iu_status iu__journal_report(const iu_sqlite_journal *j, iu_error *err);
 /* tidy.c: makes a plain file of it, when everything is written and folded: gives unused pages back, notes the proper close, leaves

@@ -149,6 +149,13 @@ static void make_room(iu_sqlite_journal *j) {
   pthread_mutex_lock(&j->mutex);
 }
 
+static void extend(iu_sqlite_journal *j) {
+  iu_error err;
+
+  if (iu__journal_extend(j, &err)) tell(j);
+  else fail(j, &err);
+}
+
 static void finish(iu_sqlite_journal *j) {
   iu_error err;
   iu_status status;
@@ -170,6 +177,8 @@ static void *run(void *arg) {
     if (write <= now && !(wrote && j->draining && fold <= now)) {
       write_all(j);
       wrote = true;
+    } else if (j->script != NULL && !j->stop) {
+      extend(j);
     } else if (fold <= now) {
       fold_some(j);
       wrote = false;

@@ -17,6 +17,7 @@ local connect = {}
 local EMBEDDED = {
   durability = "string", flush_interval_ms = "integer", fold_bytes = "integer", pending_bytes_max = "integer", client_info = "string",
   module = "any", nerv = "boolean", reducer_timeout_ms = "integer", reducer_memory_mb = "integer",
+  recover = "string", snapshot = "boolean",
 }
 local REMOTE = remote.OPTIONS
 local COMMON = { subscribe = "any", timeout = "number" }
@@ -49,6 +50,7 @@ local function check_options(options, is_server)
   if durability and not DURABILITY[durability] then
     return invalid("connect: durability: one of full, normal, off expected, got '%s'%s", durability, suggest.hint(durability, DURABILITY))
   end
+  if options.recover and options.recover ~= "prefix" then return invalid("connect: recover: prefix expected, got '%s'", options.recover) end
   return true
 end
 
@@ -133,6 +135,8 @@ local function open_embedded(parsed, options)
     no_nerv = options.nerv == false,
     reducer_timeout_ms = options.reducer_timeout_ms or REDUCER_TIMEOUT_MS,
     reducer_memory_mb = options.reducer_memory_mb or REDUCER_MEMORY_MB,
+    recover = options.recover,
+    snapshot = options.snapshot,
   })
   if not core_conn then return nil, err end
   return connection.new(core_conn, { target = parsed.text, timeout = options.timeout, modules = entries })
@@ -181,7 +185,7 @@ function connect.options_of(cfg)
   end
   return {
     durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms, module = cfg.module, reducer_timeout_ms = cfg.reducer_timeout_ms,
-    reducer_memory_mb = cfg.reducer_memory_mb,
+    reducer_memory_mb = cfg.reducer_memory_mb, recover = cfg.recover,
   }
 end
 
@@ -201,6 +205,8 @@ end
 ---@field nerv? boolean embedded: whether the toolkit's own tables and reducers are there [true]
 ---@field reducer_timeout_ms? integer embedded: what a reducer in Lua may take [5000]
 ---@field reducer_memory_mb? integer embedded: and how much of Lua's memory [256]
+---@field recover? "prefix" a file whose journal is damaged: the commits before the damage are kept, the rest is set aside and told in status().recovery.lost
+---@field snapshot? boolean a universe in memory that starts with what the file holds; the file is only read [false]
 ---@field token? string servers: the identity to be; without it, and without a token file, a new anonymous one
 ---@field token_file? string servers: where the token is kept; "auto": a file per server and database below the user's state folder
 ---@field protocol? "v1"|"v2"|"v3"|"v1.json" servers: the only one offered [the best both know]

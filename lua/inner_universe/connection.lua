@@ -16,6 +16,7 @@ local subscription = require("inner_universe.subscription")
 local handlers = require("inner_universe.handlers")
 local backup = require("inner_universe.backup")
 local report = require("inner_universe.report")
+local text_search = require("inner_universe.text_search")
 local work = require("inner_universe.work")
 local modules = require("inner_universe.modules")
 
@@ -458,6 +459,26 @@ function Connection:sql(text, params, options)
   return report.sql(inner, function(timeout) return fold(inner, timeout) end, text, params, options)
 end
 
+---Full text search over texts of a table (text_search.lua says what an index is): keys with rank (the lower, the better) and snippet, best first.
+---@param index table { table, key, json, texts = { { name, weight } } }
+---@param text string words, all of which must be there; with syntax = "fts5" in FTS5's query language
+---@param options? { limit?: integer, offset?: integer, syntax?: "plain"|"fts5", where?: table<string, any>, timeout?: number } limit [100]
+---@return { key: string, rank: number, snippet: string }[]? found
+---@return inner_universe.Error? err
+function Connection:search_text(index, text, options)
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  check.type(index, "table", 1, "search_text", "index")
+  check.type(text, "string", 2, "search_text", "text")
+  check.optional(options, "table", 3, "search_text", "options")
+  local how, why = tasks.mode()
+  if not how then error(why, 2) end
+  return text_search.search(self, function(sql, timeout)
+    local ok, id = inner.core:extend_file(sql)
+    return fold_answer(inner, ok, id, "search", timeout)
+  end, inner.text_indexes, index, text, options or {})
+end
+
 ---A copy of the universe's file while it is in use: another universe, of the moment of the call, with everything in it that was acknowledged before. It is made
 ---on another thread, beside `path`, and renamed there when it is complete; cancelled (with its task) or failed, nothing is left of it.
 ---@param path string
@@ -642,6 +663,7 @@ function connection.new(core_conn, options)
     timeout = options.timeout or DEFAULT_TIMEOUT,
     remote = options.remote, -- over a network
     again = options.again, -- makes one more connection to the same server
+    text_indexes = {}, -- that are in the file
     jobs = {}, -- on other threads, work.lua
     modules = options.modules, -- in Lua, of the universe that this connection opened
     parent = options.parent, -- closing it closes its sessions: it lives while one of them does

@@ -304,6 +304,18 @@ function Connection:fold() end
 ---@return string? path, inner_universe.Error? err
 function Connection:file() end
 
+---Makes something of SQLite's own in the file, named `_iu_text...` and kept by triggers.
+---@param sql string
+---@return boolean? done
+---@return any err_or_id
+function Connection:extend_file(sql) end
+
+---Checks another file against this connection's schema. Blocks; changes nothing.
+---@param path string
+---@return { findings: { warning: boolean, table: string?, message: string }[], errors: integer, warnings: integer, rows: integer }? result
+---@return inner_universe.Error? err
+function Connection:check_file(path) end
+
 ---Runs queued callbacks.
 ---@return boolean more
 function Connection:deliver() end
@@ -479,6 +491,12 @@ function core.report(path, text, params, arrays) end
 ---@return inner_universe.core.Work? work
 ---@return inner_universe.Error? err
 function core.backup(source, target, overwrite, lock_source) end
+
+---A universe file without unused pages; it must be closed. Blocks.
+---@param path string
+---@return integer? before bytes
+---@return integer|inner_universe.Error after
+function core.compact(path) end
 
 ---@class inner_universe.core.Work
 local Work = {}

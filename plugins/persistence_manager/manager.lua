@@ -8,6 +8,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local search = plugin.load "search"
 local make_transaction = plugin.load "transaction"
 
 local CLOSED = "manager is closed or not initialized"
@@ -68,6 +69,7 @@ return function(ctx)
       status.connection = ctx.conn:status()
       status.durability = status.connection.durability
       status.journal = status.connection.journal
+      status.recovery = status.connection.recovery
       local head = ctx.conn:get("event_head", 0)
       status.events = head and head.count or 0
     end
@@ -292,6 +294,20 @@ return function(ctx)
     check.optional(params, "table", 2, "sql", "params")
     check.optional(options, "table", 3, "sql", "options")
     return conn:sql(text, params, options)
+  end
+
+  --- Entities whose name or description has every word of `text`, best first, each with `rank` (the lower, the better) and `snippet`. On a file only; the first
+  --- search of a file makes the index.
+  ---@param text string words; with syntax = "fts5" in the query language of SQLite's FTS5
+  ---@param options? { entity_type?: string, limit?: integer, offset?: integer, syntax?: "plain"|"fts5", timeout?: number } limit [100]
+  ---@return inner_universe.Entity[]? entities
+  ---@return inner_universe.Error? err ValidationError (the query's syntax, no file here), TimeoutError
+  function methods:search_entities(text, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(text, "string", 1, "search_entities", "text")
+    check.optional(options, "table", 2, "search_entities", "options")
+    return search.entities(conn, text, options or {})
   end
 
   --- A copy of the universe's file while it is in use, with everything in it that was acknowledged before the call: `conn:backup`.

@@ -269,9 +269,8 @@ static void copy_while_open(const fixture *f, const char *to) {
   assert_int_equal(system(command), 0);
 }
 
-/* A crashed universe with three groups in its journal, in f.path. */
-static void make_crashed(fixture *f, model *m) {
-  random_source r = random_begin("crashed");
+/* A crashed universe with three groups in its journal, of random commits from `r`, in f.path. */
+static void make_crashed_from(fixture *f, model *m, random_source r) {
   iu_journal_config c = config_for(f);
   iu_journal *j;
   iu_error err;
@@ -332,6 +331,8 @@ static void test_a_log_with_room_ahead_is_read_to_its_last_commit(void **state) 
   fixture_end(&f);
 }
 
+static void make_crashed(fixture *f, model *m) { make_crashed_from(f, m, random_begin("crashed")); }
+
 static void test_a_damaged_journal_row(void **state) {
   static const struct { const char *sql, *says; } cases[] = {
       {"UPDATE _iu_journal SET checksum = checksum + 1 WHERE first = 5", "commits 5 to 8 do not match their checksum"},
@@ -356,6 +357,75 @@ static void test_a_damaged_journal_row(void **state) {
     sql_exec(f.path, cases[i].sql);
     refused(&f, IU_E_STORAGE, cases[i].says);
     model_free(&m);
+    fixture_end(&f);
+  }
+}
+
+static uint64_t count_of(const char *path, const char *sql) {
+  sqlite3 *db;
+  sqlite3_stmt *st;
+  uint64_t n;
+
+  assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  n = (uint64_t)sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_close(db);
+  return n;
+}
+
+/* With recover_prefix: everything before the damage is there, what is left of the rest is set aside and told, and the universe goes on. */
+static void test_the_commits_before_the_damage_are_kept(void **state) {
+  static const struct { const char *sql, *why; uint64_t first, last, aside; } cases[] = {
+      {"UPDATE _iu_journal SET checksum = checksum + 1 WHERE first = 5", "commits 5 to 8 do not match their checksum", 5, 12, 2},
+      {"UPDATE _iu_journal SET frames = substr(frames, 1, length(frames) - 1) WHERE first = 9", "commits 9 to 12 do not match", 9, 12, 1},
+      {"UPDATE _iu_journal SET frames = zeroblob(length(frames)) WHERE first = 1", "commits 1 to 4 do not match", 1, 12, 3},
+      {"DELETE FROM _iu_journal WHERE first = 5", "commit 5 is missing from the journal", 5, 12, 1},
+      {"UPDATE _iu_journal SET first = -7, last = -9 WHERE first = 1", "commit 1 is missing", 1, 12, 3},
+      {"UPDATE _iu_journal SET last = 0 WHERE first = 9", "commits 9 to 0 do not match", 9, 8, 1},
+  };
+
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model whole = {0}, expected, found, again;
+    iu_journal_config c;
+    iu_journal_recovery r;
+    iu_journal *j;
+    iu_error err;
+    random_source source = random_begin("damaged"), more = {9};
+
+    fixture_begin(&f);
+    make_crashed_from(&f, &whole, source);
+    expected = found = again = (model){.f = &f};
+    c = config_for(&f);
+    c.recover_prefix = true;
+    sql_exec(f.path, cases[i].sql);
+    j = open_loaded(&c, &f, &found, &r);
+    assert_int_equal(r.lost_first, cases[i].first);
+    if (r.lost_last != cases[i].last && cases[i].last > cases[i].first) fail_msg("case %u: lost to %llu", i, (unsigned long long)r.lost_last);
+    assert_non_null(strstr(r.lost_why, cases[i].why));
+    assert_int_equal(r.last_sequence, cases[i].first - 1);
+    assert_int_equal(count_of(r.lost_file, "SELECT count(*) FROM lost"), cases[i].aside);
+    while (expected.sequence < r.last_sequence) { /* the same commits again, up to the damage */
+      commit again_one;
+      commit_random(&again_one, &expected, &source);
+      commit_apply(&again_one, &expected);
+    }
+    assert_model_equal(&expected, &found);
+    found.sequence = r.last_sequence;
+    for (int k = 0; k < 5; k++) assert_ok(step(j, &found, &more, &err), &err);
+    close_ok(j);
+    c.recover_prefix = false; /* nothing is damaged any more */
+    j = open_loaded(&c, &f, &again, &r);
+    assert_int_equal(r.lost_first, 0);
+    assert_model_equal(&found, &again);
+    close_ok(j);
+    model_free(&whole);
+    model_free(&expected);
+    model_free(&found);
+    model_free(&again);
     fixture_end(&f);
   }
 }
@@ -767,6 +837,7 @@ int main(void) {
       cmocka_unit_test(test_a_log_without_its_file),
       cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
+      cmocka_unit_test(test_the_commits_before_the_damage_are_kept),
       cmocka_unit_test(test_a_damaged_row_of_a_table),
       cmocka_unit_test(test_a_truncated_file),
       cmocka_unit_test(test_random_damage_never_crashes),

@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define VFS_FILES 8
+#define VFS_FILES 24
 #define VFS_SECTOR 512
 
 typedef struct vfs_op { bool truncate; sqlite3_int64 at, size_before; uint8_t *old_bytes, *new_bytes; size_t old_len, new_len; } vfs_op;
@@ -31,6 +31,8 @@ static struct {
   uint64_t reported, durable_at_snapshot; /* what the test knew to be durable */
   long fail_write_in, fail_sync_in;       /* 0: never */
   int fail_code;
+  bool fail_once, fail_short;             /* the write alone that fail_write_in counts to, not all from it on; half of it gets to the disk */
+  long failed;                            /* how often something failed */
 } vfs = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 typedef struct vfs_file { sqlite3_file base; vfs_tracked *tracked; sqlite3_file *real; } vfs_file;
@@ -66,7 +68,8 @@ static inline void vfs_reset(void) {
   for (int i = 0; i < 3; i++) free(vfs.images[i].bytes);
   memset(vfs.images, 0, sizeof vfs.images);
   vfs.snapshot_in = vfs.fail_write_in = vfs.fail_sync_in = 0;
-  vfs.taken = false;
+  vfs.fail_once = vfs.fail_short = vfs.taken = false;
+  vfs.failed = 0;
   vfs.reported = 0;
 }
 
@@ -181,7 +184,9 @@ static int shim_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) {
   pthread_mutex_lock(&vfs.mutex);
   if (vfs_fails(&vfs.fail_write_in)) {
     rc = vfs.fail_code;
-    vfs.fail_write_in = 1; /* and from now on */
+    vfs.failed++;
+    if (vfs.fail_short) vfs_real(f)->pMethods->xWrite(vfs_real(f), p, n / 2, at);
+    if (!vfs.fail_once) vfs.fail_write_in = 1; /* and from now on */
   } else {
     vfs_tick();
     vfs_remember((vfs_file *)f, false, at, p, (size_t)n);
@@ -206,6 +211,7 @@ static int shim_sync(sqlite3_file *f, int flags) {
   vfs_tick();
   if (vfs_fails(&vfs.fail_sync_in)) {
     rc = vfs.fail_code;
+    vfs.failed++;
     /* As Linux does: the failure is told once, later syncs succeed although the pages never got to the disk. */
   } else {
     vfs_forget(((vfs_file *)f)->tracked);

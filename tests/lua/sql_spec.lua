@@ -78,7 +78,7 @@ describe("sql over a universe's file", function()
     for _, sql in ipairs({
       "DELETE FROM entity", "DROP TABLE entity", "CREATE TABLE t (a)", "CREATE TEMP TABLE t (a)", "ATTACH 'other.db' AS o", "VACUUM",
       "BEGIN", "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 3", "SELECT load_extension('x')", "REINDEX", "ANALYZE",
-      "WITH x AS (SELECT 1) DELETE FROM entity", "SAVEPOINT s", "DETACH main",
+      "WITH x AS (SELECT 1) DELETE FROM entity", "UPDATE sqlite_master SET sql = ''", "UPDATE entity SET id = 1", "SAVEPOINT s", "DETACH main",
     }) do
       is_error("ValidationError", "sql: ", manager:sql(sql))
     end

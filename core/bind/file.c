@@ -1,0 +1,83 @@
+/* file.c: a universe file as a whole: conn:check_file (against the connection's schema) and core.compact. Both block. */
+#include "../journal/check.h"
+#include "../journal/compact.h"
+
+#include "bind.h"
+
+static const char *file_name(lua_State *L, int index, iu_error *err) {
+  size_t len;
+  const char *name = luaL_checklstring(L, index, &len);
+  if (strlen(name) == len) return name;
+  iu__fail(err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(name));
+  return NULL;
+}
+
+typedef struct finding { lua_State *L; bool warning; const char *table, *message; } finding;
+
+static int finding_body(lua_State *L) {
+  const finding *f = lua_touserdata(L, 2);
+  lua_createtable(L, 0, 3);
+  lua_pushboolean(L, f->warning);
+  lua_setfield(L, -2, "warning");
+  lua_pushstring(L, f->table);
+  lua_setfield(L, -2, "table");
+  lua_pushstring(L, f->message);
+  lua_setfield(L, -2, "message");
+  lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
+  return 0;
+}
+
+/* The list is at 3. */
+static iu_status on_finding(void *ud, bool warning, const char *table, const char *message) {
+  lua_State *L = ud;
+  finding f = {L, warning, table, message};
+  lua_pushcfunction(L, finding_body);
+  lua_pushvalue(L, 3);
+  lua_pushlightuserdata(L, &f);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return IU_OK;
+  lua_pop(L, 1);
+  return IU_E_NOMEM;
+}
+
+/* conn:check_file(path) -> { findings = { { warning, table, message } }, tables, rows, ... } or nil, err */
+int iu__check_file_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_check_counts n;
+  iu_error err;
+  const char *path = file_name(L, 2, &err);
+  if (path == NULL) return iu__push_failure(L, lc->x, &err);
+  lua_settop(L, 2);
+  lua_newtable(L);
+  lua_createtable(L, 0, 9);
+  luaL_checkstack(L, 8, "check_file");
+  if (lc->c == NULL) return luaL_error(L, "the connection is closed");
+  if (iu__check_file(path, lc->c->schema, on_finding, L, &n, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
+  const struct { const char *name; uint64_t value; } counts[] = {
+      {"tables", n.tables}, {"rows", n.rows}, {"journal_groups", n.journal_groups}, {"journal_commits", n.journal_commits},
+      {"errors", n.errors}, {"warnings", n.warnings}, {"last_sequence", n.last_sequence}};
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    lua_pushinteger(L, (lua_Integer)counts[i].value);
+    lua_setfield(L, 4, counts[i].name);
+  }
+  lua_pushboolean(L, n.closed);
+  lua_setfield(L, 4, "closed_properly");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, 4, "findings");
+  return 1;
+}
+
+/* compact(path) -> bytes before, bytes after; or nil, err */
+static int f_compact(lua_State *L) {
+  uint64_t before, after;
+  iu_error err;
+  const char *path = file_name(L, 1, &err);
+  if (path == NULL || iu__compact(path, &before, &after, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
+  lua_pushinteger(L, (lua_Integer)before);
+  lua_pushinteger(L, (lua_Integer)after);
+  return 2;
+}
+
+void iu__file_open(lua_State *L) {
+  static const luaL_Reg functions[] = {{"compact", f_compact}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

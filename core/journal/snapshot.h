@@ -1,0 +1,14 @@
+/* snapshot.h: everything a universe file holds, without a lock and without a change to it: also while it is open elsewhere, then as of one moment. */
+#ifndef IU_JOURNAL_SNAPSHOT_H
+#define IU_JOURNAL_SNAPSHOT_H
+
+#include "catalog.h"
+#include "load.h"
+
+/* Opens for reading alone; `path` as given. Messages name it. */
+iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err);
+/* Named values and rows, each checked, as an open gives them. */
+iu_status iu__jsnapshot_load(const char *path, const iu_schema *schema, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
+                             iu_error *err);
+
+#endif

@@ -1,0 +1,162 @@
+-- check.lua: `iu check FILE`: is everything in a universe file as it should be? The core looks at bytes (checksums, rows, columns); then the file is loaded
+-- into memory, as an open would, and what NERV's tables say of each other is compared here. The file is only read.
+
+local core = require("inner_universe.core")
+local iu = require("inner_universe")
+local out = require("inner_universe.cli.out")
+local universe_file = require("inner_universe.cli.universe_file")
+
+local SHOWN = 50 -- findings in the text; --json has all that were told
+
+local check = {
+  summary = "look for damage in a universe file",
+  usage = "FILE [--json]",
+  details = [[
+Looks at everything: SQLite's integrity check, the journal's checksums and numbers, every row against its type and its readable columns, keys and unique
+constraints, the ends of relations, counts and heads, and each state against its hash. Only reads; a file that is open is looked at as of one moment, a
+file that was not closed properly as the next open would find it. Exit status: 0 nothing is wrong (warnings do not count), 1 something is.]],
+  options = { json = { help = "one object" } },
+  min = 1,
+  max = 1,
+}
+
+local function add(result, is_warning, name, format, ...)
+  result.findings[#result.findings + 1] = { warning = is_warning, table = name, message = format:format(...) }
+  local key = is_warning and "warnings" or "errors"
+  result[key] = result[key] + 1
+end
+
+-- What the tables say of each other ----------------------------------------------------------------------------------
+
+local function all(conn, name)
+  return assert(conn:select(name, {}))
+end
+
+local function check_relations(conn, result)
+  for _, relation in ipairs(all(conn, "relation")) do
+    for _, side in ipairs({ "from_entity", "to_entity" }) do
+      if not conn:get("entity", relation[side]) then
+        add(result, false, "relation", "the relation `%s`: its %s `%s` does not exist", relation.id, side, relation[side])
+      end
+    end
+  end
+end
+
+local function check_events(conn, result)
+  local head = conn:get("event_head", 0)
+  local events, highest = all(conn, "event_log"), 0
+  for _, event in ipairs(events) do highest = math.max(highest, event.sequence) end
+  if not head then
+    if #events > 0 then add(result, false, "event_head", "there are %d events and no head", #events) end
+    return
+  end
+  if head.count ~= #events then add(result, false, "event_head", "the head counts %d events, and there are %d", head.count, #events) end
+  if head.sequence < highest then add(result, false, "event_head", "the head is at %d, and an event has %d", head.sequence, highest) end
+end
+
+local function state_of(conn, id)
+  local rows = assert(conn:select("state_snapshot", { filters = { { "version_id", "Equals", id } }, order_by = "part" }))
+  local texts = {}
+  for i, row in ipairs(rows) do
+    if row.part ~= i - 1 or row.parts ~= #rows then return nil, ("part %d of %d is where part %d should be"):format(row.part, row.parts, i - 1) end
+    if row.encoding ~= "json" then return nil, ("its encoding '%s' is not known"):format(row.encoding) end
+    texts[i] = row.data
+  end
+  return #rows > 0 and table.concat(texts) or false
+end
+
+-- Versions, one state at a time; how many hashes were computed anew.
+local function check_versions(conn, result)
+  local versions = assert(conn:select("state_version", {}))
+  result.hashes = 0
+  for _, version in ipairs(versions) do
+    local id = version.version_id
+    for _, parent in ipairs({ "parent_version_id", "merge_parent_id" }) do
+      if version[parent] ~= "" and not conn:get("state_version", version[parent]) then
+        add(result, true, "state_version", "the version `%s`: its %s `%s` is not there (any more)", id, parent, version[parent])
+      end
+    end
+    local text, wrong = state_of(conn, id)
+    local canonical = text and core.canonical_text(text)
+    if wrong then
+      add(result, false, "state_snapshot", "the state of version `%s`: %s", id, wrong)
+    elseif text and not canonical then
+      add(result, false, "state_snapshot", "the state of version `%s` is no JSON", id)
+    elseif canonical and version.data_hash ~= "" then
+      result.hashes = result.hashes + 1
+      local hash = core.sha256(canonical)
+      if hash ~= version.data_hash then
+        add(result, false, "state_version", "the state of version `%s` has the hash %s, and the version says %s", id, hash, version.data_hash)
+      end
+    end
+  end
+  for _, branch in ipairs(all(conn, "state_branch")) do
+    if not conn:get("state_version", branch.head_version_id) then
+      add(result, false, "state_branch", "the head of %s `%s`, version `%s`, does not exist", branch.kind, branch.name, branch.head_version_id)
+    end
+  end
+  for _, delta in ipairs(all(conn, "delta_record")) do
+    if not conn:get("state_version", delta.state_version_id) then
+      add(result, true, "delta_record", "the delta `%s`: its version `%s` is not there (any more)", delta.delta_id, delta.state_version_id)
+    end
+  end
+end
+
+local function check_meaning(path, result)
+  local conn, err = iu.connect(path, { snapshot = true })
+  if not conn then
+    add(result, err.kind == "MigrationError", nil, "it cannot be opened with the toolkit's own tables alone: %s", out.message(err))
+    return
+  end
+  local open <close> = conn
+  for _, part in ipairs({ check_relations, check_events, check_versions }) do
+    local ok, why = pcall(part, open, result)
+    if not ok then add(result, false, nil, "it cannot be read: %s", out.message(why)) end
+  end
+end
+
+-- ------------------------------------------------------------------------------------------------------------------
+
+---Everything that is found.
+---@param path string
+---@return table? result { findings, errors, warnings, tables, rows, hashes, ... }
+---@return any err
+function check.of(path)
+  local empty, err = core.open({}) -- for its schema
+  if not empty then return nil, err end
+  local result
+  result, err = empty:check_file(path)
+  empty:close()
+  if not result then return nil, err end
+  result.path = path
+  check_meaning(path, result)
+  return result
+end
+
+local function print_result(result)
+  for i, finding in ipairs(result.findings) do
+    if i > SHOWN then break end
+    out.line("%s: %s%s", finding.warning and "warning" or "error", finding.table and finding.table .. ": " or "", finding.message)
+  end
+  if #result.findings > SHOWN then out.line("... and %s", out.count(#result.findings - SHOWN, "more", "more")) end
+  local verdict = result.errors > 0 and out.count(result.errors, "error") or "nothing is wrong"
+  if result.warnings > 0 then verdict = verdict .. ", " .. out.count(result.warnings, "warning") end
+  out.line("%s: %s; %s in %s, %s of the journal, %s compared", result.path, verdict, out.count(result.rows, "row"), out.count(result.tables, "table"),
+    out.count(result.journal_commits, "commit"), out.count(result.hashes or 0, "hash", "hashes"))
+end
+
+function check.run(options, arguments)
+  local path, wrong = universe_file.find(arguments[1])
+  if not path then return out.fail("%s", wrong) end
+  local result, err = check.of(path)
+  if not result then return out.fail("%s", out.message(err)) end
+  if options.json then
+    result.findings = iu.array(result.findings)
+    out.line("%s", assert(iu.json.encode(result)))
+  else
+    print_result(result)
+  end
+  return result.errors == 0 and 0 or 1
+end
+
+return check

@@ -1,0 +1,142 @@
+-- Full text search by SQLite's FTS5 over texts of a table: `conn:search_text(index, text, options)`.
+--
+-- An index: { table, key = its key column (text), json = a column of JSON, texts = { { name, weight } } }: texts at keys of that object. It is
+-- `_iu_text_<table>` in the universe's file, made by the first search and kept by the fold (core/journal/text_index.h), so a search folds first
+-- and finds what is committed.
+
+local runtime = require("inner_universe.runtime")
+local errors = require("inner_universe.errors")
+local check = require("inner_universe.check")
+
+local text_search = {}
+
+local OPTIONS = { limit = "integer", offset = "any", syntax = "string", where = "table", timeout = "number" }
+local LIMIT = 100
+local SYNTAX = { plain = true, fts5 = true }
+local WORDS = 12 -- of a snippet
+local BUILD_TIMEOUT = 600 -- seconds
+
+local function invalid(format, ...)
+  return nil, errors.new("ValidationError", format:format(...))
+end
+
+-- Text as people type it: each word quoted, so that nothing in it is an operator.
+local function quoted(text)
+  local words = {}
+  for word in text:gsub("%z", " "):gmatch("%S+") do
+    words[#words + 1] = '"' .. word:gsub('"', '""') .. '"'
+  end
+  return table.concat(words, " ")
+end
+
+local function check_options(options)
+  local ok, err = check.options("search", options, OPTIONS)
+  if not ok then return nil, err end
+  local offset = options.offset
+  if offset ~= nil and not (math.type(offset) == "integer" and offset >= 0) then
+    return invalid("search: offset: an integer from 0 expected, got %s", tostring(offset))
+  end
+  if options.syntax and not SYNTAX[options.syntax] then
+    return invalid("search: syntax: one of plain, fts5 expected, got '%s'", options.syntax)
+  end
+  return true
+end
+
+-- The SQL ----------------------------------------------------------------------------------------------------------
+
+local function names(index, between)
+  local list = {}
+  for i, text in ipairs(index.texts) do list[i] = text[1] end
+  return table.concat(list, between)
+end
+
+local function extracts(index)
+  local list = {}
+  for i, text in ipairs(index.texts) do list[i] = ("json_extract(t.%s, '$.%s')"):format(index.json, text[1]) end
+  return table.concat(list, ", ")
+end
+
+-- core/journal/text_index.h says what these tables are. Whatever is there already stays.
+local function create_sql(index)
+  local fill = {
+    ["$name"] = "_iu_text_" .. index.table, ["$table"] = index.table, ["$key"] = index.key, ["$json"] = index.json, ["$columns"] = names(index, ", "),
+    ["$texts"] = extracts(index),
+    ["$list"] = names(index, ","),
+  }
+  return (([[
+CREATE TABLE IF NOT EXISTS _iu_text_index (table_name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL, texts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS $name_key (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE VIRTUAL TABLE IF NOT EXISTS $name USING fts5 ($columns, tokenize = 'unicode61 remove_diacritics 2');
+INSERT INTO $name_key (key) SELECT $key FROM $table WHERE $key NOT IN (SELECT key FROM $name_key);
+INSERT INTO $name (rowid, $columns) SELECT n, $texts FROM $name_key JOIN $table AS t ON t.$key = $name_key.key WHERE n NOT IN (SELECT rowid FROM $name);
+INSERT OR IGNORE INTO _iu_text_index VALUES ('$table', '$json', '$list');
+]]):gsub("%$%l+", fill))
+end
+
+-- `where`: equal columns of the table, by name.
+local function search_sql(index, where)
+  local name = "_iu_text_" .. index.table
+  local weights, conditions, params = {}, {}, {}
+  for i, each in ipairs(index.texts) do weights[i] = ("%.1f"):format(each[2]) end
+  for column, value in pairs(where or {}) do
+    conditions[#conditions + 1] = (" AND t.%s = :w%d"):format(column, #conditions + 1)
+    params["w" .. #conditions] = value
+  end
+  return ([[
+SELECT k.key AS key, bm25(%s, %s) AS rank, snippet(%s, -1, '[', ']', '…', %d) AS snippet
+FROM %s JOIN %s_key AS k ON k.n = %s.rowid JOIN %s AS t ON t.%s = k.key WHERE %s MATCH :text%s ORDER BY rank, k.key LIMIT :limit OFFSET :offset]]):format(
+    name, table.concat(weights, ", "), name, WORDS, name, name, name, index.table, index.key, name, table.concat(conditions)), params
+end
+
+-- Searching ----------------------------------------------------------------------------------------------------------
+
+-- What SQLite says of a text in its own language is the caller's error, in the words that are about the text.
+local function told(err, options)
+  if err.kind ~= "ValidationError" then return err end
+  local about = options.syntax == "fts5" and "search: text: " or "search: "
+  return errors.new("ValidationError", about .. err.message:gsub("^sql: ", ""), { cause = err })
+end
+
+local function is_made(conn, index)
+  local rows, err = conn:sql("SELECT count(*) AS n FROM sqlite_schema WHERE name = ?", { "_iu_text_" .. index.table })
+  if not rows then return nil, err end
+  return rows[1].n > 0
+end
+
+---@param conn inner_universe.Connection
+---@param extend fun(sql: string, timeout: number): any, any
+---@param known table what is known of this connection's indexes
+---@param index table
+---@param text string
+---@param options table
+---@return { key: string, rank: number, snippet: string }[]? found
+---@return inner_universe.Error? err
+function text_search.search(conn, extend, known, index, text, options)
+  local ok, err = check_options(options)
+  if not ok then return nil, err end
+  local match = options.syntax == "fts5" and text or quoted(text)
+  if match == "" then return {} end
+  if not known[index.table] then
+    local made
+    made, err = is_made(conn, index)
+    if made == false then
+      made, err = extend(create_sql(index), BUILD_TIMEOUT)
+      if not made and errors.is(err, "OverloadedError") then -- by another task, which is there first
+        repeat
+          runtime.tasks.sleep(0.01)
+          made, err = is_made(conn, index)
+        until made ~= false
+      end
+    end
+    if not made then return nil, err end
+    known[index.table] = true
+  end
+  local sql, params = search_sql(index, options.where)
+  params.text, params.limit, params.offset = match, options.limit or LIMIT, options.offset or 0
+  local rows
+  rows, err = conn:sql(sql, params, { timeout = options.timeout })
+  if not rows then return nil, told(err, options) end
+  return rows
+end
+
+return text_search
