@@ -45,23 +45,27 @@ local function deliver_rows(state, next, event)
   handlers.tell(tasks.relay, state.lists, next, event)
 end
 
-local function deliver_answer(state, id, err, value, matched)
-  local waiter = state.pending[id]
-  state.pending[id] = nil
-  if waiter then
-    tasks.hold(-1)
-    if waiter.answered then
-      waiter.answered(err)
-    elseif err then
-      waiter:resolve(nil, err)
-    elseif waiter.boxed then
-      waiter:resolve({ value = value })
-    else
-      waiter:resolve(value == nil and true or value, matched)
-    end
+-- What waits for an answer is filed in `state.pending` as a record with a function `answer(record, err, value, matched)`, which is called once.
+
+local function answer_waiter(waiter, err, value, matched)
+  tasks.hold(-1)
+  if err then
+    waiter:resolve(nil, err)
+  elseif waiter.boxed then
+    waiter:resolve({ value = value })
   else
-    state.early[id] = { err = err, value = value, matched = matched }
+    waiter:resolve(value == nil and true or value, matched)
   end
+end
+
+local function answer_send(record, err)
+  tasks.hold(-1)
+  if err then runtime.report(err, "answer to send " .. record.reducer) end
+end
+
+local function answer_callback(record, err)
+  tasks.hold(-1)
+  tasks.call(record.callback, err == nil or nil, err)
 end
 
 -- What came before anybody could wait for it.
@@ -79,14 +83,9 @@ local function deliver_state(state, what)
 end
 
 local function fail_pending(state)
-  for id, waiter in pairs(state.pending) do
+  for id, record in pairs(state.pending) do
     state.pending[id] = nil
-    tasks.hold(-1)
-    if waiter.answered then
-      waiter.answered(closed_error())
-    else
-      waiter:resolve(nil, closed_error())
-    end
+    record:answer(closed_error())
   end
 end
 
@@ -121,10 +120,21 @@ local function listen(core_conn, state)
       if present then return fn(present, a, b, c, d) end
     end
   end
+  local function answer(id, err, value, matched) -- the one that is called most
+    local present = weak.state
+    if not present then return end
+    local record = present.pending[id]
+    if not record then
+      present.early[id] = { err = err, value = value, matched = matched }
+      return
+    end
+    present.pending[id] = nil
+    record:answer(err, value, matched)
+  end
   core_conn:listen({
     rows = weakly(deliver_rows),
     subscription = weakly(subscription.deliver),
-    answer = weakly(deliver_answer),
+    answer = answer,
     closed = weakly(deliver_closed),
     state = weakly(deliver_state),
   })
@@ -136,21 +146,31 @@ end
 -- table, for answers that may be nil. An answer that comes after the timeout is dropped.
 local function await(inner, id, what, timeout, level, boxed)
   local state = inner.state
-  local early = take_early(state, id)
+  local early = state.early[id] and take_early(state, id)
   if early then
     if early.err then return nil, early.err end
     if boxed then return { value = early.value } end
     return early.value == nil and true or early.value, early.matched
   end
-  local waiter = tasks.waiter()
-  waiter.boxed = boxed
-  state.pending[id] = waiter
-  tasks.hold(1)
-  local value, err = tasks.wait(waiter, timeout, level + 1, what)
-  if value == nil and not waiter:is_resolved() and inner.remote and errors.is(err, "TimeoutError") then
-    return nil, errors.new("TimeoutError", err.message .. "; it was sent, and whether it was applied is unknown", { cause = err })
+  local answered, err, value, matched = tasks.answer(state.pending, id, timeout)
+  if answered then
+    if err then return nil, err end
+    if boxed then return { value = value } end
+    if value == nil then value = true end
+    return value, matched
   end
-  return value, err
+  if answered == nil then
+    local waiter = tasks.waiter()
+    waiter.boxed, waiter.answer = boxed, answer_waiter
+    state.pending[id] = waiter
+    tasks.hold(1)
+    value, err = tasks.wait(waiter, timeout, level + 1, what)
+    if value ~= nil or waiter:is_resolved() or not errors.is(err, "TimeoutError") then return value, err end
+  else
+    err = errors.new("TimeoutError", tasks.too_late(what, timeout))
+  end
+  if not inner.remote then return nil, err end
+  return nil, errors.new("TimeoutError", err.message .. "; it was sent, and whether it was applied is unknown", { cause = err })
 end
 
 -- Always tail called.
@@ -211,11 +231,7 @@ function Connection:send(reducer, ...)
     return true
   end
   tasks.hold(1)
-  state.pending[id] = {
-    answered = function(err)
-      if err then runtime.report(err, "answer to send " .. reducer) end
-    end,
-  }
+  state.pending[id] = { answer = answer_send, reducer = reducer }
   return true
 end
 
@@ -239,11 +255,7 @@ function Connection:call_async(callback, reducer, ...)
     return true
   end
   tasks.hold(1)
-  state.pending[id] = {
-    answered = function(err)
-      tasks.call(callback, err == nil or nil, err)
-    end,
-  }
+  state.pending[id] = { answer = answer_callback, callback = callback }
   return true
 end
 

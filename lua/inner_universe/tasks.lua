@@ -6,8 +6,12 @@
 -- order of spawning. What wakes a task puts it in the ready queue; only `turn` resumes from it, so no task is resumed from inside
 -- another one's wake-up. Callbacks run at once, in pooled coroutines, up to their end or first wait.
 --
--- A worker is a coroutine that runs one job after another: { co, task, entry, cancel, counted }. An entry is one suspension or one start in
+-- A worker is a coroutine that runs one job after another: { co, task, entry, slot, cancel }. An entry is one suspension or one start in
 -- the queue; it is used once and dropped when its worker is killed meanwhile, so a late wake-up cannot hit the worker's next job.
+--
+-- A slot is the entry of a worker that waits for an answer of the core; it has the answer, too. Most waits are such, and most of them end with their
+-- answer: then nothing knows the slot any more (not those who answer, no timeout, not the queue), and the worker takes it for its next one. A slot whose
+-- wait ended otherwise is never used again: its answer may still come. Outside of its wait a slot is dead.
 --
 -- Timeouts: most waits have one of a few (a connection's), and end before it. Entries with the same timeout are in one list, in the order in which
 -- they are due; the core's one alarm is set for the first of them all. Where LISTS_MAX other timeouts are in use, an entry has a timer of its own.
@@ -17,6 +21,8 @@ local errors = require("inner_universe.errors")
 local check = require("inner_universe.check")
 
 local tasks = {}
+
+local co_resume, co_yield, co_running, co_isyieldable = coroutine.resume, coroutine.yield, coroutine.running, coroutine.isyieldable
 
 local IDLE, WAIT = {}, {} -- what a worker yields: job done, suspended
 local POOL_MAX = 256 -- idle coroutines kept for the next callbacks
@@ -30,8 +36,8 @@ local NO_YIELD = "cannot wait here: the task cannot yield inside a metamethod, a
 local IN_REDUCER = "cannot wait inside a reducer"
 local TURNING = "cannot wait while the loop is turning outside a task (use iu.spawn)"
 
-local function timeout_error(message)
-  return errors.new("TimeoutError", message)
+local function too_late(what, timeout)
+  return ("%s: nothing came within %g s"):format(what, timeout > 0 and timeout or 0)
 end
 
 local function finite(timeout)
@@ -161,7 +167,7 @@ function tasks.new(core, report)
     else
       if not worker.task then count_in(worker) end
       if signal ~= WAIT then -- a plain coroutine.yield(): the others' turn, then on
-        worker.entry = { worker = worker }
+        worker.entry = { worker = worker, ready = true }
         push(worker.entry)
       end
     end
@@ -253,16 +259,18 @@ function tasks.new(core, report)
     end
   end)
 
+  local function silence()
+    core.alarm()
+    alarm_at = nil
+  end
+
   local function drop_entry(worker)
     local entry = worker.entry
     if entry then
       entry.dead = true
       if entry.list then
         unlist(entry)
-        if busy == 0 then
-          core.alarm()
-          alarm_at = nil
-        end
+        if busy == 0 then silence() end
       end
       if entry.timer then entry.timer:close() end
       if entry.waiter then entry.waiter:forget(entry) end
@@ -297,12 +305,16 @@ function tasks.new(core, report)
       task.worker, task.state = worker, "running"
       resume(worker, task, entry.fn, table.unpack(entry.args, 1, entry.args.n))
     else
-      entry.worker.entry = nil
-      resume(entry.worker)
+      local worker = entry.worker
+      worker.entry = nil
+      current = worker
+      local ok, signal = co_resume(worker.co)
+      current = nil
+      if not ok or signal ~= WAIT or worker.cancel or not worker.task then after_resume(worker, nil, ok, signal) end
     end
   end
 
-  -- Runs what is ready now; what becomes ready meanwhile waits for the next turn.
+  -- Runs what is ready now; what becomes ready meanwhile waits for the next turn. Never in a task.
   local function drain(deadline)
     local stop = last
     while first <= stop do
@@ -312,6 +324,7 @@ function tasks.new(core, report)
       run_entry(entry)
       if deadline and core.mono() >= deadline then break end
     end
+    if first > last then first, last = 1, 0 end -- the queue's array is used again
   end
 
   local function guarded(fn, ...)
@@ -349,8 +362,8 @@ function tasks.new(core, report)
   -- How the running code may wait: "task", "loop", or nil and why not.
   local function mode()
     if current then
-      if coroutine.running() ~= current.co then return nil, NESTED end
-      if not coroutine.isyieldable() then return refused(NO_YIELD) end
+      if co_running() ~= current.co then return nil, NESTED end
+      if not co_isyieldable() then return refused(NO_YIELD) end
       return "task"
     end
     if turning or core.loop_turning() then return refused(TURNING) end
@@ -378,9 +391,7 @@ function tasks.new(core, report)
         entry.timer = arm(timeout, function() wake(entry) end)
       end
     end
-    if worker.task then worker.task.state = "waiting" end
-    coroutine.yield(WAIT)
-    if worker.task then worker.task.state = "running" end
+    co_yield(WAIT)
     worker.entry = entry
     drop_entry(worker)
   end
@@ -424,7 +435,7 @@ function tasks.new(core, report)
         return nil, errors.new("PersistenceError", (what or "wait") .. ": nothing is left that could end it", { code = "DEADLOCK" })
       end
       if not waiter.count then
-        return nil, timeout_error(("%s: nothing came within %g s"):format(what or "wait", timeout))
+        return nil, errors.new("TimeoutError", too_late(what or "wait", timeout))
       end
     end
     local count = waiter.count
@@ -482,7 +493,63 @@ function tasks.new(core, report)
     return setmetatable({ count = false, first = nil, second = nil, entry = false }, Waiter)
   end
 
-  scheduler.wait, scheduler.mode = wait, mode
+  scheduler.wait, scheduler.mode, scheduler.too_late = wait, mode, too_late
+
+  local function answer_slot(slot, err, value, matched)
+    held = held - 1
+    if slot.dead then return end
+    slot.answered, slot.err, slot.value, slot.matched = true, err, value, matched
+    if not slot.woken then
+      slot.woken = true
+      last = last + 1
+      queue[last] = slot
+    end
+  end
+
+  ---Waits in the running task for an answer that the core owes. It is filed as `pending[id]`; who has the answer takes it out there, and calls the
+  ---filed record's `answer(record, err, value, matched)`, once. nil: no task that can wait is running, and nothing was filed.
+  ---@param pending table
+  ---@param id integer
+  ---@param timeout? number seconds
+  ---@return boolean? answered false: not in time, or the wait is over otherwise; the answer is then dropped when it comes
+  ---@return any err, any value, any matched
+  function scheduler.answer(pending, id, timeout)
+    local worker = current
+    if not worker or co_running() ~= worker.co or not co_isyieldable() then return nil end
+    local slot = worker.slot
+    if slot then
+      worker.slot = nil
+    else
+      slot = { worker = worker, answer = answer_slot, answered = false, woken = false, dead = true, err = nil, value = nil, matched = nil, list = nil,
+        due = nil, before = nil, after = nil }
+    end
+    pending[id] = slot -- dead until nothing can raise any more
+    held = held + 1
+    timeout = finite(timeout)
+    if timeout then
+      local list = by_timeout[timeout] or list_for(timeout)
+      if list then
+        enlist(slot, list)
+      else
+        slot.timer = arm(timeout, function() wake(slot) end)
+      end
+    end
+    slot.dead = false
+    worker.entry = slot
+    co_yield(WAIT)
+    slot.dead = true
+    worker.entry = nil
+    if slot.list then unlist(slot) end
+    if busy == 0 and alarm_at then silence() end
+    if slot.answered and not slot.timer then
+      local err, value, matched = slot.err, slot.value, slot.matched
+      slot.answered, slot.woken, slot.err, slot.value, slot.matched = false, false, nil, nil, nil
+      worker.slot = slot
+      return true, err, value, matched
+    end
+    if slot.timer then slot.timer:close() end
+    return slot.answered, slot.err, slot.value, slot.matched
+  end
 
   ---Whether a call that must wait may do so here.
   ---@return boolean
@@ -552,7 +619,8 @@ function tasks.new(core, report)
 
   ---@return "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
   function Task:status()
-    return self.state
+    local entry = self.state == "running" and self.worker.entry
+    return entry and not entry.ready and "waiting" or self.state
   end
 
   function Task:is_done()

@@ -1,0 +1,245 @@
+-- Answers of the core that tasks wait for: a slot is used again by its coroutine, and an answer reaches the wait that asked for it or nobody.
+
+local fake_loop = require("fake_loop")
+local tasks = require("inner_universe.tasks")
+
+local loop, iu, pending, reported
+
+before_each(function()
+  loop, pending, reported = fake_loop.new(), {}, {}
+  iu = tasks.new(loop, function(err) reported[#reported + 1] = err end)
+end)
+
+after_each(function()
+  assert.same({}, reported)
+  assert.equal(0, loop.armed(), "a timer was left armed")
+end)
+
+-- What a connection does with an answer.
+local function answer(id, ...)
+  local record = assert(pending[id], "nothing is filed under this id")
+  pending[id] = nil
+  record:answer(...)
+end
+
+local function in_turn(fn)
+  loop.post(fn)
+end
+
+describe("an answer", function()
+  it("is what the wait returns: error, value and one more", function()
+    iu.run(function()
+      in_turn(function() answer(1, nil, "value", 7) end)
+      assert.same({ true, nil, "value", 7, n = 4 }, table.pack(iu.answer(pending, 1, 5)))
+      in_turn(function() answer(2, "err") end)
+      assert.same({ true, "err", nil, nil, n = 4 }, table.pack(iu.answer(pending, 2, 5)))
+      in_turn(function() answer(3, nil, true) end)
+      assert.same({ true, nil, true, nil, n = 4 }, table.pack(iu.answer(pending, 3)))
+    end)
+    assert.is_nil(next(pending))
+  end)
+
+  it("is waited for in tasks only: elsewhere nothing is filed", function()
+    assert.is_nil(iu.answer(pending, 1, 5))
+    iu.run(function()
+      local nested = coroutine.wrap(function() return iu.answer(pending, 2, 5) end)
+      assert.is_nil(nested())
+      local values = { 2, 1 }
+      table.sort(values, function(a, b)
+        assert.is_nil(iu.answer(pending, 3, 5))
+        return a < b
+      end)
+    end)
+    assert.is_nil(next(pending))
+  end)
+
+  it("is waited for without a table for each wait", function()
+    iu.run(function()
+      local slot
+      for id = 1, 3 do
+        in_turn(function()
+          slot = slot or pending[id]
+          assert.equal(slot, pending[id])
+          answer(id, nil, true)
+        end)
+        assert.is_true((iu.answer(pending, id, 5)))
+      end
+    end)
+  end)
+
+  it("is not kept by the slot that had it", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    iu.run(function()
+      in_turn(function()
+        weak.value, weak.matched = {}, {}
+        answer(1, nil, weak.value, weak.matched)
+      end)
+      iu.answer(pending, 1, 5)
+      collectgarbage()
+      collectgarbage()
+      assert.is_nil(weak.value)
+      assert.is_nil(weak.matched)
+    end)
+  end)
+
+  it("that comes too late is dropped, whatever the task waits for by then", function()
+    iu.run(function()
+      assert.is_false((iu.answer(pending, 1, 2)))
+      assert.equal(2, loop.now)
+      in_turn(function() answer(1, nil, "late") end)
+      in_turn(function()
+        assert.is_nil(pending[1])
+        in_turn(function() answer(2, nil, "its own") end)
+      end)
+      assert.same({ true, nil, "its own" }, { iu.answer(pending, 2, 2) })
+      assert.is_false((iu.answer(pending, 3, 1)))
+      in_turn(function() answer(3, "late") end)
+      iu.sleep(1)
+      assert.equal(4, loop.now)
+    end)
+  end)
+
+  it("to a cancelled task reaches neither it nor the coroutine's next job", function()
+    local beyond
+    iu.run(function()
+      local task = iu.spawn(function()
+        iu.answer(pending, 1, 50)
+        beyond = true
+      end)
+      coroutine.yield()
+      assert.equal("waiting", task:status())
+      assert.is_true(task:cancel())
+      local other = iu.spawn(function() return iu.answer(pending, 2, 50) end)
+      coroutine.yield()
+      answer(1, nil, "for the cancelled one")
+      coroutine.yield()
+      assert.equal("waiting", other:status())
+      answer(2, nil, "for the other")
+      assert.same({ true, nil, "for the other" }, { other:wait() })
+    end)
+    assert.is_nil(beyond)
+    assert.equal(0, loop.now)
+  end)
+
+  it("and a cancel after it, in the same turn: the task ends there", function()
+    local beyond
+    iu.run(function()
+      local task = iu.spawn(function()
+        iu.answer(pending, 1, 50)
+        beyond = true
+      end)
+      coroutine.yield()
+      answer(1, nil, true)
+      assert.equal("waiting", task:status())
+      assert.is_true(task:cancel())
+      assert.equal("CANCELLED", select(2, task:wait()).code)
+    end)
+    assert.is_nil(beyond)
+  end)
+
+  it("in the turn in which its time is over is given, once, whichever came first", function()
+    for _, answer_first in ipairs { true, false } do
+      pending = {}
+      local got, resumed = nil, 0
+      iu.run(function()
+        if not answer_first then iu.spawn(function() iu.sleep(2) end) end -- its alarm rings for both
+        local turn = loop.loop_turn
+        loop.loop_turn = function(wait)
+          if answer_first and pending[1] then
+            loop.now = loop.now + 2
+            answer(1, nil, "answer")
+          end
+          local more = turn(wait)
+          if not answer_first and pending[1] and loop.now >= 2 then answer(1, nil, "answer") end
+          return more
+        end
+        got = { iu.answer(pending, 1, 2) }
+        resumed = resumed + 1
+        loop.loop_turn = turn
+        assert.is_false((iu.answer(pending, 2, 1)), "the alarm of the first wait ended the second, or an old answer did")
+      end)
+      assert.same({ true, nil, "answer" }, got)
+      assert.equal(1, resumed)
+      loop.now = 0
+    end
+  end)
+
+  it("that never comes and has no limit is owed: no deadlock is seen", function()
+    local turns = 0
+    local turn = loop.loop_turn
+    loop.loop_turn = function(wait)
+      turns = turns + 1
+      if turns == 20 then answer(1, nil, true) end
+      return turn(wait)
+    end
+    iu.run(function() assert.is_true((iu.answer(pending, 1))) end)
+    assert.equal(20, turns)
+    local message = select(2, pcall(iu.run, function() iu.waiter():wait() end))
+    assert.truthy(tostring(message):find("deadlock", 1, true), "the answer is still counted as owed")
+  end)
+
+  it("after a timeout of each of many lengths", function()
+    iu.run(function()
+      for i = 1, 20 do
+        iu.spawn(function()
+          assert.is_false((iu.answer(pending, i, i)))
+          assert.equal(i, loop.now)
+        end)
+      end
+    end)
+    for i = 1, 20 do answer(i, nil, true) end
+  end)
+end)
+
+describe("many tasks", function()
+  it("asking, timing out and cancelled at random: each gets its own answers, and all end", function()
+    local seed = os.time()
+    print("# random answers, seed " .. seed)
+    math.randomseed(seed)
+    local next_id, open, all, counts = 0, {}, {}, { answered = 0, late = 0 }
+    local function job()
+      for _ = 1, math.random(1, 30) do
+        next_id = next_id + 1
+        local id = next_id
+        open[#open + 1] = id
+        local answered, err, value, matched = iu.answer(pending, id, math.random(4) == 1 and 0.5 or 3)
+        if answered then
+          counts.answered = counts.answered + 1
+          assert.is_nil(err)
+          assert.equal(id, value)
+          assert.equal(-id, matched)
+        else
+          counts.late = counts.late + 1
+          assert.is_nil(value)
+        end
+        if math.random(5) == 1 then coroutine.yield() end
+        if math.random(40) == 1 then iu.sleep(0.1) end
+      end
+    end
+    local function answer_some(share)
+      for i = #open, 1, -1 do
+        if math.random() < share then
+          local id = open[i]
+          open[i] = open[#open]
+          open[#open] = nil
+          answer(id, nil, id, -id)
+        end
+      end
+    end
+    iu.run(function()
+      for n = 1, 300 do all[n] = iu.spawn(job) end
+      for _ = 1, 400 do
+        iu.sleep(0.1)
+        answer_some(0.15)
+        if math.random(4) == 1 then all[math.random(#all)]:cancel() end
+      end
+      while #open > 0 do
+        answer_some(1)
+        iu.sleep(0.1)
+      end
+    end)
+    for _, task in ipairs(all) do assert.is_true(task:is_done()) end
+    assert.is_true(counts.answered > 500 and counts.late > 50, "the test did not test much")
+    assert.is_nil(next(pending))
+  end)
+end)
