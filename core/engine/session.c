@@ -30,6 +30,15 @@ static uint64_t await(iu_session *s, uint64_t seq, int what) {
   return p->id;
 }
 
+/* Takes the one that *link leads to out of the list, and frees it. */
+static void forget(iu_session *s, iu_pending **link) {
+  iu_pending *p = *link;
+  *link = p->next;
+  if (p->next == NULL) s->pending_end = link;
+  iu__engine_await(s->engine, -1);
+  iu__free(p);
+}
+
 /* Registers an answer for when `seq` is durable; 0 in *id when it already is. Waits on the spot when there is no memory to register. */
 static iu_status await_durable(iu_session *s, uint64_t seq, uint64_t *id, iu_error *err) {
   iu_engine *e = s->engine;
@@ -70,11 +79,8 @@ iu_status iu__engine_ask_extend(iu_connection *c, const char *sql, uint64_t *pen
   status = iu__journal_ask_extend(s->engine->journal, sql, err);
   if (status == IU_OK) return IU_OK;
   for (iu_pending **link = &s->pending; *link != NULL; link = &(*link)->next) {
-    iu_pending *p = *link;
-    if (p->id != *pending) continue;
-    *link = p->next;
-    iu__engine_await(s->engine, -1);
-    iu__free(p);
+    if ((*link)->id != *pending) continue;
+    forget(s, link);
     break;
   }
   return status;
@@ -95,11 +101,8 @@ bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, iu
   p = *link;
   if (p == NULL) return false;
   if (ok && own != IU_OK) ok = false, failed = own, why = &own_why;
-  *link = p->next;
-  if (p->next == NULL) s->pending_end = link;
-  iu__engine_await(s->engine, -1);
   uint64_t id = p->id;
-  iu__free(p);
+  forget(s, link);
   if (s->base.listener.answer != NULL) {
     s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL, NULL);
   }
