@@ -83,7 +83,7 @@ EXAMPLE_SOURCES := $(sort $(wildcard scripts/examples/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
 FUZZ_SOURCES_client := $(sort $(wildcard core/store/*.c core/query/*.c core/client/replica*.c core/client/counts.c))
-FUZZ_SOURCES_query := $(sort $(wildcard core/store/*.c core/query/*.c))
+FUZZ_SOURCES_query := $(sort $(wildcard core/store/*.c core/query/*.c) core/rows.c)
 FUZZ_SOURCES_journal := $(sort $(wildcard core/store/*.c core/journal/*.c))
 FUZZ_FLAGS_client := -DIU_REPLICA_STRIDE=2u
 

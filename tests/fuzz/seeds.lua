@@ -135,7 +135,9 @@ function targets.sats_json()
 end
 
 function targets.query_sql()
-  for _, sql in ipairs(literals("tests/c/query_parse_test.c", "^%s*[Ss][Ee][Ll][Ee][Cc][Tt]")) do write(sql) end
+  for _, file in ipairs { "tests/c/query_parse_test.c", "tests/c/query_join_test.c" } do
+    for _, sql in ipairs(literals(file, "^%s*[Ss][Ee][Ll][Ee][Cc][Tt]")) do write(sql) end
+  end
 end
 
 -- ---- universe files ----
