@@ -1,7 +1,7 @@
 /* delivery.c: the queue between what was committed and what a session has been told.
  *
  * An item is applied (becomes visible) when everything before it has been told; at once, when nothing is waiting and no callback is
- * running. Then its callbacks run, stopping between two of them when the loop's deadline is over. While a callback of any session of the engine
+ * running; one that takes long in slices, to the loop's deadline. Then its callbacks run, stopping between two of them when the loop's deadline is over. While a callback of any session of the engine
  * or a reducer runs, nothing else is delivered: what it causes queues behind.
  *
  * After every callback the session may be closed: its queue is then left alone until the delivery has unwound.
@@ -12,6 +12,7 @@
 
 static void item_free(iu_session *s, iu_item *item) {
   iu__iter_close(item->walk_iter);
+  iu__item_end_staging(item);
   if (item->pinned) iu__unpin(&item->pin);
   iu__commit_unref(s->engine, item->commit);
   if (item->kind == IU_ITEM_UNSUBSCRIBE) iu__subscription_free(s, item->sub);
@@ -28,12 +29,33 @@ void iu__delivery_drop(iu_session *s) {
     item_free(s, item);
   }
   s->last = NULL;
+  s->queued = 0;
+  s->queued_bytes = 0;
 }
 
 static void push(iu_session *s, iu_item *item) {
   if (s->last != NULL) s->last->next = item;
   else s->first = item;
   s->last = item;
+  s->queued++;
+  s->queued_bytes += item->commit != NULL ? item->commit->bytes : 0;
+}
+
+static void pop(iu_session *s) {
+  iu_item *item = s->first;
+  s->first = item->next;
+  if (s->first == NULL) s->last = NULL;
+  s->queued--;
+  s->queued_bytes -= item->commit != NULL ? item->commit->bytes : 0;
+  item_free(s, item);
+}
+
+/* Whether an item that has to wait may do so. */
+static iu_status check_room(const iu_session *s, uint64_t bytes, iu_error *err) {
+  const iu_engine_config *config = &s->engine->config;
+  if (s->queued < config->queue_items_max && s->queued_bytes + bytes <= config->queue_bytes_max) return IU_OK;
+  return iu__fail(err, IU_E_OVERLOADED, "the connection is too far behind: %u changes of %llu bytes wait to be told (at most %u, %llu bytes)", s->queued,
+                  (unsigned long long)s->queued_bytes, config->queue_items_max, (unsigned long long)config->queue_bytes_max);
 }
 
 static bool can_apply_now(const iu_session *s) { return s->first == NULL && s->engine->delivering == 0; }
@@ -41,16 +63,18 @@ static bool can_apply_now(const iu_session *s) { return s->first == NULL && s->e
 bool iu__delivery_wants(const iu_session *s) { return s->sub_count > 0 || s->first != NULL; }
 
 iu_status iu__delivery_push_commit(iu_session *s, iu_commit *c, iu_error *err) {
-  iu_item *item = iu__alloc_zero(1, sizeof *item);
   bool now = can_apply_now(s);
-  iu_status status;
+  iu_status status = s->first == NULL ? IU_OK : check_room(s, c->bytes, err);
+  iu_item *item;
+  if (status != IU_OK) return status;
+  item = iu__alloc_zero(1, sizeof *item);
   if (item == NULL) return iu__fail_nomem(err);
   item->kind = IU_ITEM_COMMIT;
   item->epoch = c->changes->epoch;
   item->commit = c;
   c->refs++;
   if (now) {
-    status = iu__item_apply(s, item, err);
+    status = iu__item_apply(s, item, true, err);
     if (status != IU_OK || item->edge_count == 0) {
       item_free(s, item);
       return status;
@@ -62,9 +86,11 @@ iu_status iu__delivery_push_commit(iu_session *s, iu_commit *c, iu_error *err) {
 }
 
 iu_status iu__delivery_push_subscription(iu_session *s, iu_subscription *sub, bool ending, iu_error *err) {
-  iu_item *item = iu__alloc_zero(1, sizeof *item);
-  iu_status status = IU_OK;
+  iu_status status = check_room(s, 0, err);
   bool now = can_apply_now(s);
+  iu_item *item;
+  if (status != IU_OK) return status;
+  item = iu__alloc_zero(1, sizeof *item);
   if (item == NULL) return iu__fail_nomem(err);
   item->kind = ending ? IU_ITEM_UNSUBSCRIBE : IU_ITEM_SUBSCRIBE;
   item->sub = sub;
@@ -73,7 +99,7 @@ iu_status iu__delivery_push_subscription(iu_session *s, iu_subscription *sub, bo
     iu__pin(s->base.store, &item->pin, item->epoch);
     item->pinned = true;
   }
-  if (now) status = iu__item_apply(s, item, err);
+  if (now) status = iu__item_apply(s, item, false, err);
   push(s, item);
   iu__job_post(s->engine->config.loop, &s->job);
   return status;
@@ -95,10 +121,6 @@ static void describe(const iu_session *s, const iu_item *item, iu_event *event) 
   event->timestamp = c->timestamp;
   event->own = c->caller == s;
   event->transaction = item->epoch;
-}
-
-static bool out_of_time(const iu_session *s, bool ignore_deadline) {
-  return !ignore_deadline && iu__loop_over_deadline(s->engine->config.loop);
 }
 
 /* The next row of the tables that are walked. Without memory for the walk its callbacks are lost; the session is told by being closed. */
@@ -128,7 +150,7 @@ static bool next_row(iu_row_source *source) {
   iu_item *item = t->item;
   const iu_row *row;
   uint32_t table;
-  while (!t->s->base.closed && !(source->told && out_of_time(t->s, t->ignore_deadline))) {
+  while (!t->s->base.closed && !(source->told && iu__session_out_of_time(t->s, t->ignore_deadline))) {
     if (item->edge_at < item->edge_count) {
       const iu_edge *e = &item->edges[item->edge_at++];
       if (iu__conn_offer(&t->s->base, source, e->table, e->old_row, e->new_row)) return true;
@@ -155,6 +177,7 @@ static bool tell_rows(iu_session *s, iu_item *item, bool ignore_deadline) {
 static bool run_item(iu_session *s, iu_item *item, bool ignore_deadline) {
   iu_sub_event what = item->kind == IU_ITEM_SUBSCRIBE ? IU_SUB_APPLIED : IU_SUB_ENDED;
   if (!tell_rows(s, item, ignore_deadline)) return false;
+  if (!s->base.closed && !iu__item_sweep(s, item, ignore_deadline)) return false;
   if (s->base.closed || item->sub == NULL || s->base.listener.subscription == NULL) return true;
   s->base.listener.subscription(s->base.listener.ud, item->sub->id, what, NULL);
   return true;
@@ -182,17 +205,15 @@ bool iu__delivery_run(iu_session *s, bool ignore_deadline) {
   while (!s->base.closed && !left && s->first != NULL) {
     iu_item *item = s->first;
     iu_error err;
-    if (!item->applied && iu__item_apply(s, item, &err) != IU_OK) {
+    if (!item->applied && iu__item_apply(s, item, ignore_deadline, &err) != IU_OK) {
       iu__session_break(s, &err);
       break;
     }
-    if (!run_item(s, item, ignore_deadline)) {
+    if (!item->applied || !run_item(s, item, ignore_deadline)) {
       left = true;
     } else if (!s->base.closed) {
-      s->first = item->next;
-      if (s->first == NULL) s->last = NULL;
-      item_free(s, item);
-      left = s->first != NULL && out_of_time(s, ignore_deadline);
+      pop(s);
+      left = s->first != NULL && iu__session_out_of_time(s, ignore_deadline);
     }
   }
   e->delivering--;

@@ -13,6 +13,8 @@ void iu__engine_config_init(iu_engine_config *c) {
   memset(c, 0, sizeof *c);
   c->durability = IU_DUR_NORMAL;
   c->flush_interval_ms = 20;
+  c->queue_items_max = IU_ENGINE_QUEUE_ITEMS_MAX;
+  c->queue_bytes_max = IU_ENGINE_QUEUE_BYTES_MAX;
 }
 
 void iu__engine_ref(iu_engine *e) { e->refs++; }
@@ -226,6 +228,8 @@ iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, i
   }
   e->refs = 1;
   e->config = *config;
+  if (e->config.queue_items_max == 0) e->config.queue_items_max = IU_ENGINE_QUEUE_ITEMS_MAX;
+  if (e->config.queue_bytes_max == 0) e->config.queue_bytes_max = IU_ENGINE_QUEUE_BYTES_MAX;
   e->scheduled_end = &e->scheduled;
   e->scheduled_job.fn = on_scheduled;
   e->scheduled_job.ud = e;
@@ -285,6 +289,11 @@ void iu__engine_get_status(iu_connection *c, iu_engine_status *out) {
   memcpy(out->database_identity, e->database_identity, 32);
   iu__store_stats(e->store, &out->store);
   if (e->journal != NULL) iu__journal_get_stats(e->journal, &out->journal);
+}
+
+void iu__engine_get_live_stats(iu_connection *c, iu_engine_live_stats *out) {
+  *out = iu__session_of(c)->live.stats;
+  out->queries = iu__session_of(c)->live.count;
 }
 
 iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err) {

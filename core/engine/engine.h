@@ -19,6 +19,8 @@
 #define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
 #define IU_ENGINE_SESSIONS_MAX 10000
+#define IU_ENGINE_QUEUE_ITEMS_MAX 100000u      /* what one session has not been told yet: commits, subscriptions that came or went */
+#define IU_ENGINE_QUEUE_BYTES_MAX (256ull << 20) /* and the rows and arguments of those commits */
 #define IU_ENGINE_INDEXES_MAX 64u
 #define IU_ENGINE_INDEX_PATH_MAX 200u /* bytes */
 
@@ -34,6 +36,9 @@ typedef struct iu_engine_config {
   iu_durability durability;
   uint32_t flush_interval_ms;
   uint64_t fold_bytes, pending_bytes_max;   /* 0: defaults */
+  /* 0: IU_ENGINE_QUEUE_ITEMS_MAX, IU_ENGINE_QUEUE_BYTES_MAX. A session that a commit would take past them is closed with IU_E_OVERLOADED; a subscription is
+   * refused with it. */
+  uint32_t queue_items_max; uint64_t queue_bytes_max;
   iu_loop *loop;                     /* held */
   iu_log log;
 } iu_engine_config;
@@ -49,6 +54,15 @@ typedef struct iu_engine_status {
   uint64_t transactions, rejected; uint8_t owner[32], database_identity[32];
 } iu_engine_status;
 void iu__engine_get_status(iu_connection *c, iu_engine_status *out);
+/* What the subscriptions of a session have cost so far: counts, for tests and tuning. */
+typedef struct iu_engine_live_stats {
+  uint64_t queries;    /* different texts now */
+  uint64_t candidates; /* queries that the rows of commits were compared with */
+  uint64_t partners;   /* rows of the other side that joins looked at for those rows */
+  uint64_t staged;     /* rows, or pairs of a join, looked at because a subscription came or went */
+  uint64_t slices;     /* in so many pieces */
+} iu_engine_live_stats;
+void iu__engine_get_live_stats(iu_connection *c, iu_engine_live_stats *out);
 /* Waits until all is durable and folded, for readers of the file itself. */
 iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
 /* The same without waiting: 0 in *pending, or the answer comes as those of the seam do. */

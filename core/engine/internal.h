@@ -9,7 +9,9 @@
  *   schedule.c      scheduled tables: what is due when, and its run
  *   transaction.c   one reducer call from arguments to commit
  *   session.c       the connection seam: vtable, pending answers, one-off reads
- *   subscription.c  subscriptions of a session and what a commit changes in its view
+ *   live.c          the queries of a session: shared by text, filed by what they ask for
+ *   subscription.c  a subscription comes or goes, row by row
+ *   delta.c         what a commit changes in the view of a session
  *   path_indexes.c  indexes over paths: made, kept at each commit, told of
  *   delivery.c      the queue of a session: apply, then call back, in slices
  *
@@ -19,6 +21,8 @@
 #ifndef IU_ENGINE_INTERNAL_H
 #define IU_ENGINE_INTERNAL_H
 
+#include "../query/cursor.h"
+#include "../query/match_index.h"
 #include "../query/path_index.h"
 #include "engine.h"
 #include "hosted.h"
@@ -34,6 +38,7 @@ typedef struct iu_commit {
   const iu_session *caller; /* for `own` only; never followed */
   uint8_t identity[32], connection_id[16];
   int64_t timestamp;
+  uint64_t bytes;          /* what it keeps while a queue has it: rows and arguments */
   uint32_t args_len;
   uint8_t args[];
 } iu_commit;
@@ -128,13 +133,40 @@ struct iu_engine {
 };
 
 /* ---- sessions ---- */
-typedef struct iu_held_query { iu_query *query; struct iu_subscription *sub; struct iu_held_query *next_in_table; } iu_held_query;
+/* One query text of a session, however many of its subscriptions have it. */
+typedef struct iu_live_query {
+  struct iu_live_query *next, **link;  /* in its bucket */
+  uint64_t hash;
+  uint32_t refs;                   /* subscriptions that have it */
+  uint32_t active;                 /* of those, what was applied: the view holds its rows once */
+  iu_query *query;
+  iu_match_entry entries[2];       /* filed while active: of the selected table; of the other one of a join */
+  size_t len;
+  char text[];
+} iu_live_query;
+typedef struct iu_live {
+  iu_live_query **buckets; uint32_t bucket_count, count;
+  iu_match_index **by_row, **by_partner; /* per table: by selected rows, by rows of the other side of joins; NULL: none was ever filed */
+  iu_engine_live_stats stats;
+} iu_live;
+
+typedef struct iu_held_query { iu_live_query *live; bool turns; /* by the item that is applied: it becomes active, or stops */ } iu_held_query;
 typedef struct iu_subscription {
   struct iu_subscription *next;
   uint64_t id;
   uint32_t count;
   iu_held_query queries[];
 } iu_subscription;
+
+/* How far the applying of a subscription's item has come. */
+typedef struct iu_staging_table { uint32_t whole; /* queries for all of it */ bool staged; } iu_staging_table;
+typedef struct iu_staging {
+  iu_staging_table *tables;        /* per table; NULL: not begun */
+  uint32_t query, table;           /* the one at work: queries with a condition first, then tables as a whole */
+  iu_query_cursor *cursor;
+  iu_iter *others;
+  uint32_t sweep_at;               /* edges whose rows were swept from the view */
+} iu_staging;
 
 typedef enum iu_item_kind { IU_ITEM_COMMIT, IU_ITEM_SUBSCRIBE, IU_ITEM_UNSUBSCRIBE } iu_item_kind;
 typedef struct iu_edge { uint32_t table; const iu_row *old_row, *new_row; } iu_edge;
@@ -146,6 +178,7 @@ typedef struct iu_item {
   iu_pin pin; bool pinned;         /* keeps the rows of `edges` that no commit record holds */
   iu_commit *commit;
   iu_subscription *sub;
+  iu_staging staging;
   iu_edge *edges; uint32_t edge_count, edge_cap, edge_at;
   /* Whole tables that came or went are walked, not copied. */
   uint32_t *walk; uint32_t walk_count, walk_at; iu_iter *walk_iter;
@@ -162,9 +195,10 @@ struct iu_session {
   uint32_t refs;
   bool primary, greeted, broken, ended;
   iu_error why;                    /* broken: what happened */
-  iu_held_query **by_table;        /* active filtered queries, per table */
+  iu_live live;
   iu_subscription *subs; uint32_t sub_count;
   iu_item *first, *last;
+  uint32_t queued; uint64_t queued_bytes;  /* of these items */
   iu_job job;
   iu_pending *pending, **pending_end; /* oldest first; where the next one goes, while there is any */ uint64_t next_id;
 };
@@ -221,10 +255,30 @@ void iu__schedule_close(iu_engine *e);
 iu_status iu__schedule_reserve(iu_engine *e, iu_error *err);   /* before a commit, room for what it will arm */
 void iu__schedule_commit(iu_engine *e, const iu_changeset *changes);
 
+/* live.c */
+iu_status iu__live_init(iu_session *s, iu_error *err);
+void iu__live_free(iu_session *s);
+iu_status iu__live_get(iu_session *s, iu_slice text, iu_live_query **out, iu_error *err);  /* parsed, or the one that is there */
+void iu__live_put(iu_session *s, iu_live_query *q);
+iu_status iu__live_file(iu_session *s, iu_live_query *q, iu_error *err);   /* commits ask it from now on; on failure nothing has happened */
+void iu__live_unfile(iu_session *s, iu_live_query *q);
+static inline bool iu__live_filtered(const iu_session *s, uint32_t table) { return s->live.by_row[table] != NULL && s->live.by_row[table]->count > 0; }
+
 /* subscription.c */
 iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t count, iu_subscription **out, iu_error *err);
 void iu__subscription_free(iu_session *s, iu_subscription *sub);
-iu_status iu__item_apply(iu_session *s, iu_item *item, iu_error *err);   /* makes it visible and finds its edges */
+/* Makes an item visible and finds its edges. One that takes long stops at the loop's deadline: not `applied` yet, nothing of it is seen, to be called again. */
+iu_status iu__item_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err);
+/* After its rows were told: frees what it held in the view. false: out of time. */
+bool iu__item_sweep(iu_session *s, iu_item *item, bool ignore_deadline);
+void iu__item_end_staging(iu_item *item);
+iu_status iu__item_add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err);
+static inline bool iu__session_out_of_time(const iu_session *s, bool ignore_deadline) {
+  return !ignore_deadline && iu__loop_over_deadline(s->engine->config.loop);
+}
+
+/* delta.c: from the view's epoch to that of the commit; the view's epoch itself is not moved. */
+iu_status iu__delta_apply(iu_session *s, iu_item *item, iu_error *err);
 
 /* path_indexes.c */
 iu_status iu__paths_init(iu_engine *e, iu_error *err);

@@ -353,8 +353,8 @@ iu_status iu__session_new(iu_engine *e, const uint8_t identity[32], const uint8_
   s->base.is_owner = memcmp(identity, e->owner, 32) == 0;
   iu__engine_ref(e);
   s->base.watched = iu__alloc_zero(e->schema->table_count + 1u, 1);
-  s->by_table = iu__alloc_zero(e->schema->table_count + 1u, sizeof *s->by_table);
-  status = s->base.watched == NULL || s->by_table == NULL ? iu__fail_nomem(err) : iu__view_new(e->store, &s->base.view, err);
+  status = s->base.watched == NULL ? iu__fail_nomem(err) : iu__live_init(s, err);
+  if (status == IU_OK) status = iu__view_new(e->store, &s->base.view, err);
   if (status != IU_OK) {
     s->ended = s->base.closed = true;
     iu__session_unref(s);
@@ -387,7 +387,7 @@ void iu__session_unref(iu_session *s) {
   }
   iu__view_free(s->base.view);
   iu__free(s->base.watched);
-  iu__free(s->by_table);
+  iu__live_free(s);
   iu__free(s);
   iu__engine_unref(e);
 }

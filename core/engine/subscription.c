@@ -1,12 +1,16 @@
-/* subscription.c: what a session's subscriptions hold, and how one queued item changes that.
+/* subscription.c: a subscription of a session comes or goes.
  *
- * Applying an item moves the session's view in one step (counts and epoch) and leaves behind the edges: rows that entered, left or changed in the
- * view, for delivery.c to report. Cost: a commit costs its changes times the filtered queries on their tables; tables held whole cost nothing
- * unless someone watches them. A whole table that enters or leaves is walked during delivery instead of being listed.
+ * Its item is applied in slices (to the loop's deadline): rows are counted one by one, out of sight (view.h, staging), then all of it is seen at once; items
+ * behind it wait. What it leaves behind are the edges: rows that entered or left the view, for delivery.c to report. A whole table that enters or leaves is
+ * walked during delivery instead of being listed, unless a query with a condition holds rows of it.
+ *
+ * A query that another subscription of the session has too costs nothing here: it is held already.
  */
 #include "internal.h"
 
 #include "../base/alloc.h"
+
+#define LOOK_AT_CLOCK 64u /* rows between two looks */
 
 iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t count, iu_subscription **out, iu_error *err) {
   iu_subscription *sub;
@@ -17,13 +21,9 @@ iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t 
   }
   sub = iu__alloc_zero(1, sizeof *sub + count * sizeof sub->queries[0]);
   if (sub == NULL) return iu__fail_nomem(err);
-  for (uint32_t i = 0; i < count; i++) {
-    iu_held_query *q = &sub->queries[i];
-    iu_status status = iu__query_parse(s->base.schema, (const char *)queries[i].p, queries[i].len, s->base.identity, s->base.is_owner, &q->query, err);
-    q->sub = sub;
-    sub->count = i + 1;
+  for (; sub->count < count; sub->count++) {
+    iu_status status = iu__live_get(s, queries[sub->count], &sub->queries[sub->count].live, err);
     if (status != IU_OK) {
-      sub->count = i;
       iu__subscription_free(s, sub);
       return status;
     }
@@ -34,12 +34,11 @@ iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t 
 }
 
 void iu__subscription_free(iu_session *s, iu_subscription *sub) {
-  (void)s;
-  for (uint32_t i = 0; i < sub->count; i++) iu__query_free(sub->queries[i].query);
+  for (uint32_t i = 0; i < sub->count; i++) iu__live_put(s, sub->queries[i].live);
   iu__free(sub);
 }
 
-static iu_status add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err) {
+iu_status iu__item_add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err) {
   if (item->edge_count == item->edge_cap) {
     uint32_t cap = item->edge_cap == 0 ? 16 : item->edge_cap * 2;
     iu_edge *more = iu__realloc_array(item->edges, cap, sizeof *more);
@@ -59,124 +58,151 @@ static iu_status add_walk(iu_item *item, uint32_t table, iu_error *err) {
   return IU_OK;
 }
 
-static bool in_view(const iu_session *s, uint32_t table, const iu_row *row) {
-  return row != NULL && (iu__view_holds_table(s->base.view, table) || (s->by_table[table] != NULL && iu__view_has_row(s->base.view, table, row)));
-}
+/* ---- staging ---- */
 
-static iu_status apply_change(iu_session *s, iu_item *item, const iu_change *c, iu_error *err) {
-  uint32_t table = iu__table_index(c->table);
-  bool edge, before = in_view(s, table, c->old_row), after;
-  for (iu_held_query *q = s->by_table[table]; q != NULL; q = q->next_in_table) {
-    if (c->old_row != NULL && iu__query_matches(q->query, c->old_row->data, c->old_row->len)) {
-      iu__view_drop_row(s->base.view, table, c->old_row, &edge);
-    }
-    if (c->new_row != NULL && iu__query_matches(q->query, c->new_row->data, c->new_row->len)) {
-      iu_status status = iu__view_hold_row(s->base.view, table, c->new_row, &edge, err);
-      if (status != IU_OK) return status;
-    }
-  }
-  after = in_view(s, table, c->new_row);
-  if (!before && !after) return IU_OK;
-  const iu_row *old_row = before ? c->old_row : NULL, *new_row = after ? c->new_row : NULL;
-  if (!iu__conn_watches(&s->base, table, old_row, new_row)) return IU_OK;
-  return add_edge(item, table, old_row, new_row, err);
-}
+static bool entering(const iu_item *item) { return item->kind == IU_ITEM_SUBSCRIBE; }
+static bool is_whole(const iu_query *q) { return !iu__query_is_join(q) && iu__query_is_whole(q); }
 
-static iu_status apply_commit(iu_session *s, iu_item *item, iu_error *err) {
-  const iu_changeset *c = item->commit->changes;
-  for (uint32_t i = 0; i < c->count; i++) {
-    iu_status status = apply_change(s, item, &c->changes[i], err);
-    if (status != IU_OK) return status;
+static iu_status begin(iu_session *s, iu_item *item, iu_error *err) {
+  iu_staging *g = &item->staging;
+  g->tables = iu__alloc_zero(s->base.schema->table_count + 1u, sizeof *g->tables);
+  if (g->tables == NULL) return iu__fail_nomem(err);
+  if (entering(item)) iu__view_set_epoch(s->base.view, item->epoch);
+  if (item->pinned) iu__unpin(&item->pin); /* the view has it now */
+  item->pinned = false;
+  for (uint32_t i = 0; i < item->sub->count; i++) {
+    iu_held_query *h = &item->sub->queries[i];
+    uint32_t table = iu__query_table(h->live->query);
+    h->turns = entering(item) ? h->live->active++ == 0 : --h->live->active == 0;
+    if (!h->turns) continue;
+    if (is_whole(h->live->query)) {
+      g->tables[table].whole++;
+    } else if (!g->tables[table].staged) {
+      g->tables[table].staged = true;
+      iu__view_stage(s->base.view, table, entering(item) ? IU_VIEW_ENTERING : IU_VIEW_LEAVING);
+    }
   }
   return IU_OK;
 }
 
-/* ---- a subscription comes or goes ---- */
-
-typedef struct walk_state { iu_session *s; iu_item *item; uint32_t table; bool entering; iu_status status; iu_error *err; } walk_state;
-
-/* A row that a filtered query starts (or stops) holding. */
-static bool hold_or_drop(void *ud, const iu_row *row) {
-  walk_state *w = ud;
+/* A row that a query with a condition starts, or stops, holding. */
+static iu_status count_row(iu_session *s, iu_item *item, uint32_t table, const iu_row *row, iu_error *err) {
   bool edge;
-  if (w->entering) {
-    bool before = in_view(w->s, w->table, row);
-    w->status = iu__view_hold_row(w->s->base.view, w->table, row, &edge, w->err);
-    if (w->status == IU_OK && !before) w->status = add_edge(w->item, w->table, NULL, row, w->err);
-  } else {
-    iu__view_drop_row(w->s->base.view, w->table, row, &edge);
-    if (!iu__view_holds_table(w->s->base.view, w->table) && !iu__view_has_row(w->s->base.view, w->table, row)) {
-      w->status = add_edge(w->item, w->table, row, NULL, w->err);
-    }
-  }
-  return w->status == IU_OK;
-}
-
-static void unlink_query(iu_session *s, uint32_t table, const iu_held_query *q) {
-  iu_held_query **link = &s->by_table[table];
-  while (*link != NULL && *link != q) link = &(*link)->next_in_table;
-  if (*link != NULL) *link = q->next_in_table;
-}
-
-static iu_status apply_filtered(iu_session *s, iu_item *item, iu_held_query *q, bool entering, iu_error *err) {
-  uint32_t table = iu__query_table(q->query);
-  walk_state w = {s, item, table, entering, IU_OK, err};
-  iu_status status;
-  if (entering) {
-    q->next_in_table = s->by_table[table];
-    s->by_table[table] = q;
-  }
-  status = iu__query_run(q->query, s->base.store, iu__view_epoch(s->base.view), hold_or_drop, &w, err);
-  if (!entering) unlink_query(s, table, q);
-  return status != IU_OK ? status : w.status;
-}
-
-/* Rows of a table that only the whole-table hold shows: those no filtered query holds. */
-static iu_status list_others(iu_session *s, iu_item *item, uint32_t table, bool entering, iu_error *err) {
-  iu_iter *it;
-  const iu_row *row;
-  iu_status status = iu__table_iter(iu__store_table(s->base.store, table), iu__view_epoch(s->base.view), IU_INDEX_MAIN, NULL, false, &it, err);
-  if (status != IU_OK) return status;
-  while (status == IU_OK && (row = iu__iter_next(it)) != NULL) {
-    if (iu__view_has_row(s->base.view, table, row)) continue;
-    status = add_edge(item, table, entering ? NULL : row, entering ? row : NULL, err);
-  }
-  iu__iter_close(it);
-  return status;
-}
-
-static iu_status apply_whole(iu_session *s, iu_item *item, uint32_t table, bool entering, iu_error *err) {
-  bool edge, filtered = s->by_table[table] != NULL;
   iu_status status = IU_OK;
-  if (!entering) iu__view_drop_table(s->base.view, table, &edge);
-  if (entering ? !iu__view_holds_table(s->base.view, table) : edge) {
-    status = filtered ? list_others(s, item, table, entering, err) : add_walk(item, table, err);
-  }
-  if (entering) iu__view_hold_table(s->base.view, table, &edge);
-  return status;
+  if (entering(item)) status = iu__view_hold_row(s->base.view, table, row, &edge, err);
+  else iu__view_drop_row(s->base.view, table, row, &edge);
+  if (status != IU_OK || !edge) return status;
+  return iu__item_add_edge(item, table, entering(item) ? NULL : row, entering(item) ? row : NULL, err);
 }
 
-static iu_status apply_subscription(iu_session *s, iu_item *item, bool entering, iu_error *err) {
-  iu_subscription *sub = item->sub;
-  for (uint32_t i = 0; i < sub->count; i++) {
-    iu_held_query *q = &sub->queries[i];
-    iu_status status = iu__query_is_whole(q->query) ? apply_whole(s, item, iu__query_table(q->query), entering, err)
-                                                    : apply_filtered(s, item, q, entering, err);
-    if (status != IU_OK) return status;
+static iu_status step_query(iu_session *s, iu_item *item, iu_error *err) {
+  iu_staging *g = &item->staging;
+  iu_held_query *h = &item->sub->queries[g->query];
+  const iu_query *q = h->live->query;
+  const iu_row *row;
+  bool end;
+  iu_status status = IU_OK;
+  if (!h->turns || is_whole(q)) {
+    g->query++;
+    return IU_OK;
   }
-  return IU_OK;
-}
-
-iu_status iu__item_apply(iu_session *s, iu_item *item, iu_error *err) {
-  iu_status status;
-  item->applied = true;
-  if (item->kind == IU_ITEM_COMMIT) {
-    status = apply_commit(s, item, err);
-    iu__view_set_epoch(s->base.view, item->epoch);
+  if (g->cursor == NULL) {
+    if (entering(item)) status = iu__live_file(s, h->live, err);
+    if (status == IU_OK) status = iu__query_cursor_open(q, s->base.store, iu__view_epoch(s->base.view), &g->cursor, err);
     return status;
   }
-  if (item->kind == IU_ITEM_SUBSCRIBE && item->epoch > iu__view_epoch(s->base.view)) iu__view_set_epoch(s->base.view, item->epoch);
-  if (item->pinned) iu__unpin(&item->pin);
-  item->pinned = false;
-  return apply_subscription(s, item, item->kind == IU_ITEM_SUBSCRIBE, err);
+  status = iu__query_cursor_step(g->cursor, &row, &end, err);
+  if (status != IU_OK) return status;
+  s->live.stats.staged++;
+  if (row != NULL) return count_row(s, item, iu__query_table(q), row, err);
+  if (!end) return IU_OK;
+  iu__query_cursor_close(g->cursor);
+  g->cursor = NULL;
+  if (!entering(item)) iu__live_unfile(s, h->live);
+  g->query++;
+  return IU_OK;
+}
+
+/* Whether a table's rows come into sight, or out of it, because it is held as a whole from now on, or no longer. */
+static bool whole_edge(const iu_session *s, const iu_item *item, uint32_t table) {
+  uint32_t whole = item->staging.tables[table].whole;
+  return whole != 0 && iu__view_table_holds(s->base.view, table) == (entering(item) ? 0 : whole);
+}
+
+/* Rows of a table that only the hold on the whole of it shows: those that no other query holds. */
+static iu_status step_table(iu_session *s, iu_item *item, iu_error *err) {
+  iu_staging *g = &item->staging;
+  const iu_row *row;
+  if (g->others == NULL) {
+    if (!whole_edge(s, item, g->table)) {
+      g->table++;
+      return IU_OK;
+    }
+    if (!iu__live_filtered(s, g->table)) return add_walk(item, g->table++, err);
+    return iu__table_iter(iu__store_table(s->base.store, g->table), iu__view_epoch(s->base.view), IU_INDEX_MAIN, NULL, false, &g->others, err);
+  }
+  row = iu__iter_next(g->others);
+  if (row == NULL) {
+    iu__iter_close(g->others);
+    g->others = NULL;
+    g->table++;
+    return IU_OK;
+  }
+  s->live.stats.staged++;
+  if (iu__view_counts_row(s->base.view, g->table, row)) return IU_OK;
+  return iu__item_add_edge(item, g->table, entering(item) ? NULL : row, entering(item) ? row : NULL, err);
+}
+
+static void show(iu_session *s, iu_item *item) {
+  for (uint32_t t = 0; t < s->base.schema->table_count; t++) {
+    iu_staging_table *g = &item->staging.tables[t];
+    if (g->staged) iu__view_show(s->base.view, t);
+    for (; g->whole > 0; g->whole--) {
+      if (entering(item)) iu__view_hold_table(s->base.view, t, NULL);
+      else iu__view_drop_table(s->base.view, t, NULL);
+    }
+  }
+  item->applied = true;
+}
+
+static iu_status apply_subscription(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err) {
+  iu_staging *g = &item->staging;
+  iu_status status = g->tables == NULL ? begin(s, item, err) : IU_OK;
+  s->live.stats.slices++;
+  for (uint32_t n = 1; status == IU_OK; n++) {
+    if (g->query < item->sub->count) status = step_query(s, item, err);
+    else if (g->table < s->base.schema->table_count) status = step_table(s, item, err);
+    else {
+      show(s, item);
+      return IU_OK;
+    }
+    if (n % LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return status;
+  }
+  return status;
+}
+
+bool iu__item_sweep(iu_session *s, iu_item *item, bool ignore_deadline) {
+  iu_staging *g = &item->staging;
+  if (item->kind != IU_ITEM_UNSUBSCRIBE) return true;
+  while (g->sweep_at < item->edge_count) {
+    const iu_edge *e = &item->edges[g->sweep_at++];
+    iu__view_sweep_row(s->base.view, e->table, e->old_row);
+    if (g->sweep_at % LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return false;
+  }
+  return true;
+}
+
+void iu__item_end_staging(iu_item *item) {
+  iu__query_cursor_close(item->staging.cursor);
+  if (item->staging.others != NULL) iu__iter_close(item->staging.others);
+  iu__free(item->staging.tables);
+}
+
+iu_status iu__item_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err) {
+  iu_status status;
+  if (item->kind != IU_ITEM_COMMIT) return apply_subscription(s, item, ignore_deadline, err);
+  item->applied = true;
+  status = iu__delta_apply(s, item, err);
+  iu__view_set_epoch(s->base.view, item->epoch);
+  return status;
 }

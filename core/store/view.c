@@ -48,8 +48,10 @@ void iu__view_drop_table(iu_view *v, uint32_t table, bool *edge) {
 
 bool iu__view_holds_table(const iu_view *v, uint32_t table) { return v->tables[table].whole > 0; }
 
+uint64_t iu__view_table_holds(const iu_view *v, uint32_t table) { return v->tables[table].whole; }
+
 iu_status iu__view_hold_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge, iu_error *err) {
-  uint64_t count;
+  uint32_t count;
 
   assert(!iu__row_written_now(v->pin.store, row) && !v->pin.store->lean);
   tell(edge, false);
@@ -60,9 +62,10 @@ iu_status iu__view_hold_row(iu_view *v, uint32_t table, const iu_row *row, bool 
 }
 
 void iu__view_drop_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge) {
-  bool last = iu__view_rows_drop(&v->tables[table].rows, v->pin.store, row);
+  iu_view_table *vt = &v->tables[table];
+  bool last = iu__view_rows_drop(&vt->rows, v->pin.store, row, vt->rows.stage == IU_VIEW_LEAVING && vt->whole == 0);
 
-  tell(edge, last && v->tables[table].whole == 0);
+  tell(edge, last && vt->whole == 0);
 }
 
 bool iu__view_has_row(const iu_view *v, uint32_t table, const iu_row *row) {
@@ -71,10 +74,33 @@ bool iu__view_has_row(const iu_view *v, uint32_t table, const iu_row *row) {
   return (vt->whole > 0 && iu__row_visible(row, v->pin.epoch)) || iu__view_rows_has(&vt->rows, row);
 }
 
+bool iu__view_counts_row(const iu_view *v, uint32_t table, const iu_row *row) {
+  const iu_held *h = iu__view_rows_find(&v->tables[table].rows, row);
+
+  return h != NULL && h->count > 0;
+}
+
+void iu__view_stage(iu_view *v, uint32_t table, iu_view_stage stage) {
+  iu_view_rows *r = &v->tables[table].rows;
+
+  assert(r->stage == IU_VIEW_STEADY && r->apart == 0);
+  r->stage = (uint8_t)stage;
+  if (stage == IU_VIEW_ENTERING && ++r->number == 0) r->number = 1; /* 0 is no stage's */
+}
+
+void iu__view_show(iu_view *v, uint32_t table) {
+  iu_view_rows *r = &v->tables[table].rows;
+
+  if (r->stage == IU_VIEW_ENTERING) r->apart = 0;
+  r->stage = IU_VIEW_STEADY;
+}
+
+void iu__view_sweep_row(iu_view *v, uint32_t table, const iu_row *row) { iu__view_rows_sweep(&v->tables[table].rows, v->pin.store, row); }
+
 uint64_t iu__view_count(iu_view *v, uint32_t table) {
   iu_view_table *vt = &v->tables[table];
 
-  if (vt->whole == 0) return vt->rows.used;
+  if (vt->whole == 0) return iu__view_rows_seen(&vt->rows);
   if (v->pin.epoch == v->pin.store->epoch) return v->pin.store->tables[table].committed;
   if (vt->counted_at != v->pin.epoch) {
     vt->counted = iu__table_count(&v->pin.store->tables[table], v->pin.epoch);

@@ -8,6 +8,10 @@
  * callback runs: drops and holds, then iu__view_set_epoch; reads see rows that are visible at the view's epoch and in the view. A held row's
  * memory stays until it is dropped. Only rows of committed transactions may be held.
  *
+ * Staging: rows that a long subscription holds (or drops) one by one come into sight (or out of it) at once, in O(1): between iu__view_stage and
+ * iu__view_show of a table a row that would enter is counted and not seen, one that would leave is seen and counts nothing. What left is taken out of
+ * the counts by iu__view_sweep_row afterwards, row by row; until that is done nothing else of this table may be held or dropped.
+ *
  * A view pins its epoch, and is freed before its store. Costs: hold and drop O(1), whole-table reads as the table's; an iterator over a
  * table that is not whole collects its rows when it is opened.
  */
@@ -28,11 +32,21 @@ void iu__view_set_epoch(iu_view *v, uint64_t epoch);    /* forward only: an earl
 void iu__view_hold_table(iu_view *v, uint32_t table, bool *edge);
 void iu__view_drop_table(iu_view *v, uint32_t table, bool *edge);
 bool iu__view_holds_table(const iu_view *v, uint32_t table);
+uint64_t iu__view_table_holds(const iu_view *v, uint32_t table);
 /* Row holds: counted per row; *edge as above, taking whole-table holds into account (a row of a whole table never edges). */
 iu_status iu__view_hold_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge, iu_error *err);
 void iu__view_drop_row(iu_view *v, uint32_t table, const iu_row *row, bool *edge);
-/* Table whole and row visible at the view's epoch, or count above zero. */
+/* Table whole and row visible at the view's epoch, or count above zero (staging aside). */
 bool iu__view_has_row(const iu_view *v, uint32_t table, const iu_row *row);
+/* Count above zero, seen or not. */
+bool iu__view_counts_row(const iu_view *v, uint32_t table, const iu_row *row);
+
+typedef enum iu_view_stage { IU_VIEW_STEADY, IU_VIEW_ENTERING, IU_VIEW_LEAVING } iu_view_stage;
+/* Edges are told as if the change were seen at once. Not while the table is staged. */
+void iu__view_stage(iu_view *v, uint32_t table, iu_view_stage stage);
+void iu__view_show(iu_view *v, uint32_t table);
+/* A row that a LEAVING stage dropped to zero; any other is left alone. */
+void iu__view_sweep_row(iu_view *v, uint32_t table, const iu_row *row);
 
 /* Reading through the view at its epoch. The count of a whole table that lags is counted once per epoch. */
 uint64_t iu__view_count(iu_view *v, uint32_t table);

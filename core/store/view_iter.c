@@ -73,7 +73,7 @@ static iu_status collect_sorting(iu_view_iter *it, iu_view *v, uint32_t table, u
   it->rows = NULL;
   for (i = 0; status == IU_OK && held->slots != NULL && i <= held->mask; i++) {
     const iu_row *row = held->slots[i].row;
-    if (row != NULL && iu__row_visible(row, v->pin.epoch) && iu__span_holds(&span, row)) status = add_row(it, &cap, row, err);
+    if (iu__held_seen(held, &held->slots[i]) && iu__row_visible(row, v->pin.epoch) && iu__span_holds(&span, row)) status = add_row(it, &cap, row, err);
   }
   iu__free(storage);
   if (status != IU_OK || it->count == 0) return status;

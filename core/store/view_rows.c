@@ -18,9 +18,11 @@ static size_t slot_of(const iu_view_rows *r, const iu_row *row) {
 }
 
 static bool resize(iu_view_rows *r, size_t slots) {
-  iu_view_rows other = {iu__alloc_zero(slots, sizeof *r->slots), slots - 1, r->used};
+  iu_view_rows other = *r;
   size_t i;
 
+  other.slots = iu__alloc_zero(slots, sizeof *r->slots);
+  other.mask = slots - 1;
   if (other.slots == NULL) return false;
   for (i = 0; r->slots != NULL && i <= r->mask; i++)
     if (r->slots[i].row != NULL) other.slots[slot_of(&other, r->slots[i].row)] = r->slots[i];
@@ -38,16 +40,19 @@ void iu__view_rows_free(iu_view_rows *r, iu_store *s) {
   memset(r, 0, sizeof *r);
 }
 
-uint64_t iu__view_rows_add(iu_view_rows *r, iu_row *row) {
+uint32_t iu__view_rows_add(iu_view_rows *r, iu_row *row) {
   size_t slots = r->slots != NULL ? r->mask + 1 : 0, at;
 
   if ((r->used + 1) * 4 > slots * 3 && !resize(r, slots != 0 ? slots * 2 : SLOTS_MIN)) return 0;
   at = slot_of(r, row);
   if (r->slots[at].row == NULL) {
     r->slots[at].row = row;
+    r->slots[at].stage = r->stage == IU_VIEW_ENTERING ? r->number : 0;
     r->used++;
+    r->apart += r->stage == IU_VIEW_ENTERING;
     iu__row_hold(row);
   }
+  if (r->slots[at].count == UINT32_MAX) return 0;
   return ++r->slots[at].count;
 }
 
@@ -66,15 +71,32 @@ static void cut(iu_view_rows *r, size_t hole) {
   if (r->mask >= SLOTS_MIN && r->used * 8 < r->mask) (void)resize(r, (r->mask + 1) / 2); /* without memory it stays large */
 }
 
-bool iu__view_rows_drop(iu_view_rows *r, iu_store *s, const iu_row *row) {
-  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
-  iu_row *held;
+static void take_out(iu_view_rows *r, iu_store *s, size_t at) {
+  iu_row *held = r->slots[at].row;
 
-  if (r->slots == NULL || r->slots[at].row == NULL || --r->slots[at].count != 0) return false;
-  held = r->slots[at].row;
   cut(r, at);
   iu__row_release(s, held);
+}
+
+bool iu__view_rows_drop(iu_view_rows *r, iu_store *s, const iu_row *row, bool keep) {
+  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
+
+  if (r->slots == NULL || r->slots[at].row == NULL || r->slots[at].count == 0 || --r->slots[at].count != 0) return false;
+  if (keep) r->apart++;
+  else take_out(r, s, at);
   return true;
 }
 
-bool iu__view_rows_has(const iu_view_rows *r, const iu_row *row) { return r->slots != NULL && r->slots[slot_of(r, row)].row != NULL; }
+void iu__view_rows_sweep(iu_view_rows *r, iu_store *s, const iu_row *row) {
+  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
+
+  if (r->slots == NULL || r->slots[at].row == NULL || r->slots[at].count != 0) return;
+  r->apart--;
+  take_out(r, s, at);
+}
+
+const iu_held *iu__view_rows_find(const iu_view_rows *r, const iu_row *row) {
+  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
+
+  return r->slots != NULL && r->slots[at].row != NULL ? &r->slots[at] : NULL;
+}

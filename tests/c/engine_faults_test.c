@@ -143,6 +143,8 @@ static void live(life *l, const char *path, iu_durability durability) {
   if (subscribe_to(f, f->c, "SELECT * FROM item", &whole) != IU_OK) whole = 0;
   insert(l, 4);
   if (subscribe_to(f, f->c, "SELECT * FROM item WHERE grp = 1", &filtered) != IU_OK) filtered = 0;
+  uint64_t joined = 0;
+  subscribe_to(f, f->c, "SELECT a.* FROM item a JOIN item b ON a.grp = b.grp WHERE b.id > 3 AND b.id < 12", &joined);
   insert(l, 2);
   run(f, delete_and_refuse);
   f->logged = 0;
