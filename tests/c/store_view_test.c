@@ -111,6 +111,49 @@ static void whole_table_holds_cover_row_holds(void **state) {
   assert_true(drop(row));
 }
 
+static void staged_rows_come_into_sight_and_leave_it_at_once(void **state) {
+  const iu_row *rows[40];
+  iu_view_iter *it;
+  (void)state;
+
+  for (int i = 0; i < 40; i++) rows[i] = add_pair(i, "x");
+  iu__view_set_epoch(view, iu__store_epoch(store));
+  assert_true(hold(rows[0]));
+  iu__view_stage(view, PAIR, IU_VIEW_ENTERING);
+  assert_false(hold(rows[0])); /* it was there */
+  for (int i = 1; i < 40; i++) assert_true(hold(rows[i]));
+  assert_false(hold(rows[39]));
+  assert_int_equal(iu__view_count(view, PAIR), 1);
+  assert_true(iu__view_has_row(view, PAIR, rows[0]));
+  assert_false(iu__view_has_row(view, PAIR, rows[39]));
+  assert_true(iu__view_counts_row(view, PAIR, rows[39]));
+  assert_int_equal(iu__view_iter(view, PAIR, IU_INDEX_MAIN, NULL, false, &it, NULL), IU_OK);
+  assert_ptr_equal(iu__view_iter_next(it), rows[0]);
+  assert_null(iu__view_iter_next(it));
+  iu__view_iter_close(it);
+  iu__view_show(view, PAIR);
+  assert_int_equal(iu__view_count(view, PAIR), 40);
+  assert_true(iu__view_has_row(view, PAIR, rows[39]));
+
+  iu__view_stage(view, PAIR, IU_VIEW_LEAVING);
+  assert_false(drop(rows[0]));
+  assert_false(drop(rows[39]));
+  for (int i = 1; i < 40; i++) assert_true(drop(rows[i]));
+  assert_int_equal(iu__view_count(view, PAIR), 40);
+  assert_true(iu__view_has_row(view, PAIR, rows[39]));
+  assert_false(iu__view_counts_row(view, PAIR, rows[39]));
+  iu__view_show(view, PAIR);
+  assert_int_equal(iu__view_count(view, PAIR), 1);
+  assert_false(iu__view_has_row(view, PAIR, rows[39]));
+  for (int i = 0; i < 40; i++) iu__view_sweep_row(view, PAIR, rows[i]); /* the first one is left alone */
+  assert_int_equal(iu__view_count(view, PAIR), 1);
+  iu__view_stage(view, PAIR, IU_VIEW_ENTERING);
+  assert_true(hold(rows[5]));
+  iu__view_show(view, PAIR);
+  assert_true(drop(rows[5]) && drop(rows[0]));
+  assert_int_equal(iu__view_count(view, PAIR), 0);
+}
+
 static void a_lagging_view_sees_its_own_epoch(void **state) {
   const iu_row *first = add_pair(1, "x"), *second;
   uint64_t then = iu__store_epoch(store);
@@ -452,6 +495,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(overlapping_row_holds_add_up, setup, teardown),
       cmocka_unit_test_setup_teardown(whole_table_holds_cover_row_holds, setup, teardown),
+      cmocka_unit_test_setup_teardown(staged_rows_come_into_sight_and_leave_it_at_once, setup, teardown),
       cmocka_unit_test_setup_teardown(a_lagging_view_sees_its_own_epoch, setup, teardown),
       cmocka_unit_test_setup_teardown(a_held_row_outlives_its_deletion, setup, teardown),
       cmocka_unit_test_setup_teardown(few_held_rows_of_a_large_table_come_in_order, setup, teardown),

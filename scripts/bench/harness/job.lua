@@ -10,6 +10,8 @@
 --
 -- `prepare(folder, count)` (for a peer: its work with `prepare_` before it) runs once; then all measurements of the side use its folder.
 --
+-- `variants` are peers of our own: functions like `ours`, by name, that do the work another way.
+--
 -- `program` instead of `ours` names a program of harness/ in C that is given folder and count, and prints its seconds.
 --
 -- Speeds are count / seconds. ratio: our median by the peer's; `aim` is a ratio, `aim_rate` so many a second. The row goes to the terminal and, in
@@ -140,6 +142,10 @@ local function with_sides(file, def, fn)
     sides[peer] = function(folder) return commands[peer](work, folder, def.count) end
     prepares[peer] = function(folder) return commands[peer]("prepare_" .. work, folder, def.count) end
   end
+  for name in pairs(def.variants or {}) do
+    order[#order + 1] = name
+    sides[name] = ours("variant=" .. name)
+  end
   table.sort(order, function(a, b) return (a == "ours" and "" or a) < (b == "ours" and "" or b) end)
   if not def.prepare then return fn(order, function(side) return run_once(sides[side]) end) end
   return in_folder(function(base)
@@ -213,7 +219,11 @@ local function report(def, measured)
 end
 
 return function(args, def)
-  if args[1] == "--side" then
+  local variant = args[1] and args[1]:match("^%-%-variant=(.+)$")
+  if variant then
+    print(def.variants[variant](args[2], tonumber(args[3])))
+    return
+  elseif args[1] == "--side" then
     print(def.ours(args[2], tonumber(args[3])))
     return
   elseif args[1] == "--prepare" then
