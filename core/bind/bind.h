@@ -42,6 +42,7 @@ typedef struct iu_lua {
   struct iu_lua_process *processes;
   struct iu_lua_work *works;
   iu_lua_rows *rows;            /* being told (listen.c), or NULL */
+  iu_buf args;                  /* empty, kept for the next call of a reducer or procedure */
   struct iu_lua_run *run;       /* the innermost reducer of a module in Lua that runs now (module.h), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
@@ -75,6 +76,7 @@ typedef struct iu_class {
   lua_CFunction gc;             /* NULL: the same as close */
 } iu_class;
 void iu__class_define(lua_State *L, const iu_class *c);
+void *iu__class_check(lua_State *L, int index, const char *name);   /* luaL_checkudata at less cost, for methods of that class */
 
 /* json_encode.c, json_decode.c */
 iu_status iu__lua_to_json(lua_State *L, int index, iu_buf *out, iu_error *err);   /* does not raise but for memory of Lua */

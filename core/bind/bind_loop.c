@@ -42,6 +42,12 @@ static int f_turning(lua_State *L) {
   return 1;
 }
 
+/* Whether the running code is the coroutine itself, not one nested in it, and may yield. */
+static int f_may_yield(lua_State *L) {
+  lua_pushboolean(L, lua_tothread(L, 1) == L && lua_isyieldable(L));
+  return 1;
+}
+
 static int f_in_reducer(lua_State *L) {
   lua_pushboolean(L, iu__lua(L)->run != NULL);
   return 1;
@@ -158,7 +164,7 @@ static int m_close(lua_State *L) {
 }
 
 void iu__loop_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"in_reducer", f_in_reducer}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"in_reducer", f_in_reducer}, {"may_yield", f_may_yield}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
   static const iu_class class = {CLASS, NULL, NULL, m_close, NULL};
   iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);

@@ -8,6 +8,7 @@
 #include "module.h"
 
 #include "../base/hash.h"
+#include "../sats/bsatn_put.h"
 
 #define CLASS "inner_universe.connection"
 /* ---- life ---- */
@@ -83,7 +84,7 @@ static int m_gc(lua_State *L) {
 }
 
 iu_lua_connection *iu__check_connection(lua_State *L, int index) {
-  iu_lua_connection *lc = luaL_checkudata(L, index, CLASS);
+  iu_lua_connection *lc = iu__class_check(L, index, CLASS);
   if (lc->c == NULL) luaL_error(L, "the connection is closed");
   return lc;
 }
@@ -204,22 +205,43 @@ iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee
   for (uint32_t i = 0; status == IU_OK && i < f->params->count; i++) {
     const iu_field *p = &f->params->u.fields[i];
     if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return iu__callee_wrong_count(s, f, (size_t)given, err);
-    status = iu__encode_value(L, first + (int)i, p->type, p->name, args, err);
+    const iu_type *t = iu__type_deref(p->type);
+    if (t->special == IU_S_NONE && lua_isinteger(L, first + (int)i) && iu__put_i64(t, lua_tointeger(L, first + (int)i), args)) continue; /* most are such */
+    status = iu__encode_value(L, first + (int)i, t, p->name, args, err);
   }
   if (status == IU_E_VALIDATION) return iu__callee_wrong_argument(s, f, err);
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
+}
+
+#define ARGS_KEPT (64u * 1024u) /* bytes of memory that wait for the next call */
+
+/* The memory for arguments is used by one call after the other; a call made inside a callback of another one has its own. */
+static iu_buf take_args(iu_lua *x) {
+  iu_buf args = x->args;
+  x->args = (iu_buf){0};
+  args.limit = IU_ARGS_BYTES_MAX;
+  return args;
+}
+
+static void give_args_back(iu_lua *x, iu_buf *args) {
+  if (x->closed || x->args.data != NULL || args->cap > ARGS_KEPT || args->failed) {
+    iu__buf_free(args);
+    return;
+  }
+  iu__buf_reset(args);
+  x->args = *args;
 }
 
 /* `find` says what kind of callee the name at 2 is. */
 static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err)) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
-  iu_buf args = {.limit = IU_ARGS_BYTES_MAX};
   uint64_t pending = 0;
   iu_callee f;
   iu_error err;
   size_t len;
   const char *name = luaL_checklstring(L, 2, &len);
+  iu_buf args = take_args(lc->x);
   iu_status status = lc->x->run == NULL ? find(c->schema, name, len, &f, &err)
                                         : iu__fail(&err, IU_E_CONFLICT, "%s: a reducer calls others with ctx:call, and nothing else", name);
   if (status == IU_OK) status = iu__encode_arguments(L, c->schema, &f, 3, &args, &err);
@@ -228,7 +250,7 @@ static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *
     status = iu__callee_call(c, &f, args.data, args.len, &pending, &err);
     IU_LEAVE(lc->x);
   }
-  iu__buf_free(&args);
+  give_args_back(lc->x, &args);
   return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 

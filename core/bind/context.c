@@ -20,6 +20,7 @@ static int context_gc(lua_State *L) {
   iu__requests_close(x);
   iu__processes_close(x);
   iu__works_close(x);
+  iu__buf_free(&x->args);
   /* os.exit in a callback: what called it still has handles open, and the process ends anyway. */
   if (x->loop != NULL && x->gates == 0 && !iu__loop_turning(x->loop)) iu__loop_free(x->loop);
   x->loop = NULL;

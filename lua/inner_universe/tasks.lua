@@ -45,7 +45,7 @@ local function finite(timeout)
   return timeout > 0 and timeout or 0.0
 end
 
----@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono
+---@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono; may_yield and in_reducer where there are any
 ---@param report fun(err: any, traceback: string?) hears errors nobody waits for
 function tasks.new(core, report)
   local scheduler = {}
@@ -58,6 +58,9 @@ function tasks.new(core, report)
   local Waiter = { __name = "inner_universe.Waiter", loops = 0 }
   Waiter.__index = Waiter
 
+  local may_yield = core.may_yield or function(co)
+    return co_running() == co and co_isyieldable()
+  end
   local current -- worker whose job is running, innermost
   local turning = false
   local queue, first, last = {}, 1, 0
@@ -297,21 +300,11 @@ function tasks.new(core, report)
 
   -- the loop -------------------------------------------------------------------------------------------------------
 
-  local function run_entry(entry)
-    if entry.dead then return end
-    if entry.fn then
-      local task = entry.task
-      local worker = take_worker(task)
-      task.worker, task.state = worker, "running"
-      resume(worker, task, entry.fn, table.unpack(entry.args, 1, entry.args.n))
-    else
-      local worker = entry.worker
-      worker.entry = nil
-      current = worker
-      local ok, signal = co_resume(worker.co)
-      current = nil
-      if not ok or signal ~= WAIT or worker.cancel or not worker.task then after_resume(worker, nil, ok, signal) end
-    end
+  local function start(entry)
+    local task = entry.task
+    local worker = take_worker(task)
+    task.worker, task.state = worker, "running"
+    resume(worker, task, entry.fn, table.unpack(entry.args, 1, entry.args.n))
   end
 
   -- Runs what is ready now; what becomes ready meanwhile waits for the next turn. Never in a task.
@@ -321,7 +314,16 @@ function tasks.new(core, report)
       local entry = queue[first]
       queue[first] = nil
       first = first + 1
-      run_entry(entry)
+      local worker = not entry.dead and entry.worker
+      if worker then
+        worker.entry = nil
+        current = worker
+        local ok, signal = co_resume(worker.co)
+        current = nil
+        if not ok or signal ~= WAIT or worker.cancel or not worker.task then after_resume(worker, nil, ok, signal) end
+      elseif entry.fn and not entry.dead then
+        start(entry)
+      end
       if deadline and core.mono() >= deadline then break end
     end
     if first > last then first, last = 1, 0 end -- the queue's array is used again
@@ -515,7 +517,7 @@ function tasks.new(core, report)
   ---@return any err, any value, any matched
   function scheduler.answer(pending, id, timeout)
     local worker = current
-    if not worker or co_running() ~= worker.co or not co_isyieldable() then return nil end
+    if not worker or not may_yield(worker.co) then return nil end
     local slot = worker.slot
     if slot then
       worker.slot = nil
@@ -525,7 +527,7 @@ function tasks.new(core, report)
     end
     pending[id] = slot -- dead until nothing can raise any more
     held = held + 1
-    timeout = finite(timeout)
+    if timeout and (timeout <= 0 or timeout >= NO_LIMIT) then timeout = finite(timeout) end
     if timeout then
       local list = by_timeout[timeout] or list_for(timeout)
       if list then

@@ -87,6 +87,11 @@ function core.loop_turn(wait_seconds) end
 ---@return boolean
 function core.loop_turning() end
 
+---Whether the running code is that coroutine itself, not one nested in it, and may yield.
+---@param co thread
+---@return boolean
+function core.may_yield(co) end
+
 ---True while a reducer of a module in Lua runs.
 ---@return boolean
 function core.in_reducer() end

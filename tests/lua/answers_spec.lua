@@ -243,3 +243,27 @@ describe("many tasks", function()
     assert.is_nil(next(pending))
   end)
 end)
+
+describe("core.may_yield", function()
+  local core = require("inner_universe.core")
+
+  it("is true in the coroutine itself, where it may yield", function()
+    local co, nested
+    co = coroutine.create(function()
+      assert.is_true(core.may_yield(co))
+      nested = coroutine.wrap(function() return core.may_yield(co) end)
+      assert.is_false(nested())
+      local seen
+      table.sort({ 2, 1 }, function(a, b)
+        seen = core.may_yield(co)
+        return a < b
+      end)
+      assert.is_false(seen)
+      return true
+    end)
+    assert.same({ true, true }, { coroutine.resume(co) })
+    assert.is_false(core.may_yield(co))
+    assert.is_false(core.may_yield(coroutine.running()) and not coroutine.isyieldable())
+    assert.is_false(core.may_yield(nil))
+  end)
+end)
