@@ -201,7 +201,7 @@ function Connection:call(reducer, ...)
   local core = inner.core
   if not core then closed() end
   if type(reducer) ~= "string" then check.type(reducer, "string", 1, "call", "reducer") end
-  local ok, err = core:call(reducer, ...)
+  local ok, err = inner.core_call(core, reducer, ...)
   if ok then return true end
   if ok == nil then
     if not learns(inner, "reducers", reducer, err) then return nil, err end
@@ -670,6 +670,7 @@ function connection.new(core_conn, options)
   local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {}, opened = tasks.waiter() }
   local inner = {
     core = core_conn,
+    core_call = core_conn.call, -- a userdata's method is searched for in two tables
     state = state,
     target = options.target,
     timeout = options.timeout or DEFAULT_TIMEOUT,
