@@ -500,7 +500,10 @@ function tasks.new(core, report)
   local function answer_slot(slot, err, value, matched)
     held = held - 1
     if slot.dead then return end
-    slot.answered, slot.err, slot.value, slot.matched = true, err, value, matched
+    slot.answered = true
+    if value ~= true or err ~= nil or matched ~= nil then -- else it says no more than that it went well: most do
+      slot.plain, slot.err, slot.value, slot.matched = false, err, value, matched
+    end
     if not slot.woken then
       slot.woken = true
       last = last + 1
@@ -522,12 +525,12 @@ function tasks.new(core, report)
     if slot then
       worker.slot = nil
     else
-      slot = { worker = worker, answer = answer_slot, answered = false, woken = false, dead = true, err = nil, value = nil, matched = nil, list = nil,
-        due = nil, before = nil, after = nil }
+      slot = { worker = worker, answer = answer_slot, answered = false, woken = false, dead = true, plain = true, err = nil, value = nil, matched = nil,
+        list = nil, due = nil, before = nil, after = nil }
     end
     pending[id] = slot -- dead until nothing can raise any more
     held = held + 1
-    if timeout and (timeout <= 0 or timeout >= NO_LIMIT) then timeout = finite(timeout) end
+    if timeout and not (timeout > 0 and timeout < NO_LIMIT) then timeout = finite(timeout) end
     if timeout then
       local list = by_timeout[timeout] or list_for(timeout)
       if list then
@@ -543,13 +546,17 @@ function tasks.new(core, report)
     worker.entry = nil
     if slot.list then unlist(slot) end
     if busy == 0 and alarm_at then silence() end
-    if slot.answered and not slot.timer then
-      local err, value, matched = slot.err, slot.value, slot.matched
-      slot.answered, slot.woken, slot.err, slot.value, slot.matched = false, false, nil, nil, nil
+    if slot.timer then
+      slot.timer:close()
+    elseif slot.answered then
+      slot.answered, slot.woken = false, false
       worker.slot = slot
+      if slot.plain then return true, nil, true end
+      local err, value, matched = slot.err, slot.value, slot.matched
+      slot.plain, slot.err, slot.value, slot.matched = true, nil, nil, nil
       return true, err, value, matched
     end
-    if slot.timer then slot.timer:close() end
+    if slot.plain then return slot.answered, nil, slot.answered or nil end
     return slot.answered, slot.err, slot.value, slot.matched
   end
 
