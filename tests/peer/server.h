@@ -122,7 +122,14 @@ void peer__broadcast(peer_database *db, const peer_link *caller, uint32_t reques
 /* A view that can always be asked for: the entities of one type. In `query` it is the table below it. */
 #define PEER_VIEW "peer_people"
 #define PEER_VIEW_TYPE "Person"
-typedef struct peer_query { struct peer_query *next; uint32_t set, refs; bool legacy, view; char *text; iu_query *query; } peer_query;
+typedef struct peer_query {
+  struct peer_query *next;
+  uint32_t set, refs;
+  bool legacy, view;
+  char *text;
+  iu_query *query;
+  peer_rows now, before; /* of a join: its result, sorted, and that before the last commit; owned */
+} peer_query;
 typedef struct peer_set { struct peer_set *next; uint32_t id; bool legacy; peer_query **queries; uint32_t count; } peer_set;
 typedef struct peer_parts { peer_part *parts; uint32_t count, cap; } peer_parts;
 
@@ -132,6 +139,10 @@ void peer__one_off(peer_link *l, const peer_request *request);
 /* What db->commit changed for the link's queries. Free with peer__parts_free. */
 void peer__parts_of_commit(peer_link *l, peer_parts *out);
 void peer__parts_free(peer_parts *parts);
+/* join.c: the result of a join is kept, and compared with what it is after each commit. The rows given are good until the next call for the query. */
+void peer__join_keep(peer_query *q, iu_store *store);
+void peer__join_changes(peer_query *q, iu_store *store, peer_rows *inserts, peer_rows *deletes);
+void peer__join_free(peer_query *q);
 /* The engine's refusal of a query, with the server's words where clients look at them. */
 void peer__put_query_error(const peer_server *s, const iu_error *err, iu_buf *out);
 /* A running set fails: the link is told; v1 loses all. */

@@ -79,10 +79,23 @@ static void add_query(const peer_link *l, peer_parts *parts, const peer_query *q
 
 static bool matches(const peer_query *q, iu_slice row) { return row.p != NULL && iu__query_matches(q->query, row.p, row.len); }
 
+static void add_join(const peer_link *l, peer_parts *out, peer_query *q) {
+  peer_rows inserts = {0}, deletes = {0};
+  peer__join_changes(q, l->session->store, &inserts, &deletes);
+  if (inserts.count + deletes.count == 0) return;
+  peer_part *part = add_part(l, out, q, true);
+  part->inserts = inserts;
+  part->deletes = deletes;
+}
+
 void peer__parts_of_commit(peer_link *l, peer_parts *out) {
   const peer_commit *c = &l->db->commit;
-  for (const peer_query *q = l->queries; q != NULL; q = q->next) {
+  for (peer_query *q = l->queries; q != NULL; q = q->next) {
     peer_part *part = NULL;
+    if (iu__query_is_join(q->query)) {
+      add_join(l, out, q);
+      continue;
+    }
     for (uint32_t i = 0; i < c->count; i++) {
       const peer_change *change = &c->changes[i];
       if (change->table != iu__query_table(q->query)) continue;
@@ -121,7 +134,7 @@ static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice te
     return IU_OK;
   }
   bool view;
-  iu_status status = parse_query(l, IU_QUERY_TABLE, text, &view, &parsed, err);
+  iu_status status = parse_query(l, IU_QUERY_LIVE, text, &view, &parsed, err);
   if (status != IU_OK) return status;
   q = calloc(1, sizeof *q);
   if (q == NULL || (q->text = strndup((const char *)text.p, text.len)) == NULL) abort();
@@ -130,6 +143,7 @@ static iu_status hold_query(peer_link *l, uint32_t set, bool legacy, iu_slice te
   q->refs = 1;
   q->query = parsed;
   q->view = view;
+  if (iu__query_is_join(parsed)) peer__join_keep(q, l->session->store);
   while (*at != NULL && before(l, *at, q)) at = &(*at)->next;
   q->next = *at;
   *at = q;
@@ -142,6 +156,7 @@ static void drop_query(peer_link *l, peer_query *q) {
   if (--q->refs > 0) return;
   while (*at != q) at = &(*at)->next;
   *at = q->next;
+  peer__join_free(q);
   iu__query_free(q->query);
   free(q->text);
   free(q);
