@@ -7,12 +7,14 @@
 
 /* Counts per row: open addressing by the row's address, at most three quarters full. Holds the memory of its rows. */
 typedef struct iu_held { iu_row *row; uint32_t count; /* 0: it left a stage */ uint32_t stage; /* the one that it entered in; 0: none */ } iu_held;
+typedef struct iu_held_slots { iu_held *slots; /* owned; row NULL: empty */ size_t mask; } iu_held_slots;
 typedef struct iu_view_rows {
-  iu_held *slots; /* owned; row NULL: empty */
-  size_t mask, used;
-  size_t apart;   /* rows that entered in the stage that is open, or have left in one and were not swept */
-  uint32_t number; /* of the latest stage that rows enter in */
-  uint8_t stage;  /* iu_view_stage */
+  iu_held_slots now, old; /* old: what is moved to the others, up to `moved` */
+  size_t moved;
+  size_t used;            /* rows in both */
+  size_t apart;           /* rows that entered in the stage that is open, or have left in one and were not swept */
+  uint32_t number;        /* of the latest stage that rows enter in */
+  uint8_t stage;          /* iu_view_stage */
 } iu_view_rows;
 
 void iu__view_rows_free(iu_view_rows *r, iu_store *s);

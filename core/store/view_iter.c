@@ -67,13 +67,17 @@ static iu_status collect_sorting(iu_view_iter *it, iu_view *v, uint32_t table, u
   uint8_t *storage = iu__alloc(iu__span_bytes(range));
   iu_status status = storage != NULL ? iu__span_init(&span, &v->pin.store->tables[table], index, range, storage, err) : iu__fail_nomem(err);
   size_t i, cap = 0;
+  int part;
 
   it->count = 0;
   iu__free(it->rows);
   it->rows = NULL;
-  for (i = 0; status == IU_OK && held->slots != NULL && i <= held->mask; i++) {
-    const iu_row *row = held->slots[i].row;
-    if (iu__held_seen(held, &held->slots[i]) && iu__row_visible(row, v->pin.epoch) && iu__span_holds(&span, row)) status = add_row(it, &cap, row, err);
+  for (part = 0; part < 2; part++) {
+    const iu_held_slots *t = part == 0 ? &held->now : &held->old;
+    for (i = 0; status == IU_OK && t->slots != NULL && i <= t->mask; i++) {
+      const iu_row *row = t->slots[i].row;
+      if (iu__held_seen(held, &t->slots[i]) && iu__row_visible(row, v->pin.epoch) && iu__span_holds(&span, row)) status = add_row(it, &cap, row, err);
+    }
   }
   iu__free(storage);
   if (status != IU_OK || it->count == 0) return status;

@@ -1,102 +1,145 @@
-/* view_rows.c: the counts per row of one table in a view; see view_internal.h. */
+/* view_rows.c: the counts per row of one table in a view; see view_internal.h.
+ *
+ * When the slots become too many or too few, new ones take their place and the old ones are emptied a few at each change, so that no single change is
+ * long. A row is in one of both.
+ */
 #include "view_internal.h"
 
 #include "../base/alloc.h"
 
 #define SLOTS_MIN 16u
+#define MOVES 16u /* of the old slots, at each change: they are empty long before the new ones have to be replaced */
 
-static size_t home(const iu_view_rows *r, const iu_row *row) {
-  return (size_t)(((uint64_t)(uintptr_t)row >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & r->mask;
+static size_t home(const iu_held_slots *t, const iu_row *row) {
+  return (size_t)(((uint64_t)(uintptr_t)row >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & t->mask;
 }
 
 /* Where the row is, or the empty slot where it would go. */
-static size_t slot_of(const iu_view_rows *r, const iu_row *row) {
-  size_t at = home(r, row);
+static iu_held *slot_of(const iu_held_slots *t, const iu_row *row) {
+  size_t at = home(t, row);
 
-  while (r->slots[at].row != NULL && r->slots[at].row != row) at = (at + 1) & r->mask;
-  return at;
+  while (t->slots[at].row != NULL && t->slots[at].row != row) at = (at + 1) & t->mask;
+  return &t->slots[at];
 }
 
-static bool resize(iu_view_rows *r, size_t slots) {
-  iu_view_rows other = *r;
-  size_t i;
+static void cut(iu_held_slots *t, iu_held *held) {
+  size_t hole = (size_t)(held - t->slots), at = hole;
 
-  other.slots = iu__alloc_zero(slots, sizeof *r->slots);
-  other.mask = slots - 1;
-  if (other.slots == NULL) return false;
-  for (i = 0; r->slots != NULL && i <= r->mask; i++)
-    if (r->slots[i].row != NULL) other.slots[slot_of(&other, r->slots[i].row)] = r->slots[i];
-  iu__free(r->slots);
-  *r = other;
+  for (;;) {
+    at = (at + 1) & t->mask;
+    if (t->slots[at].row == NULL) break;
+    if (((at - home(t, t->slots[at].row)) & t->mask) < ((at - hole) & t->mask)) continue;
+    t->slots[hole] = t->slots[at];
+    hole = at;
+  }
+  memset(&t->slots[hole], 0, sizeof t->slots[hole]);
+}
+
+/* ---- from the old slots to the new ones ---- */
+
+static void move_some(iu_view_rows *r, size_t most) {
+  for (; r->old.slots != NULL && most > 0; most--) {
+    iu_held *held = &r->old.slots[r->moved];
+    if (held->row != NULL) {
+      *slot_of(&r->now, held->row) = *held;
+      cut(&r->old, held); /* what follows may come to this place */
+    } else if (r->moved++ == r->old.mask) {
+      iu__free(r->old.slots);
+      r->old.slots = NULL;
+    }
+  }
+}
+
+static bool resize(iu_view_rows *r, size_t count) {
+  iu_held *slots = iu__alloc_zero(count, sizeof *slots);
+
+  if (slots == NULL) return false;
+  move_some(r, SIZE_MAX);
+  r->old = r->now;
+  r->moved = 0;
+  r->now.slots = slots;
+  r->now.mask = count - 1;
   return true;
 }
 
-void iu__view_rows_free(iu_view_rows *r, iu_store *s) {
+static void free_slots(iu_held_slots *t, iu_store *s) {
   size_t i;
 
-  for (i = 0; r->slots != NULL && i <= r->mask; i++)
-    if (r->slots[i].row != NULL) iu__row_release(s, r->slots[i].row);
-  iu__free(r->slots);
+  for (i = 0; t->slots != NULL && i <= t->mask; i++)
+    if (t->slots[i].row != NULL) iu__row_release(s, t->slots[i].row);
+  iu__free(t->slots);
+}
+
+void iu__view_rows_free(iu_view_rows *r, iu_store *s) {
+  free_slots(&r->now, s);
+  free_slots(&r->old, s);
   memset(r, 0, sizeof *r);
 }
 
+/* ---- counts ---- */
+
+static iu_held *find(const iu_view_rows *r, const iu_row *row, bool *is_old) {
+  iu_held *held = r->now.slots != NULL ? slot_of(&r->now, row) : NULL;
+
+  *is_old = false;
+  if (held != NULL && held->row != NULL) return held;
+  if (r->old.slots == NULL) return NULL;
+  *is_old = true;
+  held = slot_of(&r->old, row);
+  return held->row != NULL ? held : NULL;
+}
+
+const iu_held *iu__view_rows_find(const iu_view_rows *r, const iu_row *row) {
+  bool is_old;
+
+  return find(r, row, &is_old);
+}
+
 uint32_t iu__view_rows_add(iu_view_rows *r, iu_row *row) {
-  size_t slots = r->slots != NULL ? r->mask + 1 : 0, at;
+  size_t slots = r->now.slots != NULL ? r->now.mask + 1 : 0;
+  iu_held *held;
+  bool is_old;
 
   if ((r->used + 1) * 4 > slots * 3 && !resize(r, slots != 0 ? slots * 2 : SLOTS_MIN)) return 0;
-  at = slot_of(r, row);
-  if (r->slots[at].row == NULL) {
-    r->slots[at].row = row;
-    r->slots[at].stage = r->stage == IU_VIEW_ENTERING ? r->number : 0;
+  move_some(r, MOVES);
+  held = find(r, row, &is_old);
+  if (held == NULL) {
+    held = slot_of(&r->now, row);
+    held->row = row;
+    held->stage = r->stage == IU_VIEW_ENTERING ? r->number : 0;
     r->used++;
     r->apart += r->stage == IU_VIEW_ENTERING;
     iu__row_hold(row);
   }
-  if (r->slots[at].count == UINT32_MAX) return 0;
-  return ++r->slots[at].count;
+  if (held->count == UINT32_MAX) return 0;
+  return ++held->count;
 }
 
-static void cut(iu_view_rows *r, size_t hole) {
-  size_t at = hole;
+static void take_out(iu_view_rows *r, iu_store *s, iu_held *held, bool is_old) {
+  iu_row *row = held->row;
 
-  for (;;) {
-    at = (at + 1) & r->mask;
-    if (r->slots[at].row == NULL) break;
-    if (((at - home(r, r->slots[at].row)) & r->mask) < ((at - hole) & r->mask)) continue;
-    r->slots[hole] = r->slots[at];
-    hole = at;
-  }
-  memset(&r->slots[hole], 0, sizeof r->slots[hole]);
+  cut(is_old ? &r->old : &r->now, held);
   r->used--;
-  if (r->mask >= SLOTS_MIN && r->used * 8 < r->mask) (void)resize(r, (r->mask + 1) / 2); /* without memory it stays large */
-}
-
-static void take_out(iu_view_rows *r, iu_store *s, size_t at) {
-  iu_row *held = r->slots[at].row;
-
-  cut(r, at);
-  iu__row_release(s, held);
+  iu__row_release(s, row);
+  move_some(r, MOVES);
+  if (r->old.slots == NULL && r->now.mask >= SLOTS_MIN && r->used * 8 < r->now.mask) (void)resize(r, (r->now.mask + 1) / 2); /* without memory it stays large */
 }
 
 bool iu__view_rows_drop(iu_view_rows *r, iu_store *s, const iu_row *row, bool keep) {
-  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
+  bool is_old;
+  iu_held *held = find(r, row, &is_old);
 
-  if (r->slots == NULL || r->slots[at].row == NULL || r->slots[at].count == 0 || --r->slots[at].count != 0) return false;
+  if (held == NULL || held->count == 0 || --held->count != 0) return false;
   if (keep) r->apart++;
-  else take_out(r, s, at);
+  else take_out(r, s, held, is_old);
   return true;
 }
 
 void iu__view_rows_sweep(iu_view_rows *r, iu_store *s, const iu_row *row) {
-  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
+  bool is_old;
+  iu_held *held = find(r, row, &is_old);
 
-  if (r->slots == NULL || r->slots[at].row == NULL || r->slots[at].count != 0) return;
+  if (held == NULL || held->count != 0) return;
   r->apart--;
-  take_out(r, s, at);
-}
-
-const iu_held *iu__view_rows_find(const iu_view_rows *r, const iu_row *row) {
-  size_t at = r->slots != NULL ? slot_of(r, row) : 0;
-
-  return r->slots != NULL && r->slots[at].row != NULL ? &r->slots[at] : NULL;
+  take_out(r, s, held, is_old);
 }

@@ -154,6 +154,34 @@ static void staged_rows_come_into_sight_and_leave_it_at_once(void **state) {
   assert_int_equal(iu__view_count(view, PAIR), 0);
 }
 
+#define MANY 3000
+
+/* The counts grow and shrink; rows are found on their way from the old slots to the new ones. */
+static void many_rows_come_and_go_in_any_order(void **state) {
+  const iu_row **rows = calloc(MANY, sizeof *rows);
+  uint64_t rng = 88172645463325252u, held = 0;
+  uint8_t *counts = calloc(MANY, 1);
+  (void)state;
+
+  assert_true(rows != NULL && counts != NULL);
+  for (int i = 0; i < MANY; i++) rows[i] = add_pair(i, "x");
+  iu__view_set_epoch(view, iu__store_epoch(store));
+  for (int step = 0; step < 20 * MANY; step++) {
+    uint32_t i = rng_below(&rng, MANY);
+    bool grows = step / (4 * MANY) % 2 == 0 ? rng_below(&rng, 8) != 0 : rng_below(&rng, 8) == 0;
+    if (grows && counts[i] < 200) assert_int_equal(hold(rows[i]), counts[i]++ == 0), held += counts[i] == 1;
+    if (!grows && counts[i] > 0) assert_int_equal(drop(rows[i]), --counts[i] == 0), held -= counts[i] == 0;
+    assert_int_equal(iu__view_count(view, PAIR), held);
+    if (step % 500 != 0) continue;
+    for (int j = 0; j < MANY; j++) assert_int_equal(iu__view_has_row(view, PAIR, rows[j]), counts[j] > 0);
+  }
+  for (int i = 0; i < MANY; i++)
+    for (; counts[i] > 0; counts[i]--) assert_int_equal(drop(rows[i]), counts[i] == 1);
+  assert_int_equal(iu__view_count(view, PAIR), 0);
+  free(rows);
+  free(counts);
+}
+
 static void a_lagging_view_sees_its_own_epoch(void **state) {
   const iu_row *first = add_pair(1, "x"), *second;
   uint64_t then = iu__store_epoch(store);
@@ -496,6 +524,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(overlapping_row_holds_add_up, setup, teardown),
       cmocka_unit_test_setup_teardown(whole_table_holds_cover_row_holds, setup, teardown),
       cmocka_unit_test_setup_teardown(staged_rows_come_into_sight_and_leave_it_at_once, setup, teardown),
+      cmocka_unit_test_setup_teardown(many_rows_come_and_go_in_any_order, setup, teardown),
       cmocka_unit_test_setup_teardown(a_lagging_view_sees_its_own_epoch, setup, teardown),
       cmocka_unit_test_setup_teardown(a_held_row_outlives_its_deletion, setup, teardown),
       cmocka_unit_test_setup_teardown(few_held_rows_of_a_large_table_come_in_order, setup, teardown),
