@@ -34,7 +34,8 @@ static iu_status only(const char *name, bool given, const char *whom, iu_error *
 static iu_status check_kind(const iu_options *o, bool server, iu_error *err) {
   const struct { const char *name; bool given; } embedded[] = {
       {"durability", o->durability != NULL}, {"flush_interval_ms", o->flush_interval_ms != 0}, {"fold_bytes", o->fold_bytes != 0},
-      {"pending_bytes_max", o->pending_bytes_max != 0}, {"modules", o->module_count != 0}, {"no_nerv", o->no_nerv}};
+      {"pending_bytes_max", o->pending_bytes_max != 0}, {"modules", o->module_count != 0}, {"no_nerv", o->no_nerv},
+      {"recover", o->recover != NULL}, {"snapshot", o->snapshot}};
   const struct { const char *name; bool given; } remote[] = {
       {"background", o->background}, {"token", o->token != NULL}, {"token_file", o->token_file != NULL}, {"protocol", o->protocol != NULL},
       {"compression", o->compression != NULL}, {"light", o->light}, {"confirmed", o->confirmed != 0}, {"connect_timeout_ms", o->connect_timeout_ms != 0},
@@ -66,11 +67,21 @@ iu_status iu__options_read(const iu_options *given, bool server, iu_options *out
 
 iu_status iu__options_engine(const iu_options *o, iu_engine_config *config, iu_error *err) {
   static const char *const words[] = {"normal", "full", "off", NULL};
+  static const char *const recoveries[] = {"no", "prefix", NULL};
   static const iu_durability durabilities[] = {IU_DUR_NORMAL, IU_DUR_FULL, IU_DUR_OFF};
-  int which;
+  int which, recovery = 0;
   iu_status status = word("durability", o->durability, words, &which, err);
+  if (status == IU_OK) status = word("recover", o->recover, recoveries, &recovery, err);
+  if (status == IU_OK && o->snapshot && o->recover != NULL) {
+    status = iu__fail(err, IU_E_VALIDATION, "options: recover: a snapshot is in memory, and changes no file");
+  }
+  if (status == IU_OK && config->path == NULL && (o->snapshot || o->recover != NULL)) {
+    status = iu__fail(err, IU_E_VALIDATION, "options: %s: a file as target expected, got memory:", o->snapshot ? "snapshot" : "recover");
+  }
   if (status != IU_OK) return status;
   config->durability = durabilities[which];
+  config->snapshot = o->snapshot;
+  config->recover_prefix = recovery == 1;
   if (o->flush_interval_ms != 0) config->flush_interval_ms = o->flush_interval_ms;
   config->fold_bytes = o->fold_bytes;
   config->pending_bytes_max = o->pending_bytes_max;

@@ -225,6 +225,9 @@ typedef struct iu_options {
   struct iu_module *const *modules; /* [none] in this order, behind NERV's; each is held until the universe is gone */
   size_t module_count;
   bool no_nerv;                  /* [false] without NERV's tables and reducers; needs a module */
+  /* embedded: a file as target */
+  const char *recover;           /* ["no"] "prefix": a file whose journal is damaged opens with the commits before the damage; the others are set aside beside it */
+  bool snapshot;                 /* [false] in memory, starting with what the file holds, which is only read, also while it is open elsewhere */
 } iu_options;
 static inline iu_options iu_options_default(void) {
   iu_options o = IU_ALL_ZERO;

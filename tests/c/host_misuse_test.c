@@ -331,6 +331,17 @@ static void options_that_do_not_fit(void **state) {
   BAD(iu_open(now.rt, "memory:", &o, &u, &now.err), IU_E_VALIDATION, "durability: one of normal, full, off expected, got `ful`, did you mean `full`?");
   BAD(iu_open(now.rt, "ws://h/d", &o, &u, &now.err), IU_E_VALIDATION, "durability: for embedded universes only");
   o = iu_options_default();
+  o.recover = "suffix";
+  BAD(iu_open(now.rt, "/no/where", &o, &u, &now.err), IU_E_VALIDATION, "recover: one of no, prefix expected, got `suffix`");
+  BAD(iu_open(now.rt, "ws://h/d", &o, &u, &now.err), IU_E_VALIDATION, "recover: for embedded universes only");
+  o.recover = "prefix";
+  BAD(iu_open(now.rt, "memory:", &o, &u, &now.err), IU_E_VALIDATION, "recover: a file as target expected, got memory:");
+  o.snapshot = true;
+  BAD(iu_open(now.rt, "/no/where", &o, &u, &now.err), IU_E_VALIDATION, "recover: a snapshot is in memory");
+  o.recover = NULL;
+  BAD(iu_open(now.rt, "memory:", &o, &u, &now.err), IU_E_VALIDATION, "snapshot: a file as target expected");
+  BAD(iu_open(now.rt, "ws://h/d", &o, &u, &now.err), IU_E_VALIDATION, "snapshot: for embedded universes only");
+  o = iu_options_default();
   o.token = "t";
   BAD(iu_open(now.rt, "memory:", &o, &u, &now.err), IU_E_VALIDATION, "token: for servers only");
   o.protocol = "v9";

@@ -2,6 +2,8 @@
  * queries, the schema, and what is refused. */
 #include "host_fixture.h"
 
+#include <sqlite3.h>
+
 static void rows_are_heard_and_read(void **state) {
   iu_value row, part;
   bool found;
@@ -294,6 +296,48 @@ static void a_file_keeps(void **state) {
   assert_null(second);
 }
 
+static uint64_t entities_of(iu_universe *u) {
+  iu_cursor *rows;
+  GOOD(iu_query_once(u, "SELECT * FROM entity", 0, &rows, &now.err));
+  uint64_t count = iu_cursor_count(rows);
+  iu_cursor_free(rows);
+  return count;
+}
+
+static void a_snapshot_leaves_the_file_alone(void **state) {
+  iu_options o = options_of();
+  iu_universe *copy;
+  (void)state;
+  create(now.u, "ada");
+  GOOD(iu_flush(now.u, 0, &now.err));
+  o.snapshot = true;
+  GOOD(iu_open(now.rt, now.target, &o, &copy, &now.err)); /* while the file is open */
+  assert_int_equal(entities_of(copy), 1);
+  create(copy, "bob");
+  assert_int_equal(entities_of(copy), 2);
+  assert_int_equal(entities_of(now.u), 1);
+  iu_free(copy);
+}
+
+static void a_damaged_journal_is_recovered_on_demand(void **state) {
+  iu_options o = options_of();
+  sqlite3 *db;
+  (void)state;
+  create(now.u, "ada");
+  GOOD(iu_close(now.u, &now.err));
+  iu_free(now.u);
+  now.u = NULL;
+  assert_int_equal(sqlite3_open(now.file, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(db, "INSERT INTO _iu_journal SELECT value + 1, value + 1, 0, x'00' FROM _iu_meta WHERE key = 'folded'", NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+  iu_universe *u;
+  BAD(iu_open(now.rt, now.target, NULL, &u, &now.err), IU_E_STORAGE, "");
+  o.recover = "prefix";
+  now.u = open_more(&o);
+  assert_int_equal(entities_of(now.u), 1);
+  create(now.u, "bob");
+}
+
 static void backups(void **state) {
   char copy[400];
   iu_backup *b = NULL;
@@ -345,6 +389,8 @@ int main(void) {
       IN_EVERY_WORLD(a_cursor_outlives_the_close), IN_EVERY_WORLD(the_schema_is_told), IN_EVERY_WORLD(an_event_tells_who_and_what),
       IN_EVERY_WORLD(facts), IN_EVERY_WORLD(backups),
       {"a file keeps what was left", a_file_keeps, world_open, world_close, &world_kinds[IN_FILE]},
+      {"a snapshot leaves the file alone", a_snapshot_leaves_the_file_alone, world_open, world_close, &world_kinds[IN_FILE]},
+      {"a damaged journal is recovered on demand", a_damaged_journal_is_recovered_on_demand, world_open, world_close, &world_kinds[IN_FILE]},
   };
   return cmocka_run_group_tests(tests, NULL, server_end);
 }
