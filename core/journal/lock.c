@@ -1,8 +1,10 @@
 /* lock.c: see lock.h. */
 #include "lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,27 @@ static long read_pid(int fd) {
   pid = strtol(text, &end, 10);
   if (errno != 0 || end == text || pid <= 0 || text[0] < '0' || text[0] > '9') return -1;
   return (size_t)n == strlen(text) && (*end == '\0' || strcmp(end, "\n") == 0) ? pid : -1;
+}
+
+/* A hard link has a lock file of its own: does this process have the file open under another name? SQLite's locks would not keep the two apart here. Asked of the
+ * system only where there are other names; where it has no /proc, it is not known. */
+static iu_status check_other_names(const char *path, iu_error *err) {
+  struct stat st, other;
+  struct dirent *entry;
+  iu_status status = IU_OK;
+  DIR *folder;
+
+  if (stat(path, &st) != 0 || st.st_nlink < 2 || (folder = opendir("/proc/self/fd")) == NULL) return IU_OK;
+  while (status == IU_OK && (entry = readdir(folder)) != NULL) {
+    char name[PATH_MAX] = "";
+
+    if (entry->d_name[0] == '.' || fstatat(dirfd(folder), entry->d_name, &other, 0) != 0) continue;
+    if (other.st_dev != st.st_dev || other.st_ino != st.st_ino) continue;
+    if (readlinkat(dirfd(folder), entry->d_name, name, sizeof name - 1) < 0) name[0] = '\0';
+    status = iu__fail(err, IU_E_UNIVERSE_LOCKED, "%s is already open in this process (%ld), as %s", path, (long)getpid(), name);
+  }
+  closedir(folder);
+  return status;
 }
 
 static iu_status held_by_other(const char *path, int fd, iu_error *err) {
@@ -103,7 +126,8 @@ iu_status iu__jlock_take(const char *path, iu_lock *lock, iu_error *err) {
   memcpy(lock->path + len, ".lock", sizeof ".lock");
   for (int i = 0; i < LOCK_TRIES && again && status == IU_OK; i++) status = try_lock(path, lock, &again, err);
   if (status == IU_OK && again) status = iu__fail(err, IU_E_UNIVERSE_LOCKED, "%s is being opened and closed by others", path);
-  if (status != IU_OK) iu__jlock_release(lock, false);
+  if (status == IU_OK) status = check_other_names(path, err);
+  if (status != IU_OK) iu__jlock_release(lock, lock->fd >= 0);
   return status;
 }
 

@@ -2,7 +2,7 @@
  *
  * flock belongs to the open file, so two universes of one process exclude each other too, and a killed holder leaves no lock behind. The file
  * is removed on release; whoever locked a file that was removed meanwhile notices (the name leads elsewhere) and starts over. The path is
- * resolved first, so a symbolic link and its target have one lock.
+ * resolved first, so a symbolic link and its target have one lock; a hard link to a file that this process has open is refused besides.
  */
 #ifndef IU_JOURNAL_LOCK_H
 #define IU_JOURNAL_LOCK_H

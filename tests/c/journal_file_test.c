@@ -729,6 +729,11 @@ static void test_a_second_opener_is_told_who_has_it(void **state) {
   by_link = c;
   by_link.path = link;
   assert_int_equal(iu__journal_open(&by_link, &second, &err), IU_E_UNIVERSE_LOCKED);
+  snprintf(link, sizeof link, "%s/hard", f.folder);
+  assert_int_equal(linkat(AT_FDCWD, f.path, AT_FDCWD, link, 0), 0);
+  assert_int_equal(iu__journal_open(&by_link, &second, &err), IU_E_UNIVERSE_LOCKED);
+  assert_says(&err, "already open in this process");
+  assert_says(&err, f.path);
   fflush(stdout);
   pid = fork();
   if (pid == 0) {
@@ -743,6 +748,8 @@ static void test_a_second_opener_is_told_who_has_it(void **state) {
   assert_true(file_exists(f.path, ".lock"));
   close_ok(j);
   assert_false(file_exists(f.path, ".lock"));
+  close_ok(open_loaded(&by_link, &f, NULL, NULL)); /* once the other name is closed */
+  assert_int_equal(unlink(link), 0);
   close_ok(open_loaded(&by_link, &f, NULL, NULL));
   fixture_end(&f);
 }
