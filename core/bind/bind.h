@@ -181,6 +181,9 @@ int iu__give(lua_State *L, iu_lua *x, iu_status status, const iu_error *err, uin
 /* The selection in the table at 3; leaves what it borrows on the stack. false: err says why. */
 bool iu__read_selection(lua_State *L, iu_selection_spec *spec, iu_error *err);
 int iu__rows_body(lua_State *L);                   /* light userdata of an iu_rows to an array */
+/* report.c */
+int iu__text_sync_method(lua_State *L);
+int iu__text_sql_method(lua_State *L);
 /* path_index.c */
 int iu__create_index_method(lua_State *L);
 int iu__drop_index_method(lua_State *L);

@@ -1,6 +1,7 @@
 /* report.c: read-only SQL over a universe file, its rows as Lua tables: core.sql at once, core.report in batches on another thread (work.c).
  *
  *   core.report(path, text, params?, arrays?)   a work; on_done(nil, rows, last, columns, bytes)
+ *   conn:text_sync, conn:text_sql               the text index of a universe without a file (core/engine/text_indexes.c), brought up to date and asked
  *
  * A parameter is nil or null, a boolean (1 or 0), a number, a wide integer (its digits), a string (TEXT), or { blob = string }. Parameters are
  * positional in an array, or named by text keys.
@@ -9,6 +10,7 @@
 #include "bind.h"
 
 #include "../base/alloc.h"
+#include "../base/clock.h"
 #include "../journal/report_job.h"
 
 #define CLASS "inner_universe.report"
@@ -120,23 +122,22 @@ static iu_status check_path(const char *path, size_t len, iu_error *err) {
   return iu__fail(err, IU_E_VALIDATION, "path: expected a file name, got one with a zero byte at %zu", strlen(path));
 }
 
-/* sql(path, text, params?) -> { columns, rows } or nil, err */
-static int f_sql(lua_State *L) {
-  size_t len, path_len;
-  const char *path = luaL_checklstring(L, 1, &path_len);
-  const char *sql = luaL_checklstring(L, 2, &len);
-  iu_error err;
-  bool row;
-  lua_settop(L, 3);
-  report_box *b = lua_newuserdatauv(L, sizeof *b, 0);
+static report_box *new_box(lua_State *L) {
+  report_box *b = lua_newuserdatauv(L, sizeof *b, 1);
   b->r = NULL;
   luaL_setmetatable(L, CLASS);
-  iu_status status = check_path(path, path_len, &err);
-  if (status == IU_OK) status = iu__report_open(path, &b->r, &err);
+  return b;
+}
+
+/* The answer of the box's report, with the parameters at that index; the box is closed. `status`: of opening it, *why where that failed. */
+static int answer(lua_State *L, iu_lua *x, report_box *b, const char *sql, size_t len, int params, iu_status status, const iu_error *why) {
+  iu_error err;
+  bool row;
+  if (status != IU_OK) err = *why;
   if (status == IU_OK) status = iu__report_prepare(b->r, sql, len, &err);
   if (status == IU_OK) {
     binding all = {b->r, 0};
-    status = walk_parameters(L, 3, bind_parameter, &all, &err);
+    status = walk_parameters(L, params, bind_parameter, &all, &err);
   }
   if (status == IU_OK) {
     int columns = iu__report_columns(b->r);
@@ -156,7 +157,60 @@ static int f_sql(lua_State *L) {
   }
   iu__report_close(b->r);
   b->r = NULL;
-  return status == IU_OK ? 1 : iu__push_failure(L, iu__lua(L), &err);
+  return status == IU_OK ? 1 : iu__push_failure(L, x, &err);
+}
+
+/* sql(path, text, params?) -> { columns, rows } or nil, err */
+static int f_sql(lua_State *L) {
+  size_t len, path_len;
+  const char *path = luaL_checklstring(L, 1, &path_len);
+  const char *sql = luaL_checklstring(L, 2, &len);
+  iu_error err;
+  lua_settop(L, 3);
+  report_box *b = new_box(L);
+  iu_status status = check_path(path, path_len, &err);
+  if (status == IU_OK) status = iu__report_open(path, &b->r, &err);
+  return answer(L, iu__lua(L), b, sql, len, 3, status, &err);
+}
+
+/* ---- over a text index in memory ---- */
+
+static bool in_memory(iu_lua_connection *lc, iu_error *err) {
+  if (!iu__is_client(lc->c)) return true;
+  iu__fail(err, IU_E_VALIDATION, "search: a text index is kept by an embedded universe");
+  return false;
+}
+
+/* conn:text_sync(table, sql, most) -> whether something is left; or nil, err */
+int iu__text_sync_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  const char *sql = luaL_checkstring(L, 3);
+  lua_Integer most = luaL_checkinteger(L, 4);
+  iu_error err;
+  bool ok, more = false;
+  luaL_argcheck(L, most > 0 && most <= UINT32_MAX, 4, "expected 1 or more");
+  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  if (!ok || !in_memory(lc, &err) || iu__engine_text_sync(lc->c, table, sql, (uint32_t)most, &more, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
+  lua_pushboolean(L, more);
+  return 1;
+}
+
+/* conn:text_sql(table, text, params, seconds) -> { columns, rows } or nil, err */
+int iu__text_sql_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  size_t len;
+  const char *sql = luaL_checklstring(L, 3, &len);
+  lua_Number seconds = luaL_checknumber(L, 5);
+  iu_error err;
+  bool ok;
+  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  if (!ok || !in_memory(lc, &err)) return iu__push_failure(L, lc->x, &err);
+  report_box *b = new_box(L);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1); /* the index lives while it is read, also where a row finds no memory */
+  iu_status status = iu__engine_text_report(lc->c, table, &b->r, &err);
+  if (status == IU_OK) iu__report_deadline(b->r, iu__clock_mono_ns() + (uint64_t)(seconds < 1e9 ? (seconds > 0 ? seconds * 1e9 : 0) : 1e18));
+  return answer(L, lc->x, b, sql, len, 4, status, &err);
 }
 
 /* ---- in batches, on another thread ---- */

@@ -33,6 +33,7 @@ void iu__engine_unref(iu_engine *e) {
   iu__free(e->schedule.heap);
   iu__modules_release(e);
   iu__paths_free(e);
+  iu__texts_free(e);
   iu__store_free(e->store);
   iu__schema_free(e->schema);
   iu__free(e->index_base);

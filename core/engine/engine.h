@@ -11,6 +11,7 @@
 
 #include "../connection.h"
 #include "../journal/journal.h"
+#include "../journal/report.h"
 #include "../module/module.h"
 #include "../net/loop.h"
 #include "hosted.h"
@@ -23,6 +24,7 @@
 #define IU_ENGINE_QUEUE_BYTES_MAX (256ull << 20) /* and the rows and arguments of those commits */
 #define IU_ENGINE_INDEXES_MAX 64u
 #define IU_ENGINE_INDEX_PATH_MAX 200u /* bytes */
+#define IU_ENGINE_TEXT_NOTES_MAX (8u << 20) /* bytes of keys noted for a text index in memory; past it the next search makes it anew */
 
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
@@ -84,5 +86,11 @@ typedef struct iu_engine_index {
   bool broken;
 } iu_engine_index;
 bool iu__engine_index_at(iu_connection *c, uint32_t number, iu_engine_index *out); /* from 0; false: there are no more */
+
+/* Text search in a universe without a file: an index of the table's texts in memory (text_memory.h), the owner's. Commits note the keys of what they change;
+ * _sync brings the index up to date, at most `most` rows of it, and makes it the first time, with this SQL. *more: call it again. */
+iu_status iu__engine_text_sync(iu_connection *c, uint32_t table, const char *sql, uint32_t most, bool *more, iu_error *err);
+/* Right after a _sync that left nothing: a reader of the index, closed before anything else is called. */
+iu_status iu__engine_text_report(iu_connection *c, uint32_t table, iu_report **out, iu_error *err);
 
 #endif

@@ -13,6 +13,7 @@
  *   subscription.c  a subscription comes or goes, row by row
  *   delta.c         what a commit changes in the view of a session
  *   path_indexes.c  indexes over paths: made, kept at each commit, told of
+ *   text_indexes.c  text indexes of a universe without a file: brought up to date by searches
  *   delivery.c      the queue of a session: apply, then call back, in slices
  *
  * Ownership: the engine owns store, schema, journal and module instance; it lives until its last session is released. A session
@@ -120,6 +121,7 @@ struct iu_engine {
   iu_wake *wake;
   iu_path_index **paths;           /* per table, linked lists */
   uint32_t path_count;
+  struct iu_text *texts;           /* linked list, one a table at most */
   iu_session *sessions;            /* linked list */
   uint32_t session_count, refs, pending_count;
   uint8_t owner[32], database_identity[32];
@@ -285,6 +287,11 @@ iu_status iu__paths_init(iu_engine *e, iu_error *err);
 void iu__paths_free(iu_engine *e);
 /* Right after the commit, while the rows that left are still there. Cannot fail. */
 void iu__paths_commit(iu_engine *e, const iu_changeset *changes);
+
+/* text_indexes.c */
+void iu__texts_free(iu_engine *e);
+/* Right after the commit: notes the keys. Cannot fail. */
+void iu__texts_commit(iu_engine *e, const iu_changeset *changes);
 
 /* delivery.c */
 bool iu__delivery_wants(const iu_session *s);   /* a commit concerns it: it has subscriptions, or a queue to stand in */

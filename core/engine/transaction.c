@@ -147,6 +147,7 @@ static iu_status commit(iu_engine *e, const iu_reducer_def *def, const void *arg
   e->transactions++;
   if (changes == NULL) return IU_OK;
   iu__paths_commit(e, changes);
+  iu__texts_commit(e, changes);
   status = append(e, changes, seq, err);
   if (status != IU_OK) {
     iu__changeset_release(e->store, changes);

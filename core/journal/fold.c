@@ -82,13 +82,13 @@ iu_status iu__jfold_put(sqlite3 *db, const iu_catalog_table *t, iu_slice row, iu
   return iu__jtext_put(t, db, iu__bsatn_column(t->def->row, (uint32_t)t->def->primary_key, row.p, row.len), scratch, err);
 }
 
-static iu_status delete_row(iu_fold *f, sqlite3 *db, const iu_catalog_table *t, iu_slice key, iu_error *err) {
+iu_status iu__jfold_delete(sqlite3 *db, const iu_catalog_table *t, iu_slice key, iu_buf *scratch, iu_error *err) {
   iu_status status = IU_OK;
 
-  if (!t->key_is_row) status = iu__jcell_bind(&t->cells[t->def->primary_key], t->del, 1, key, &f->scratch, err);
+  if (!t->key_is_row) status = iu__jcell_bind(&t->cells[t->def->primary_key], t->del, 1, key, scratch, err);
   else if (sqlite3_bind_blob64(t->del, 1, key.p, key.len, SQLITE_STATIC) != SQLITE_OK) status = iu__fail_nomem(err);
   if (status == IU_OK) status = iu__jdb_run(db, t->del, folding, err);
-  return status == IU_OK ? iu__jtext_delete(t, db, key, &f->scratch, err) : status;
+  return status == IU_OK ? iu__jtext_delete(t, db, key, scratch, err) : status;
 }
 
 static iu_status write_entries(iu_fold *f, sqlite3 *db, iu_error *err) {
@@ -99,7 +99,7 @@ static iu_status write_entries(iu_fold *f, sqlite3 *db, iu_error *err) {
 
     if (e->table->put == NULL || e->table->del == NULL) status = iu__jcatalog_prepare(&f->catalog->tables[e->table - f->catalog->tables], db, err);
     if (status != IU_OK) break;
-    status = e->op == IU_FRAME_PUT ? iu__jfold_put(db, e->table, e->bytes, &f->scratch, err) : delete_row(f, db, e->table, e->key, err);
+    status = e->op == IU_FRAME_PUT ? iu__jfold_put(db, e->table, e->bytes, &f->scratch, err) : iu__jfold_delete(db, e->table, e->key, &f->scratch, err);
   }
   return status;
 }

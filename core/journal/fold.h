@@ -34,6 +34,8 @@ iu_status iu__jfold_slice(iu_fold *f, iu_writer *w, uint64_t folded, iu_fold_res
 void iu__jfold_free(iu_fold *f);
 /* Puts a valid row into its SQL table, within the caller's transaction; t->put is prepared. Bindings point into the row until the next. */
 iu_status iu__jfold_put(sqlite3 *db, const iu_catalog_table *t, iu_slice row, iu_buf *scratch, iu_error *err);
+/* The same of a delete: its key, or the whole row where the key is that; t->del is prepared. */
+iu_status iu__jfold_delete(sqlite3 *db, const iu_catalog_table *t, iu_slice key, iu_buf *scratch, iu_error *err);
 
 /* fold_map.c: the rows of a slice. */
 struct iu_fold_entry {

@@ -19,7 +19,7 @@
 #define NAME_MAX_BYTES 256
 
 struct iu_report {
-  sqlite3 *db;
+  sqlite3 *db; bool borrowed;
   sqlite3_stmt *st;
   uint64_t deadline;    /* 0: none */
   atomic_bool cancelled;
@@ -115,10 +115,25 @@ iu_status iu__report_open(const char *path, iu_report **out, iu_error *err) {
   return IU_OK;
 }
 
+iu_status iu__report_over(sqlite3 *db, iu_report **out, iu_error *err) {
+  iu_report *r = iu__alloc_zero(1, sizeof *r);
+  *out = r;
+  if (r == NULL) return iu__fail_nomem(err);
+  r->db = db;
+  r->borrowed = true;
+  sqlite3_progress_handler(db, LOOK_EVERY, on_progress, r);
+  sqlite3_set_authorizer(db, authorize, NULL);
+  return IU_OK;
+}
+
 void iu__report_close(iu_report *r) {
   if (r == NULL) return;
+  if (r->borrowed) { /* its owner may have closed it: then it is there until the statement ends */
+    sqlite3_set_authorizer(r->db, NULL, NULL);
+    sqlite3_progress_handler(r->db, 0, NULL, NULL);
+  }
   sqlite3_finalize(r->st);
-  sqlite3_close(r->db);
+  if (!r->borrowed) sqlite3_close(r->db);
   iu__free(r);
 }
 

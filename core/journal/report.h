@@ -17,6 +17,9 @@ typedef struct iu_report_value { iu_report_kind kind; int64_t i; double d; const
 
 typedef struct iu_report iu_report;
 iu_status iu__report_open(const char *path, iu_report **out, iu_error *err);
+/* Over a database of our own that is open already, and stays so; until the close nobody else uses it. */
+struct sqlite3;
+iu_status iu__report_over(struct sqlite3 *db, iu_report **out, iu_error *err);
 void iu__report_close(iu_report *r);
 /* Prepares; parameters are bound by position from 1, or by name, before the first step. */
 iu_status iu__report_prepare(iu_report *r, const char *sql, size_t len, iu_error *err);

@@ -485,7 +485,7 @@ function Connection:search_text(index, text, options)
   check.optional(options, "table", 3, "search_text", "options")
   local how, why = tasks.mode()
   if not how then error(why, 2) end
-  return text_search.search(self, function(sql, timeout)
+  return text_search.search(self, inner.core, function(sql, timeout)
     local ok, id = inner.core:extend_file(sql)
     return fold_answer(inner, ok, id, "search", timeout)
   end, inner.text_indexes, index, text, options or {})

@@ -2,7 +2,8 @@
 --
 -- An index: { table, key = its key column (text), json = a column of JSON, texts = { { name, weight } } }: texts at keys of that object. It is
 -- `_iu_text_<table>` in the universe's file, made by the first search and kept by the fold (core/journal/text_index.h), so a search folds first
--- and finds what is committed.
+-- and finds what is committed. A universe without a file has it in memory (core/engine/text_indexes.c): a search brings it up to date, a slice at a time with
+-- turns of the loop in between, and asks it where it is, on this thread.
 
 local runtime = require("inner_universe.runtime")
 local errors = require("inner_universe.errors")
@@ -15,6 +16,8 @@ local LIMIT = 100
 local SYNTAX = { plain = true, fts5 = true }
 local WORDS = 12 -- of a snippet
 local BUILD_TIMEOUT = 600 -- seconds
+local TIMEOUT = 30 -- seconds
+local SLICE = 250 -- rows indexed in memory between two turns of the loop
 
 local function invalid(format, ...)
   return nil, errors.new("ValidationError", format:format(...))
@@ -103,7 +106,40 @@ local function is_made(conn, index)
   return rows[1].n > 0
 end
 
+local function late(timeout)
+  return errors.new("TimeoutError", ("search: not done within %g s (option timeout)"):format(timeout))
+end
+
+local function ask_memory(core, index, sql, params, timeout)
+  local ends = runtime.core.mono() + timeout
+  local create = create_sql(index)
+  while true do
+    local more, err = core:text_sync(index.table, create, SLICE)
+    if more == nil then return nil, err end
+    if not more then break end
+    if runtime.core.mono() >= ends then return nil, late(timeout) end
+    runtime.tasks.sleep(0)
+    if core:is_closed() then return nil, errors.new("ConnectionError", "search: the connection is closed", { code = "CLOSED", retryable = false }) end
+  end
+  local answer, err = core:text_sql(index.table, sql, params, math.max(ends - runtime.core.mono(), 0))
+  if not answer then return nil, errors.is(err, "TimeoutError") and late(timeout) or err end
+  local rows = {}
+  for i, row in ipairs(answer.rows) do
+    rows[i] = {}
+    for at, column in ipairs(answer.columns) do rows[i][column] = row[at] end
+  end
+  return rows
+end
+
+-- In which of the two it is: true for memory; nil, err on a server.
+local function in_memory(core)
+  local path, err = core:file()
+  if err then return nil, errors.new("ValidationError", "search: for embedded universes; a server has no text index", { cause = err }) end
+  return path == nil
+end
+
 ---@param conn inner_universe.Connection
+---@param core table its core
 ---@param extend fun(sql: string, timeout: number): any, any
 ---@param known table what is known of this connection's indexes
 ---@param index table
@@ -111,12 +147,16 @@ end
 ---@param options table
 ---@return { key: string, rank: number, snippet: string }[]? found
 ---@return inner_universe.Error? err
-function text_search.search(conn, extend, known, index, text, options)
+function text_search.search(conn, core, extend, known, index, text, options)
   local ok, err = check_options(options)
   if not ok then return nil, err end
   local match = options.syntax == "fts5" and text or quoted(text)
+  local memory
+  memory, err = in_memory(core)
+  if err then return nil, err end
+  if not core:knows("tables", index.table) then return invalid("search: no table `%s`", index.table) end
   if match == "" then return {} end
-  if not known[index.table] then
+  if not memory and not known[index.table] then
     local made
     made, err = is_made(conn, index)
     if made == false then
@@ -134,7 +174,11 @@ function text_search.search(conn, extend, known, index, text, options)
   local sql, params = search_sql(index, options.where)
   params.text, params.limit, params.offset = match, options.limit or LIMIT, options.offset or 0
   local rows
-  rows, err = conn:sql(sql, params, { timeout = options.timeout })
+  if memory then
+    rows, err = ask_memory(core, index, sql, params, options.timeout or TIMEOUT)
+  else
+    rows, err = conn:sql(sql, params, { timeout = options.timeout })
+  end
   if not rows then return nil, told(err, options) end
   return rows
 end

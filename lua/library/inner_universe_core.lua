@@ -315,6 +315,23 @@ function Connection:file() end
 ---@return any err_or_id
 function Connection:extend_file(sql) end
 
+---Brings the text index of a table of a universe without a file up to date; makes it first.
+---@param table string
+---@param sql string what extend_file would run
+---@param most integer rows
+---@return boolean? more something is left
+---@return inner_universe.Error? err
+function Connection:text_sync(table, sql, most) end
+
+---Asks that index, once nothing is left.
+---@param table string
+---@param text string SQL
+---@param params table?
+---@param seconds number
+---@return { columns: string[], rows: any[][] }? answer
+---@return inner_universe.Error? err
+function Connection:text_sql(table, text, params, seconds) end
+
 ---Checks another file against this connection's schema. Blocks; changes nothing.
 ---@param path string
 ---@return { findings: { warning: boolean, table: string?, message: string }[], errors: integer, warnings: integer, rows: integer }? result

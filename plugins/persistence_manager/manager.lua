@@ -296,12 +296,12 @@ return function(ctx)
     return conn:sql(text, params, options)
   end
 
-  --- Entities whose name or description has every word of `text`, best first, each with `rank` (the lower, the better) and `snippet`. On a file only; the first
-  --- search of a file makes the index.
+  --- Entities whose name or description has every word of `text`, best first, each with `rank` (the lower, the better) and `snippet`. Not on servers; the first
+  --- search makes the index.
   ---@param text string words; with syntax = "fts5" in the query language of SQLite's FTS5
   ---@param options? { entity_type?: string, limit?: integer, offset?: integer, syntax?: "plain"|"fts5", timeout?: number } limit [100]
   ---@return inner_universe.Entity[]? entities
-  ---@return inner_universe.Error? err ValidationError (the query's syntax, no file here), TimeoutError
+  ---@return inner_universe.Error? err ValidationError (the query's syntax, a server), TimeoutError
   function methods:search_entities(text, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end

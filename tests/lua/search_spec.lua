@@ -1,4 +1,4 @@
--- manager:search_entities over a file: what is found, in which order, after changes, deletes and reopening; queries in plain words and in FTS5's language.
+-- manager:search_entities: what is found, in which order, after changes, deletes and reopening; queries in plain words and in FTS5's language.
 
 local iu = require("inner_universe")
 local support = require("support")
@@ -10,21 +10,27 @@ local function is_error(kind, text, value, err)
 end
 
 describe("text search", function()
-  local path, manager
+  local manager
+
+  if support.on_server then
+    it("is refused on a server, and says why", function()
+      local remote = support.open()
+      is_error("ValidationError", "a server has no text index", remote:search_entities("x"))
+      is_error("ValidationError", "a server has no text index", remote:search_entities(""))
+      support.clean()
+    end)
+    return
+  end
 
   before_each(function()
-    path = support.path() .. ".universe"
-    manager = assert(iu.open(path))
+    manager = support.open()
     assert(manager:create_entity("Person", { name = "Ada Lovelace", description = "wrote the first program" }, "ada"))
     assert(manager:create_entity("Person", { name = "Grace Hopper", description = "wrote a compiler; liked Ada" }, "grace"))
     assert(manager:create_entity("Ship", { name = "Café Flottant", description = "a program at sea" }, "cafe"))
     assert(manager:create_entity("Ship", {}, "nameless"))
   end)
 
-  after_each(function()
-    assert(manager:shutdown())
-    support.clean()
-  end)
+  after_each(support.clean)
 
   local function ids(text, options)
     local found = {}
@@ -68,8 +74,7 @@ describe("text search", function()
       tx:create_entity("Person", { description = "ada again" }, "new")
     end))
     assert.same({ "new" }, ids("ada"))
-    assert(manager:shutdown())
-    manager = assert(iu.open(path))
+    manager = support.reopen(manager)
     assert.same({ "new" }, ids("ada"))
     assert(manager:delete_entity("new"))
     assert.same({}, ids("ada"))
@@ -111,8 +116,80 @@ describe("text search", function()
   end)
 
   it("says where it cannot be had", function()
-    local memory = assert(iu.open("memory:"))
-    is_error("ValidationError", "memory: universe has no file", memory:search_entities("x"))
-    assert(memory:shutdown())
+    local _, conn = support.open_both()
+    local other = assert(conn:session())
+    local index = { table = "entity", key = "id", json = "metadata", texts = { { "name", 1 } } }
+    is_error("AuthorizationError", "owner's only", other:search_text(index, "x"))
+    index.table = "entiti"
+    is_error("ValidationError", "entiti", conn:search_text(index, "x"))
   end)
+
+  it("gives the answers of a naive search after random changes, aborted transactions and deletes", function()
+    local seed = tonumber(os.getenv("INNER_UNIVERSE_TEST_SEED")) or os.time()
+    math.randomseed(seed)
+    local words = { "red", "green", "blue", "old", "new", "small" }
+    local function text()
+      local list = {}
+      for i = 1, math.random(0, 3) do list[i] = words[math.random(#words)] end
+      return table.concat(list, " ")
+    end
+    local held = {}
+    local function change(on, model)
+      local id = "r" .. math.random(30)
+      if model[id] and math.random(3) == 1 then
+        on:delete_entity(id)
+        model[id] = nil
+      else
+        local metadata = { name = text(), description = text() }
+        if model[id] then on:update_entity(id, metadata) else on:create_entity("Random", metadata, id) end
+        model[id] = metadata
+      end
+    end
+    for round = 1, 150 do
+      if math.random(4) == 1 then
+        local keep, model = math.random(2) == 1, {}
+        for id, metadata in pairs(held) do model[id] = metadata end
+        local ok = manager:transaction(function(tx)
+          for _ = 1, 3 do change(tx, model) end
+          if not keep then return nil, iu.errors.new("ConflictError", "not this time") end
+          return true
+        end)
+        assert.equal(keep or nil, ok)
+        if keep then held = model end
+      else
+        change(manager, held)
+      end
+      if round % 3 == 0 then
+        local word, expected = words[math.random(#words)], {}
+        for id, metadata in pairs(held) do
+          if (" " .. metadata.name .. " " .. metadata.description .. " "):find(" " .. word .. " ", 1, true) then expected[#expected + 1] = id end
+        end
+        local found = ids(word, { limit = 1000, entity_type = "Random" })
+        table.sort(expected)
+        table.sort(found)
+        assert.same(expected, found, ("seed %d, round %d, `%s`"):format(seed, round, word))
+      end
+    end
+  end)
+
+  if not support.on_file then
+    it("lets others on while a large index is made, and keeps to its time", function()
+      assert(manager:transaction(function(tx)
+        for i = 1, 3000 do tx:create_entity("Thing", { name = "thing " .. i }) end
+      end))
+      is_error("TimeoutError", "within 1e-06 s", manager:search_entities("thing", { timeout = 1e-6 }))
+      iu.run(function()
+        local turns = 0
+        local other = iu.spawn(function()
+          while true do
+            iu.sleep(0)
+            turns = turns + 1
+          end
+        end)
+        assert.equal(3000, #ids("thing", { limit = 5000 }))
+        other:cancel()
+        assert.is_true(turns >= 5, turns)
+      end)
+    end)
+  end
 end)
