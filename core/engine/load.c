@@ -1,10 +1,12 @@
-/* load.c: what the journal has, into the empty store, in slices. The journal has checked every row against its type. */
+/* load.c: what the journal has, into the empty store: the rows of the tables at once, then what the frames say, in slices. The journal has checked
+ * every row against its type. */
 #include "internal.h"
 
 #define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
 
 typedef struct loader {
   iu_engine *e;
+  bool tables; /* the rows of the tables are being read */
   uint32_t in_slice;
   bool replacing; /* the last row took another's place: so may the next */
 } loader;
@@ -27,6 +29,7 @@ static iu_status load_put(void *ud, uint32_t table, const void *row, size_t len,
   const iu_table_def *def = iu__table_def(t);
   bool keyed = def->primary_key >= 0;
   iu_status status = IU_E_CONFLICT;
+  if (l->tables) return iu__store_load_row(t, row, len, err);
   if (!keyed || !l->replacing) status = iu__tx_insert(t, row, len, NULL, NULL, keyed ? NULL : err);
   if (keyed && status != IU_OK) {
     iu_slice key = iu__bsatn_column(def->row, (uint32_t)def->primary_key, row, len);
@@ -52,6 +55,13 @@ static iu_status load_del(void *ud, uint32_t table, const void *key, size_t len,
   return status == IU_OK ? load_step(l, err) : status;
 }
 
+static iu_status load_tables_read(void *ud, iu_error *err) {
+  loader *l = ud;
+  iu_status status = iu__store_load_end(l->e->store, err);
+  l->tables = false;
+  return status == IU_OK ? iu__store_begin(l->e->store, err) : status;
+}
+
 static iu_status load_sequence(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err) {
   iu_engine *e = ((loader *)ud)->e;
   (void)err;
@@ -75,15 +85,17 @@ static void log_recovery(const iu_engine *e) {
 }
 
 iu_status iu__engine_load(iu_engine *e, iu_error *err) {
-  loader l = {.e = e};
-  iu_journal_sink sink = {&l, load_put, load_del, load_sequence};
+  loader l = {.e = e, .tables = true};
+  iu_journal_sink sink = {&l, load_put, load_del, load_sequence, load_tables_read};
   iu_changeset *changes;
-  iu_status status = iu__store_begin(e->store, err);
+  iu_status status = iu__store_load_begin(e->store, err);
   if (status != IU_OK) return status;
   status = iu__journal_load(e->journal, &sink, &e->recovery, err);
+  if (status == IU_OK && l.tables) status = load_tables_read(&l, err); /* of a journal without a file */
   if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
   if (status != IU_OK) {
-    if (iu__store_in_tx(e->store)) iu__store_abort(e->store);
+    if (l.tables) iu__store_load_cancel(e->store);
+    else if (iu__store_in_tx(e->store)) iu__store_abort(e->store);
     return status;
   }
   if (changes != NULL) iu__changeset_release(e->store, changes);

@@ -206,7 +206,7 @@ static iu_status alter_all(iu_sqlite_journal *j, const iu_journal_sink *sink, iu
 }
 
 iu_status iu__jalter_and_load(iu_sqlite_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err) {
-  iu_journal_sink nothing = {NULL, ignore_row, ignore_row, ignore_position};
+  iu_journal_sink nothing = {NULL, ignore_row, ignore_row, ignore_position, NULL};
   iu_journal_recovery found;
   before b;
   iu_status status = before_init(&b, &j->catalog, err);

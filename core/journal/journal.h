@@ -63,6 +63,7 @@ typedef struct iu_journal_sink {
   iu_status (*put)(void *ud, uint32_t table, const void *row, size_t len, iu_error *err);
   iu_status (*del)(void *ud, uint32_t table, const void *key, size_t len, iu_error *err);
   iu_status (*sequence)(void *ud, uint32_t table, uint32_t sequence, int64_t next, iu_error *err);
+  iu_status (*tables_read)(void *ud, iu_error *err); /* may be NULL: all rows of the tables were put, each key once; those of the frames follow */
 } iu_journal_sink;
 /* Lost, with recover_prefix: the commits from lost_first to lost_last, why, and the file that what is left of them was set aside in. */
 #define IU_JOURNAL_FILE_MAX 4352  /* a path and a suffix */

@@ -230,6 +230,7 @@ iu_status iu__jload_within(sqlite3 *db, const iu_catalog *l, const iu_file_state
     if (l->tables[i].in_file) status = load_table(&all, db, &l->tables[i], err);
   }
   if (status == IU_OK) status = load_positions(&all, db, err);
+  if (status == IU_OK && sink->tables_read != NULL) status = sink->tables_read(sink->ud, err);
   if (status == IU_OK) status = load_journal(&all, db, state, err);
   out->last_sequence = out->lost_first != 0 ? out->lost_first - 1 : state->last;
   out->clean = state->closed;

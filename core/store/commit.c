@@ -198,6 +198,7 @@ iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err) {
 
   if (out != NULL) *out = NULL;
   if (!s->in_tx) return iu__fail(err, IU_E_PERSISTENCE, "no transaction is open");
+  if (s->loading) return iu__fail(err, IU_E_PERSISTENCE, "the store is being loaded");
   if (s->settled > 0) (void)iu__store_settle_some(s, UINT32_MAX);
   c = changeset_new(log_is_net(s) ? 0 : writes);
   if (c == NULL) return iu__fail_nomem(err);

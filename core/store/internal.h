@@ -40,6 +40,8 @@ struct iu_table {
   iu_keyslot *slots;    /* owned, scratch of an insert, one per map */
   uint32_t *tree_of;    /* owned: per index of the definition */
   uint32_t *map_of;     /* owned: per index, or UINT32_MAX */
+  iu_row **loaded;      /* owned: rows of a load that goes on, not in the indexes yet */
+  size_t loaded_count, loaded_cap;
   uint64_t live;        /* rows visible at LATEST */
   uint64_t committed;   /* rows visible at the store's epoch */
 };
@@ -65,6 +67,7 @@ struct iu_store {
   uint32_t table_count;
   uint64_t epoch;
   bool in_tx, lean;
+  bool loading;              /* nothing but load.c touches the store; in_tx is set, too */
   iu_write *log;             /* owned */
   uint32_t log_count, log_cap, changes;
   uint32_t log_deletes, log_places; /* of the log: deletes, and IU_WRITE_REPLACED */
@@ -76,7 +79,7 @@ struct iu_store {
   iu_dead *dead;             /* owned ring of dead_cap slots, a power of two */
   size_t dead_head, dead_count, dead_cap;
   iu_row *limbo;             /* linked through `gone` */
-  iu_slab slab;              /* of a lean store: its rows */
+  iu_slab slab;              /* the rows */
   uint64_t rows, row_bytes, orphans; /* rows that take memory, bytes of their data; of them orphans */
 };
 

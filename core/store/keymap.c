@@ -18,8 +18,13 @@ void iu__keymap_free(iu_keymap *m) {
 }
 
 uint64_t iu__keymap_bytes(const iu_keymap *m) {
-  return m->rows == NULL ? 0 : ((uint64_t)m->mask + 1) * (sizeof *m->rows + sizeof *m->tags);
+  return m->rows == NULL ? 0 : (uint64_t)m->slots * (sizeof *m->rows + sizeof *m->tags);
 }
+
+/* Tags and homes ascend together: a map is made larger, or built from sorted tags, in one walk over its memory. */
+static uint32_t home(const iu_keymap *m, uint32_t tag) { return (uint32_t)((uint64_t)tag * m->slots >> 32); }
+static uint32_t after(const iu_keymap *m, uint32_t at) { return ++at < m->slots ? at : 0; }
+static uint32_t distance(const iu_keymap *m, uint32_t from, uint32_t to) { return to >= from ? to - from : to + (m->slots - from); }
 
 static uint32_t tag_of(uint64_t hash) {
   uint32_t tag = (uint32_t)(hash ^ hash >> 32);
@@ -91,43 +96,63 @@ static bool rows_share_key(const iu_key *k, const iu_row *a, const iu_row *b) {
   return true;
 }
 
+static bool make_slots(iu_keymap *m, uint64_t slots) {
+  m->rows = iu__alloc((size_t)slots * (sizeof *m->rows + sizeof *m->tags));
+  if (m->rows == NULL) return false;
+  m->tags = (uint32_t *)(void *)(m->rows + slots);
+  m->slots = (uint32_t)slots;
+  memset(m->tags, 0, (size_t)slots * sizeof *m->tags);
+  return true;
+}
+
+static void put_new(iu_keymap *m, uint32_t tag, iu_row *row) {
+  uint32_t at = home(m, tag);
+
+  while (m->tags[at] != 0) at = after(m, at);
+  m->tags[at] = tag;
+  m->rows[at] = row;
+}
+
 static bool resize(iu_keymap *m, uint64_t slots) {
-  iu_keymap bigger = *m;
+  iu_keymap other = *m;
   uint32_t i;
 
-  bigger.rows = iu__alloc((size_t)slots * (sizeof *m->rows + sizeof *m->tags));
-  if (bigger.rows == NULL) return false;
-  bigger.tags = (uint32_t *)(void *)(bigger.rows + slots);
-  bigger.mask = (uint32_t)(slots - 1);
-  memset(bigger.tags, 0, (size_t)slots * sizeof *bigger.tags);
-  for (i = 0; m->rows != NULL && i <= m->mask; i++) {
-    uint32_t at = m->tags[i] & bigger.mask;
-    if (m->tags[i] == 0) continue;
-    while (bigger.tags[at] != 0) at = (at + 1) & bigger.mask;
-    bigger.tags[at] = m->tags[i];
-    bigger.rows[at] = m->rows[i];
-  }
+  if (!make_slots(&other, slots)) return false;
+  for (i = 0; i < m->slots; i++)
+    if (m->tags[i] != 0) put_new(&other, m->tags[i], m->rows[i]);
   iu__free(m->rows);
-  *m = bigger;
+  *m = other;
   return true;
 }
 
 bool iu__keymap_reserve(iu_keymap *m) {
-  uint64_t slots = m->rows != NULL ? (uint64_t)m->mask + 1 : 0;
+  uint64_t slots = m->slots;
 
   if (((uint64_t)m->used + 1) * 4 <= slots * 3) return true;
   if (m->used >= IU_KEYMAP_ROWS_MAX) return false;
-  return resize(m, slots == 0 ? SLOTS_MIN : slots * 2);
+  return resize(m, slots == 0 ? SLOTS_MIN : slots + slots / 2);
+}
+
+bool iu__keymap_build(iu_keymap *m, iu_row *const *rows, uint32_t count, iu_sort_entry *room) {
+  iu_sort_entry *sorted;
+  uint32_t i;
+
+  if (!make_slots(m, SLOTS_MIN + (uint64_t)count * 4 / 3 + count / 16)) return false;
+  for (i = 0; i < count; i++) room[i] = (iu_sort_entry){tag_of_row(m->key, rows[i]), rows[i]};
+  sorted = iu__sort_numbers(room, room + count, count);
+  for (i = 0; i < count; i++) put_new(m, (uint32_t)sorted[i].number, sorted[i].row);
+  m->used = count;
+  return true;
 }
 
 iu_keyslot iu__keymap_slot(const iu_keymap *m, const iu_row *row) {
   iu_keyslot s;
 
   s.tag = tag_of_row(m->key, row);
-  s.slot = s.tag & m->mask;
+  s.slot = home(m, s.tag);
   while (m->tags[s.slot] != 0) {
     if (m->tags[s.slot] == s.tag && rows_share_key(m->key, m->rows[s.slot], row)) break;
-    s.slot = (s.slot + 1) & m->mask;
+    s.slot = after(m, s.slot);
   }
   return s;
 }
@@ -145,22 +170,23 @@ static void cut(iu_keymap *m, uint32_t hole) {
   uint32_t at = hole;
 
   for (;;) {
-    at = (at + 1) & m->mask;
+    at = after(m, at);
     if (m->tags[at] == 0) break;
-    if (((at - m->tags[at]) & m->mask) < ((at - hole) & m->mask)) continue;
+    if (distance(m, home(m, m->tags[at]), at) < distance(m, hole, at)) continue;
     m->tags[hole] = m->tags[at];
     m->rows[hole] = m->rows[at];
     hole = at;
   }
   m->tags[hole] = 0;
   m->used--;
-  if (m->mask >= SLOTS_MIN && (uint64_t)m->used * 8 < m->mask) (void)resize(m, ((uint64_t)m->mask + 1) / 2); /* without memory it stays large */
+  if (m->slots >= 2 * SLOTS_MIN && (uint64_t)m->used * 8 < m->slots) (void)resize(m, m->slots / 2); /* without memory it stays large */
 }
 
 void iu__keymap_restore(iu_keymap *m, const iu_row *row, iu_row *before) {
   iu_keyslot s = {0, tag_of_row(m->key, row)};
 
-  for (s.slot = s.tag & m->mask; m->tags[s.slot] != 0; s.slot = (s.slot + 1) & m->mask) {
+  if (m->slots == 0) return;
+  for (s.slot = home(m, s.tag); m->tags[s.slot] != 0; s.slot = after(m, s.slot)) {
     if (m->rows[s.slot] != row) continue;
     if (before != NULL) m->rows[s.slot] = before;
     else cut(m, s.slot);
@@ -172,7 +198,7 @@ iu_row *iu__keymap_find(const iu_keymap *m, const void *bytes, size_t len) {
   uint32_t tag, at;
 
   if (m->rows == NULL || !tag_of_key(m->key, bytes, len, &tag)) return NULL;
-  for (at = tag & m->mask; m->tags[at] != 0; at = (at + 1) & m->mask)
+  for (at = home(m, tag); m->tags[at] != 0; at = after(m, at))
     if (m->tags[at] == tag && row_has_key(m->key, m->rows[at], bytes, len)) return m->rows[at];
   return NULL;
 }

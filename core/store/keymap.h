@@ -1,7 +1,7 @@
 /* keymap.h: from the value of a unique key to the newest row that has it. Private to core/store.
  *
- * Open addressing with linear probing; a slot is a 32-bit tag (low bits: the home slot; 0: empty) and a row pointer, 12 bytes, at most three
- * quarters full. The hash is XXH3 over the key columns' bytes, or over the whole row. One entry per value: older
+ * Open addressing with linear probing; a slot is a 32-bit tag (a part of it: the home slot; 0: empty) and a row pointer, 12 bytes, at most three
+ * quarters full; a full one grows by half. The hash is XXH3 over the key columns' bytes, or over the whole row. One entry per value: older
  * versions are found through the ordered index. Rows are borrowed.
  *
  * Legal order for a write: reserve (may fail for want of memory), slot, put; put and remove never fail.
@@ -9,7 +9,7 @@
 #ifndef IU_STORE_KEYMAP_H
 #define IU_STORE_KEYMAP_H
 
-#include "key.h"
+#include "sort.h"
 
 #define IU_KEYMAP_ROWS_MAX (UINT32_C(3) << 29)
 
@@ -17,7 +17,7 @@ typedef struct iu_keymap {
   const iu_key *key; /* borrowed */
   iu_row **rows;     /* owned; tags follow in the same block */
   uint32_t *tags;
-  uint32_t mask;     /* slots - 1; 0 with rows NULL: no slots yet */
+  uint32_t slots;    /* 0 with rows NULL: none yet */
   uint32_t used;
 } iu_keymap;
 
@@ -26,6 +26,8 @@ typedef struct iu_keyslot { uint32_t slot, tag; } iu_keyslot;
 void iu__keymap_init(iu_keymap *m, const iu_key *key);
 void iu__keymap_free(iu_keymap *m);
 bool iu__keymap_reserve(iu_keymap *m); /* room for one more */
+/* Fills an empty map with rows of different values; room: 2 * count entries. false: no memory, nothing done. */
+bool iu__keymap_build(iu_keymap *m, iu_row *const *rows, uint32_t count, iu_sort_entry *room);
 /* Where the value of `row` is or would go; valid until the next put, remove or reserve. */
 iu_keyslot iu__keymap_slot(const iu_keymap *m, const iu_row *row);
 iu_row *iu__keymap_at(const iu_keymap *m, iu_keyslot s); /* NULL: not there */

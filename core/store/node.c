@@ -141,6 +141,18 @@ void iu__node_split(iu_node *n, unsigned at, iu_node *to) {
   n->count = (uint16_t)at;
 }
 
+void iu__node_fill(iu_node *n, iu_row *const *rows, unsigned count, uint8_t norms[][IU_NORM_SIZE]) {
+  unsigned i;
+
+  n->count = (uint16_t)count;
+  n->skip = (uint8_t)equal_bytes(norms[0], norms[count - 1], IU_SKIP_MAX);
+  memcpy(n->common, norms[0], n->skip);
+  for (i = 0; i < count; i++) {
+    n->row[i] = rows[i];
+    n->window[i] = load_big(norms[i] + n->skip);
+  }
+}
+
 static void rebuild(iu_node *n, unsigned base, const iu_key *key, unsigned skip, const uint8_t common[IU_NORM_SIZE]) {
   uint8_t norm[IU_NORM_SIZE];
   unsigned i;

@@ -44,6 +44,7 @@ void iu__store_be_lean(iu_store *s) {
 void iu__store_free(iu_store *s) {
   if (s == NULL) return;
   assert(s->open_iters == 0);
+  iu__store_load_cancel(s);
   free_tables(s, s->table_count);
   iu__limbo_empty(s);
   iu__slab_free(&s->slab);

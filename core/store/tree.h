@@ -48,6 +48,10 @@ void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned
 /* Slots at or after `low` and before `high` (NULL: no bound), but not more than `most`: O(log n + most / IU_NODE_SLOTS). */
 uint64_t iu__tree_count_between(const iu_tree *t, const iu_probe *low, const iu_probe *high, uint64_t most);
 uint64_t iu__tree_bytes(const iu_tree *t);
+/* Fills an empty tree with rows, which must ascend; leaves are full. Else nothing is made, and *at is the first row that does not come after the one
+ * before it: it has the same key (SAME) or a smaller one (UNSORTED). */
+typedef enum iu_build { IU_BUILD_DONE, IU_BUILD_NOMEM, IU_BUILD_SAME, IU_BUILD_UNSORTED } iu_build;
+iu_build iu__tree_build(iu_tree *t, iu_row *const *rows, size_t count, size_t *at);
 
 /* node.c: one node. `base` is its first slot with a row: 0 for a leaf, 1 for an inner node. */
 unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p); /* first slot at or after the probe */
@@ -57,6 +61,8 @@ void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const ui
 void iu__node_cut(iu_node *n, unsigned pos);
 /* Slots from `at` on go to the empty node `to`. */
 void iu__node_split(iu_node *n, unsigned at, iu_node *to);
+/* Rows in order into the empty leaf n, with their normal forms. */
+void iu__node_fill(iu_node *n, iu_row *const *rows, unsigned count, uint8_t norms[][IU_NORM_SIZE]);
 /* Lengthens `common` where that is worth touching the rows. */
 void iu__node_refit(iu_node *n, unsigned base, const iu_key *key);
 /* Appends the slots of `from`; all rows of n are touched. */

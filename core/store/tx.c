@@ -39,6 +39,7 @@ static iu_status reserve(iu_store *s, uint32_t more, iu_error *err) {
   iu_write *log;
 
   if (!s->in_tx) return iu__fail(err, IU_E_PERSISTENCE, "no transaction is open");
+  if (s->loading) return iu__fail(err, IU_E_PERSISTENCE, "the store is being loaded");
   if (s->settled > 0) return iu__fail(err, IU_E_PERSISTENCE, "the transaction is being committed");
   if (s->log_count > IU_TX_WRITES_MAX - more) return iu__fail(err, IU_E_OVERLOADED, "a transaction has at most %u writes", IU_TX_WRITES_MAX);
   if (s->log_cap - s->log_count >= more) return IU_OK;
@@ -236,6 +237,7 @@ void iu__tx_rollback_to(iu_store *s, size_t mark) {
 
 void iu__store_abort(iu_store *s) {
   if (!s->in_tx) return;
+  assert(!s->loading);
   iu__dead_take_back(s, s->settled);
   undo_to(s, 0);
   iu__iters_after_rollback(s, 0, true);

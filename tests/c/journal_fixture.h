@@ -183,7 +183,7 @@ static inline iu_status sink_sequence(void *ud, uint32_t table, uint32_t sequenc
   return IU_OK;
 }
 static inline iu_status load_model(iu_journal *j, model *m, iu_journal_recovery *r, iu_error *err) {
-  iu_journal_sink sink = {m, sink_put, sink_del, sink_sequence};
+  iu_journal_sink sink = {m, sink_put, sink_del, sink_sequence, NULL};
   return iu__journal_load(j, &sink, r, err);
 }
 
