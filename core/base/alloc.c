@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "errinj.h"
 #include "error.h"
@@ -58,6 +61,12 @@ void *iu__realloc(void *p, size_t size) {
 void *iu__realloc_array(void *p, size_t count, size_t size) {
   if (size != 0 && count > SIZE_MAX / size) return NULL;
   return iu__realloc(p, count * size);
+}
+
+void iu__alloc_trim(void) {
+#if defined(__GLIBC__)
+  if (allocator.host.alloc == NULL) (void)malloc_trim(0);
+#endif
 }
 
 char *iu__strndup(const char *s, size_t len) {

@@ -12,5 +12,7 @@ void *iu__realloc_array(void *p, size_t count, size_t size);
 char *iu__strndup(const char *s, size_t len); /* adds the terminator */
 void iu__alloc_seal(void);                    /* from here on the allocator stays */
 void iu__free(void *p);                       /* NULL is fine */
+/* After much memory was freed at once: gives back to the system what the C library would keep. Does nothing where it has no such call, or the host allocates. */
+void iu__alloc_trim(void);
 
 #endif

@@ -2,6 +2,9 @@
  * every row against its type. */
 #include "internal.h"
 
+#include "../base/alloc.h"
+
+#define TRIM_ROWS 10000 /* with fewer the room that sorting them took is not worth a walk over the heap */
 #define LOAD_SLICE 200000 /* rows a transaction while loading: bounds the undo list */
 
 typedef struct loader {
@@ -100,6 +103,7 @@ iu_status iu__engine_load(iu_engine *e, iu_error *err) {
   }
   if (changes != NULL) iu__changeset_release(e->store, changes);
   e->last_seq = e->recovery.last_sequence;
+  if (e->recovery.table_rows >= TRIM_ROWS) iu__alloc_trim();
   log_recovery(e);
   return IU_OK;
 }

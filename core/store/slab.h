@@ -1,4 +1,4 @@
-/* slab.h: memory for many small blocks that come together and go one by one: the rows of a lean store. Private to core/store.
+/* slab.h: memory for many small blocks that come together and go one by one: the rows of a store. Private to core/store.
  *
  * Blocks are carved out of regions, each as large as all before it, up to 1 MiB. A freed block is taken again for one of the same size (rounded up to 8);
  * a region whose last block is freed goes back. A region that one block keeps is not lost: its freed blocks serve again. Blocks over
