@@ -162,6 +162,7 @@ int iu__table_get_method(lua_State *L);
 int iu__table_find_method(lua_State *L);
 int iu__table_count_method(lua_State *L);
 int iu__table_iter_method(lua_State *L);
+int iu__table_reads_method(lua_State *L);
 void iu__view_iters_cut(iu_lua_connection *lc);      /* they raise from now on; the rows they hold stay */
 void iu__view_iters_close(iu_lua_connection *lc);
 /* listen.c */

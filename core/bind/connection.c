@@ -15,7 +15,7 @@
 
 /* An empty userdata first, then the connection in it: whatever raises, the collector finds it. */
 iu_lua_connection *iu__connection_userdata(lua_State *L, iu_lua *x) {
-  iu_lua_connection *lc = lua_newuserdatauv(L, sizeof *lc, 1);
+  iu_lua_connection *lc = lua_newuserdatauv(L, sizeof *lc, 2);
   memset(lc, 0, sizeof *lc);
   lc->x = x;
   for (int i = 0; i < IU_LISTEN_COUNT; i++) lc->listener[i] = LUA_NOREF;
@@ -416,7 +416,7 @@ void iu__connection_open(lua_State *L) {
       {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"extend_file", m_extend_file}, {"text_sync", iu__text_sync_method}, {"text_sql", iu__text_sql_method}, {"check_file", iu__check_file_method}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
       {"schema", iu__describe_schema}, {"knows", iu__knows_method}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
-      {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {NULL, NULL}};
+      {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {"table_reads", iu__table_reads_method}, {NULL, NULL}};
   static const iu_class class = {CLASS, methods, NULL, m_close, m_gc};
   iu__class_define(L, &class);
   iu__table_open(L);

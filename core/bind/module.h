@@ -61,6 +61,13 @@ typedef struct iu_tx_column {
   const uint8_t *fallback; size_t fallback_len;  /* BSATN of the default, or NULL */
 } iu_tx_column;
 
+/* Zeroed before; name, type, form, option. */
+void iu__column_init(iu_tx_column *c, const iu_field *f);
+/* A plain value that fits, appended without asking Lua for memory; false: it is none, and nothing was written. */
+bool iu__column_put(lua_State *L, int index, const iu_tx_column *c, iu_buf *out);
+/* The value at *p, which is valid, and past it. */
+void iu__column_push(lua_State *L, const iu_tx_column *c, const uint8_t **p, const uint8_t *end);
+
 /* ctx.db.<table>. */
 typedef struct iu_tx_table {
   iu_lua_module *m;

@@ -55,7 +55,7 @@ static void push_plain(lua_State *L, uint8_t form, const uint8_t **p) {
 }
 
 /* Rows of a store are valid bytes of their type. */
-static void push_column(lua_State *L, const iu_tx_column *c, const uint8_t **p, const uint8_t *end) {
+void iu__column_push(lua_State *L, const iu_tx_column *c, const uint8_t **p, const uint8_t *end) {
   if (c->form == IU_FORM_OTHER || (c->form == IU_FORM_U64 && iu__load_u64(*p + c->option) > INT64_MAX && (!c->option || **p == 0))) {
     iu__push_value(L, c->type, p, end);
   } else if (!c->option) {
@@ -82,7 +82,7 @@ void iu__push_tx_row(lua_State *L, iu_tx_table *t, const iu_row *row) {
       continue;
     }
     lua_pushvalue(L, lua_upvalueindex(IU_UP_KEYS + (int)i));
-    push_column(L, c, &p, end);
+    iu__column_push(L, c, &p, end);
     lua_rawset(L, -3);
   }
 }
@@ -95,7 +95,7 @@ void iu__push_tx_stored(lua_State *L, iu_tx_table *t, int base, const iu_tx_inex
     const iu_tx_column *c = &t->columns[i];
     lua_pushvalue(L, lua_upvalueindex(IU_UP_KEYS + (int)i));
     if (left > 0 && (inexact->bits[i / 64] >> (i % 64) & 1) != 0) {
-      push_column(L, c, &p, end);
+      iu__column_push(L, c, &p, end);
       left--;
     } else {
       if (left > 0) p = iu__bsatn_skip(c->type, p, end);

@@ -112,6 +112,11 @@ static inline bool put_plain(lua_State *L, int index, uint8_t form, iu_buf *out,
   }
 }
 
+bool iu__column_put(lua_State *L, int index, const iu_tx_column *c, iu_buf *out) {
+  bool dropped;
+  return !c->option && put_plain(L, index, c->form, out, &dropped);
+}
+
 static void encode_other(lua_State *L, iu_tx_table *t, const iu_tx_column *c, int index, iu_buf *out) {
   iu_error err;
   iu_status status;
@@ -468,13 +473,17 @@ static iu_column_form form_of(const iu_type *type) {
   return type->special == IU_S_NONE ? (iu_column_form)forms[type->tag] : IU_FORM_OTHER;
 }
 
-static void init_column(iu_tx_table *t, uint32_t i) {
-  iu_tx_column *c = &t->columns[i];
-  const iu_type *type = iu__type_deref(t->def->row->u.fields[i].type);
-  c->name = t->def->row->u.fields[i].name;
+void iu__column_init(iu_tx_column *c, const iu_field *f) {
+  const iu_type *type = iu__type_deref(f->type);
+  c->name = f->name;
   c->type = type;
   c->option = type->special == IU_S_OPTION;
   c->form = (uint8_t)form_of(c->option ? type->u.fields[0].type : type);
+}
+
+static void init_column(iu_tx_table *t, uint32_t i) {
+  iu_tx_column *c = &t->columns[i];
+  iu__column_init(c, &t->def->row->u.fields[i]);
   for (uint32_t s = 0; s < t->def->sequence_count; s++) c->generated |= t->def->sequences[s].column == i;
 }
 

@@ -114,3 +114,9 @@ const iu_row *iu__view_get(iu_view *v, uint32_t table, const void *key, size_t l
 
   return row != NULL && iu__view_has_row(v, table, row) ? row : NULL;
 }
+
+const iu_row *iu__view_find_unique(iu_view *v, uint32_t table, uint32_t index, const void *key, size_t len) {
+  const iu_row *row = iu__table_find_unique(&v->pin.store->tables[table], index, v->pin.epoch, key, len);
+
+  return row != NULL && iu__view_has_row(v, table, row) ? row : NULL;
+}

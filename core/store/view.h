@@ -51,6 +51,7 @@ void iu__view_sweep_row(iu_view *v, uint32_t table, const iu_row *row);
 /* Reading through the view at its epoch. The count of a whole table that lags is counted once per epoch. */
 uint64_t iu__view_count(iu_view *v, uint32_t table);
 const iu_row *iu__view_get(iu_view *v, uint32_t table, const void *key, size_t len);
+const iu_row *iu__view_find_unique(iu_view *v, uint32_t table, uint32_t index, const void *key, size_t len);   /* as iu__table_find_unique */
 /* Stable: sees the view as it is now, whatever is held, dropped or committed later. Rows are borrowed until the iterator is closed. */
 typedef struct iu_view_iter iu_view_iter;
 iu_status iu__view_iter(iu_view *v, uint32_t table, uint32_t index, const iu_range *range, bool descending,

@@ -18,52 +18,16 @@ local function closed()
   error("connection is closed", 3)
 end
 
-local function missing(index, method, name)
-  error(("bad argument #%d to '%s' (%s: a value expected, got nil)"):format(index, method, name), 3)
-end
-
+-- The reads are functions of the core, made for each table (core/bind/table.c): fields of the object, so that a call is one of them.
+---@class inner_universe.Table
 ---The row with that primary key, or nil.
----@param key any
----@return table? row
-function Table:get(key)
-  local core = self.conn.core
-  if not core then closed() end
-  if key == nil then missing(1, "get", "key") end
-  return core:table_get(self.name, key)
-end
-
----By an index: the row (unique index) or an array of rows.
----@param index string name of the index, or of its column
----@param key any
----@return table? found
-function Table:find(index, key)
-  local core = self.conn.core
-  if not core then closed() end
-  check.type(index, "string", 1, "find", "index")
-  if key == nil then missing(2, "find", "key") end
-  return core:table_find(self.name, index, key)
-end
-
+---@field get fun(self: inner_universe.Table, key: any): table?
+---By an index (its name, or its column's): the row (unique index) or an array of rows.
+---@field find fun(self: inner_universe.Table, index: string, key: any): table?
 ---Rows with low <= key <= high in the order of the index, for `for row in ...`; nil is open.
----@param index string
----@param low? any
----@param high? any
----@param descending? boolean
----@return fun(): table?
-function Table:range(index, low, high, descending)
-  local core = self.conn.core
-  if not core then closed() end
-  check.type(index, "string", 1, "range", "index")
-  return core:table_iter(self.name, index, low, high, descending)
-end
-
+---@field range fun(self: inner_universe.Table, index: string, low?: any, high?: any, descending?: boolean): fun(): table?
 ---All rows, for `for row in ...`; the table may change meanwhile.
----@return fun(): table?
-function Table:iter()
-  local core = self.conn.core
-  if not core then closed() end
-  return core:table_iter(self.name)
-end
+---@field iter fun(self: inner_universe.Table): fun(): table?
 
 ---@return integer
 function Table:count()
@@ -143,7 +107,9 @@ function tables.new(inner)
         if not known[name] then
           error(("no table '%s'%s"):format(tostring(name), suggest.hint(tostring(name), known)), 2)
         end
-        found = setmetatable({ conn = inner, name = name }, Table)
+        local get, find, range, iter = inner.core:table_reads(name)
+        if not get then error(find, 2) end
+        found = setmetatable({ conn = inner, name = name, get = get, find = find, range = range, iter = iter }, Table)
         made[name] = found
       end
       return found

@@ -470,6 +470,11 @@ function Connection:close() end
 ---@return table? row, inner_universe.Error? err
 function Connection:table_get(name, key) end
 
+---What `conn.tables.<name>` has as get, find, range and iter; nil and an error where there is no such table.
+---@param name string
+---@return function? get, function|inner_universe.Error find, function range, function iter
+function Connection:table_reads(name) end
+
 ---@param name string
 ---@param index string
 ---@param key any

@@ -78,6 +78,40 @@ static void a_finaliser_may_write_while_a_row_is_built(void **state) {
                "assert(conn:close())\n");
 }
 
+/* The same through the closures of one table, whose short rows are copied and long ones pinned. */
+static void a_finaliser_may_write_while_a_closure_reads(void **state) {
+  (void)state;
+  run_prepared("local conn = open()\n"
+               "local get, find, range, iter = assert(conn:table_reads('entity'))\n"
+               "local self, n, long = {}, 0, ('x'):rep(3000)\n"
+               "local function rewrite()\n"
+               "  n = n + 1\n"
+               "  for i = 1, 300 do\n"
+               "    local properties = '{\"text\":\"' .. (i % 2 == 0 and long or '') .. n .. '\"}'\n"
+               "    local ok, err = conn:call('update_entity', 'e' .. i, { name = 'again', tags = { 'b' }, properties = properties })\n"
+               "    assert(ok, err and err.message)\n"
+               "    if i % 50 == 0 then get(self, 'e' .. i) find(self, 'entity_type', 'Thing') end\n"
+               "  end\n"
+               "end\n"
+               "rewrite() n = 0\n"
+               "for round = 1, 6 do\n"
+               "  later(rewrite)\n"
+               "  for i = 1, 300 do\n"
+               "    local row = assert(get(self, 'e' .. i))\n"
+               "    assert(row.id == 'e' .. i and row.entity_type == 'Thing' and (i % 2 ~= 0 or row.properties:find(long, 1, true)))\n"
+               "  end\n"
+               "  assert(#find(self, 'entity_type', 'Thing') == 300)\n"
+               "  local count = 0\n"
+               "  for row in range(self, 'id', 'e1', 'e9999') do count = count + 1 assert(row.entity_type == 'Thing') end\n"
+               "  for row in iter(self) do count = count + 1 assert(row.entity_type == 'Thing') end\n"
+               "  assert(count == 600, count)\n"
+               "  assert(n == round, 'the collector did not come')\n"
+               "end\n"
+               "local ok, why = pcall(get, 5) assert(not ok and why:find('call it with a colon', 1, true), why)\n"
+               "assert(conn:close())\n"
+               "ok, why = pcall(get, self, 'e1') assert(not ok and why == 'connection is closed', why)\n");
+}
+
 static void lengths_that_lie_are_not_believed(void **state) {
   (void)state;
   run_prepared("local conn = open()\n"
@@ -174,6 +208,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_finaliser_may_close_the_connection_that_a_method_is_using),
       cmocka_unit_test(a_finaliser_may_write_while_a_row_is_built),
+      cmocka_unit_test(a_finaliser_may_write_while_a_closure_reads),
       cmocka_unit_test(lengths_that_lie_are_not_believed),
       cmocka_unit_test(options_name_what_they_expect),
       cmocka_unit_test(a_path_with_a_zero_byte_is_no_file),
