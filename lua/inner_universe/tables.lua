@@ -104,6 +104,10 @@ function tables.new(inner)
       local found = made[name]
       if not found then
         local known = schema()
+        if not known[name] then -- or the schema is another one by now
+          inner.table_names = nil
+          known = schema()
+        end
         if not known[name] then
           error(("no table '%s'%s"):format(tostring(name), suggest.hint(tostring(name), known)), 2)
         end

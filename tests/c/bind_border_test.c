@@ -98,7 +98,7 @@ static void a_finaliser_may_write_while_a_closure_reads(void **state) {
                "  later(rewrite)\n"
                "  for i = 1, 300 do\n"
                "    local row = assert(get(self, 'e' .. i))\n"
-               "    assert(row.id == 'e' .. i and row.entity_type == 'Thing' and (i % 2 ~= 0 or row.properties:find(long, 1, true)))\n"
+               "    assert(row.id == 'e' .. i and row.entity_type == 'Thing' and (i % 2 ~= 0 or row.metadata.properties:find(long, 1, true)))\n"
                "  end\n"
                "  assert(#find(self, 'entity_type', 'Thing') == 300)\n"
                "  local count = 0\n"
