@@ -17,6 +17,7 @@
 #include "hosted.h"
 
 #define IU_ENGINE_TX_BYTES_MAX (32u << 20)
+#define IU_ENGINE_TX_ROWS_MAX 1000000u /* inserts, updates and deletes */
 #define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
 #define IU_ENGINE_SESSIONS_MAX 10000

@@ -42,7 +42,14 @@ bool iu__sequences_draw(iu_engine *e, const iu_table *t, uint8_t *row, size_t le
   return true;
 }
 
+static iu_status room_for_change(iu_engine *e, iu_error *err) {
+  if (iu__tx_changes(e->store) < IU_ENGINE_TX_ROWS_MAX) return IU_OK;
+  return iu__fail(err, IU_E_OVERLOADED, "transaction over %u rows: split it into several", IU_ENGINE_TX_ROWS_MAX);
+}
+
 iu_status iu__tx_room(iu_engine *e, size_t len, iu_error *err) {
+  iu_status status = room_for_change(e, err);
+  if (status != IU_OK) return status;
   if (len <= IU_ENGINE_TX_BYTES_MAX && iu__tx_bytes(e->store) + len <= IU_ENGINE_TX_BYTES_MAX) return IU_OK;
   return iu__fail(err, IU_E_OVERLOADED, "transaction over %u bytes: split it into several", IU_ENGINE_TX_BYTES_MAX);
 }
@@ -128,6 +135,7 @@ iu_status iu__tx_replace(iu_tx *tx, uint32_t table, const iu_row *old_row, uint8
 iu_status iu__tx_remove(iu_tx *tx, uint32_t table, const iu_row *row, iu_error *err) {
   iu_table *t;
   iu_status status = writable(tx, table, &t, err);
+  if (status == IU_OK) status = room_for_change(tx->engine, err);
   if (status == IU_OK) status = iu__tx_delete(t, row, err);
   if (status == IU_OK) iu__tx_note_delete(tx, t, row);
   return status;

@@ -122,6 +122,22 @@ describe("the caps of a reducer", function()
     assert.equal("OverloadedError", err.kind)
   end)
 
+  it("are of the rows that a transaction writes", function()
+    local conn = support.connect({ module = iu.module("rows", {
+      tables = { n = { columns = { { "id", "u32" } }, primary_key = "id" } },
+      reducers = { fill = { params = { { "count", "u32" } }, run = function(ctx, count)
+        for i = 1, count do ctx.db.n:insert { id = i } end
+      end } },
+    }), reducer_timeout_ms = 60000 })
+    local ok, err = conn:call("fill", 1000001)
+    assert.is_nil(ok)
+    assert.equal("OverloadedError", err.kind)
+    assert.matches("transaction over 1000000 rows", err.message)
+    assert.same({ { n = 0 } }, assert(conn:query("SELECT COUNT(*) AS n FROM n")))
+    assert(conn:call("fill", 10))
+    assert.same({ { n = 10 } }, assert(conn:query("SELECT COUNT(*) AS n FROM n")))
+  end)
+
   it("leave no reference behind", function()
     local core = require "inner_universe.core"
     collectgarbage()
