@@ -2,7 +2,7 @@
 #include "cursor.h"
 
 #include "../base/alloc.h"
-#include "plan.h"
+#include "query_internal.h"
 
 #define ESTIMATE_MAX 4096 /* rows in question are counted so far: a side with more is as good as another such */
 
@@ -31,9 +31,19 @@ static iu_status open_partners(const iu_query *q, int side, const iu_row *row, i
 
 iu_status iu__query_partners(const iu_query *q, int side, const iu_row *row, iu_store *s, uint64_t epoch, iu_row_fn fn, void *ud, uint64_t *looked,
                              iu_error *err) {
+  const iu_query_side *other = &q->sides[1 - side];
+  const iu_index_def *ix = other->index != IU_INDEX_MAIN ? &q->parts[1 - side].def->indexes[other->index] : NULL;
   const iu_row *partner;
   iu_iter *it;
-  iu_status status = open_partners(q, side, row, s, epoch, &it, err);
+  iu_status status;
+  if (ix != NULL && ix->unique && ix->column_count == 1) {
+    iu_slice value = iu__query_join_value(q, side, row->data, row->len);
+    partner = iu__table_find_unique(iu__store_table(s, other->table), other->index, epoch, value.p, value.len);
+    *looked += partner != NULL;
+    if (partner != NULL && pair_matches(q, side, row, partner)) fn(ud, partner);
+    return IU_OK;
+  }
+  status = open_partners(q, side, row, s, epoch, &it, err);
   if (status != IU_OK) return status;
   while ((partner = iu__iter_next(it)) != NULL) {
     ++*looked;
@@ -45,36 +55,24 @@ iu_status iu__query_partners(const iu_query *q, int side, const iu_row *row, iu_
 
 /* ---- opening ---- */
 
-static iu_status plan_side(iu_arena *arena, const iu_query *q, const iu_table_def *def, int side, iu_plan *plan, iu_error *err) {
-  uint32_t count;
-  const iu_query_term *terms = iu__query_terms(q, side, &count);
-  iu_plan_term *copies = iu__arena_zero(arena, count + 1u, sizeof *copies);
-  if (copies == NULL) return iu__fail_nomem(err);
-  for (uint32_t i = 0; i < count; i++) copies[i] = (iu_plan_term){terms[i].column, terms[i].op, terms[i].literal};
-  return iu__plan_make(arena, def, copies, count, plan, err);
-}
-
 static iu_status estimate(iu_table *t, const iu_plan *plan, uint64_t *rows, iu_error *err) {
   *rows = iu__table_count(t, IU_EPOCH_LATEST);
   return plan->index == IU_INDEX_MAIN ? IU_OK : iu__table_range_count(t, plan->index, &plan->range, ESTIMATE_MAX, rows, err);
 }
 
-static iu_status open_join(iu_query_cursor *c, iu_arena *arena, iu_error *err) {
+static iu_status open_join(iu_query_cursor *c, iu_error *err) {
   iu_table *tables[2];
-  iu_plan plans[2];
   uint64_t cost[2];
-  iu_status status = IU_OK;
-  for (int side = 0; side < 2 && status == IU_OK; side++) {
-    tables[side] = iu__store_table(c->store, iu__query_sides(c->query)[side].table);
-    status = plan_side(arena, c->query, iu__table_def(tables[side]), side, &plans[side], err);
-    if (status == IU_OK) status = estimate(tables[side], &plans[side], &cost[side], err);
-  }
-  if (status != IU_OK) return status;
   for (int side = 0; side < 2; side++) {
-    if (iu__query_sides(c->query)[1 - side].index == IU_INDEX_MAIN) cost[side] *= 1 + iu__table_count(tables[1 - side], IU_EPOCH_LATEST);
+    tables[side] = iu__store_table(c->store, c->query->sides[side].table);
+    iu_status status = estimate(tables[side], &c->query->parts[side].plan, &cost[side], err);
+    if (status != IU_OK) return status;
+  }
+  for (int side = 0; side < 2; side++) {
+    if (c->query->sides[1 - side].index == IU_INDEX_MAIN) cost[side] *= 1 + iu__table_count(tables[1 - side], IU_EPOCH_LATEST);
   }
   c->driver = cost[1] < cost[0];
-  iu_plan *plan = &plans[c->driver];
+  const iu_plan *plan = &c->query->parts[c->driver].plan;
   return iu__table_iter(tables[c->driver], c->epoch, plan->index, plan->index != IU_INDEX_MAIN ? &plan->range : NULL, false, &c->outer, err);
 }
 
@@ -88,7 +86,6 @@ static iu_status open_plain(iu_query_cursor *c, iu_error *err) {
 
 iu_status iu__query_cursor_open(const iu_query *q, iu_store *s, uint64_t epoch, iu_query_cursor **out, iu_error *err) {
   iu_query_cursor *c = iu__alloc_zero(1, sizeof *c);
-  iu_arena arena = {0};
   iu_status status;
   *out = NULL;
   if (c == NULL) return iu__fail_nomem(err);
@@ -96,8 +93,7 @@ iu_status iu__query_cursor_open(const iu_query *q, iu_store *s, uint64_t epoch, 
   c->store = s;
   c->epoch = epoch;
   c->join = iu__query_is_join(q);
-  status = c->join ? open_join(c, &arena, err) : open_plain(c, err);
-  iu__arena_free(&arena); /* an iterator has copied its bounds */
+  status = c->join ? open_join(c, err) : open_plain(c, err);
   if (status != IU_OK) {
     iu__query_cursor_close(c);
     return status;

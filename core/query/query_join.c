@@ -7,6 +7,7 @@
 
 #include "../base/alloc.h"
 #include "../base/hash.h"
+#include "cursor.h"
 
 bool iu__query_is_join(const iu_query *q) { return q->join; }
 const iu_query_side *iu__query_sides(const iu_query *q) { return q->sides; }
@@ -51,38 +52,29 @@ typedef struct run {
   iu_store *s;
   uint64_t epoch;
   int outer, inner;
+  const iu_row *row;     /* of the outer side, whose partners are looked up */
+  bool stopped;
   iu_pair_fn pair;
   void *ud;
   iu_status status;
   iu_error *err;
 } run;
 
-static bool give(run *r, const iu_row *outer, const iu_row *inner) {
+static bool give_partner(void *ud, const iu_row *partner) {
+  run *r = ud;
   const iu_row *pair[2];
-  pair[r->outer] = outer;
-  pair[r->inner] = inner;
-  return !pair_matches(r->q, pair) || r->pair(r->ud, pair);
+  pair[r->outer] = r->row;
+  pair[r->inner] = partner;
+  r->stopped = !r->pair(r->ud, pair);
+  return !r->stopped;
 }
 
 /* false: stop. */
 static bool look_up(run *r, const iu_row *row) {
-  const iu_query_side *side = &r->q->sides[r->inner];
-  iu_table *t = iu__store_table(r->s, side->table);
-  const iu_index_def *ix = &r->q->parts[r->inner].def->indexes[side->index];
-  iu_slice value = iu__query_join_value(r->q, r->outer, row->data, row->len);
-  iu_range range = {.prefix = value, .prefix_columns = 1, .low = {IU_BOUND_UNBOUNDED, {NULL, 0}}, .high = {IU_BOUND_UNBOUNDED, {NULL, 0}}};
-  const iu_row *partner;
-  bool more = true;
-  iu_iter *it;
-  if (ix->unique && ix->column_count == 1) {
-    partner = iu__table_find_unique(t, side->index, r->epoch, value.p, value.len);
-    return partner == NULL || give(r, row, partner);
-  }
-  r->status = iu__table_iter(t, r->epoch, side->index, &range, false, &it, r->err);
-  if (r->status != IU_OK) return false;
-  while (more && (partner = iu__iter_next(it)) != NULL) more = give(r, row, partner);
-  iu__iter_close(it);
-  return more;
+  uint64_t looked = 0;
+  r->row = row;
+  r->status = iu__query_partners(r->q, r->outer, row, r->s, r->epoch, give_partner, r, &looked, r->err);
+  return r->status == IU_OK && !r->stopped;
 }
 
 /* ---- partners by a hash table made for the run ---- */
@@ -131,7 +123,10 @@ static void link_entries(run *r, lookup *l) {
 static bool probe(run *r, const lookup *l, const iu_row *row) {
   uint64_t hash = hash_of(r, r->outer, row);
   for (uint32_t i = l->heads[hash & l->mask]; i != UINT32_MAX; i = l->entries[i].next) {
-    if (l->entries[i].hash == hash && !give(r, row, l->entries[i].row)) return false;
+    const iu_row *pair[2];
+    pair[r->outer] = row;
+    pair[r->inner] = l->entries[i].row;
+    if (l->entries[i].hash == hash && pair_matches(r->q, pair) && !r->pair(r->ud, pair)) return false;
   }
   return true;
 }
@@ -160,7 +155,7 @@ static void walk(run *r, int side, step_fn step, lookup *l) {
 }
 
 iu_status iu__query_run_join(const iu_query *q, iu_store *s, uint64_t epoch, iu_pair_fn pair, void *ud, iu_error *err) {
-  run r = {q, s, epoch, 0, 1, pair, ud, IU_OK, err};
+  run r = {.q = q, .s = s, .epoch = epoch, .outer = 0, .inner = 1, .pair = pair, .ud = ud, .status = IU_OK, .err = err};
   bool by_other = q->sides[1].index != IU_INDEX_MAIN, by_selected = q->sides[0].index != IU_INDEX_MAIN;
   lookup l = {0};
   /* Walked is the side that conditions narrow, where the other one can be looked up. */
