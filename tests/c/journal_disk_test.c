@@ -128,26 +128,6 @@ static void each_sync_fails_once(void **state) { (void)state; each_fails_once(SY
 
 /* ---- damaged files ---- */
 
-static uint8_t *read_file(const char *path, size_t *len) {
-  FILE *file = fopen(path, "rb");
-  uint8_t *bytes;
-  assert_non_null(file);
-  fseek(file, 0, SEEK_END);
-  *len = (size_t)ftell(file);
-  rewind(file);
-  bytes = malloc(*len + 1);
-  assert_int_equal(fread(bytes, 1, *len, file), *len);
-  fclose(file);
-  return bytes;
-}
-
-static void write_file(const char *path, const uint8_t *bytes, size_t len) {
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(bytes, 1, len, file), len);
-  fclose(file);
-}
-
 static iu_status count_errors(void *ud, bool warning, const char *table, const char *message) {
   (void)table, (void)message;
   *(uint64_t *)ud += !warning;
@@ -197,10 +177,10 @@ static void cut_off_at_every_page(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 600);
-  bytes = read_file(f.path, &len);
+  bytes = read_all(f.path, &len);
   assert_true(len > 16 * 4096);
   for (size_t at = 4096; at < len; at += 2048) { /* every page, and every half of one */
-    write_file(f.path, bytes, at);
+    write_all(f.path, bytes, at);
     char verdict = judge(&f, &m);
     if (verdict != 'r') fail_msg("cut off at %zu of %zu: %c", at, len, verdict);
   }
@@ -220,14 +200,14 @@ static void flipped_bits(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 400);
-  bytes = read_file(f.path, &len);
+  bytes = read_all(f.path, &len);
   for (int i = 0; i < FLIPS; i++) {
     size_t at = random_below(&r, len);
     uint8_t bit = (uint8_t)(1u << random_below(&r, 8));
     char verdict;
 
     bytes[at] ^= bit;
-    write_file(f.path, bytes, len);
+    write_all(f.path, bytes, len);
     verdict = judge(&f, &m);
     refused += verdict == 'r', same += verdict == '=', found += verdict == '!';
     bytes[at] ^= bit;

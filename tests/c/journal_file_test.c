@@ -9,29 +9,6 @@
 
 #define DAMAGES 200
 
-static uint8_t *read_all(const char *path, size_t *len) {
-  FILE *file = fopen(path, "rb");
-  uint8_t *bytes;
-  long size;
-
-  assert_non_null(file);
-  fseek(file, 0, SEEK_END);
-  size = ftell(file);
-  rewind(file);
-  bytes = malloc((size_t)size + 1);
-  assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
-  fclose(file);
-  *len = (size_t)size;
-  return bytes;
-}
-
-static void write_all(const char *path, const void *bytes, size_t len) {
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(bytes, 1, len, file), len);
-  fclose(file);
-}
-
 static int count_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw);
 static int entries;
 static int count_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw) {

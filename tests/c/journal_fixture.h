@@ -421,4 +421,29 @@ static inline void sql_exec(const char *path, const char *sql) {
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* ---- files as bytes ---- */
+
+static inline uint8_t *read_all(const char *path, size_t *len) {
+  FILE *file = fopen(path, "rb");
+  uint8_t *bytes;
+  long size;
+
+  assert_non_null(file);
+  fseek(file, 0, SEEK_END);
+  size = ftell(file);
+  rewind(file);
+  bytes = malloc((size_t)size + 1);
+  assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
+  fclose(file);
+  *len = (size_t)size;
+  return bytes;
+}
+
+static inline void write_all(const char *path, const void *bytes, size_t len) {
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  assert_int_equal(fwrite(bytes, 1, len, file), len);
+  fclose(file);
+}
+
 #endif
