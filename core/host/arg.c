@@ -252,7 +252,7 @@ static iu_status check_json(const iu_schema *s, const iu_callee *f, const iu_jso
 static iu_status put_json_parameter(const iu_schema *s, const iu_callee *f, const iu_json *all, uint32_t position, iu_buf *text, iu_buf *out, iu_error *err) {
   const iu_field *p = &f->params->u.fields[position];
   bool by_name = all->token == IU_J_OBJECT;
-  const iu_json *given = by_name ? iu__json_get(all, p->name, strlen(p->name)) : position < all->len ? all->u.elements[position] : NULL;
+  const iu_json *given = by_name ? iu__json_get(all, p->name, strlen(p->name)) : position < all->len ? &all->u.elements[position] : NULL;
   if (given == NULL) {
     if (iu__type_deref(p->type)->special == IU_S_OPTION) { /* left out: none */
       iu__buf_put_u8(out, 1);

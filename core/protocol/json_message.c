@@ -49,8 +49,8 @@ static bool get_u32(json_input *j, const iu_json *object, const char *name, uint
 /* A special's one value: {"__marker__": v} or [v]; a bare value is itself. */
 static const iu_json *inside(const iu_json *v) {
   if (v == NULL || v->len != 1) return v;
-  if (v->token == IU_J_OBJECT) return v->u.members[0].value;
-  return v->token == IU_J_ARRAY ? v->u.elements[0] : v;
+  if (v->token == IU_J_OBJECT) return &v->u.members[0].value;
+  return v->token == IU_J_ARRAY ? &v->u.elements[0] : v;
 }
 
 static bool get_i64(json_input *j, const iu_json *object, const char *name, int64_t *out) {
@@ -136,7 +136,7 @@ static bool put_row(json_input *j, const iu_table_def *table, const iu_json *row
 
 static bool put_rows(json_input *j, const iu_table_def *table, const iu_json *rows, iu_buf *data, iu_buf *offsets) {
   for (size_t i = 0; i < rows->len; i++) {
-    if (!put_row(j, table, rows->u.elements[i], data, offsets)) return false;
+    if (!put_row(j, table, &rows->u.elements[i], data, offsets)) return false;
   }
   return true;
 }
@@ -171,7 +171,7 @@ static bool get_table_update(json_input *j, const iu_json *v) {
   const iu_table_def *table = find_table(j, u.table);
   for (size_t i = 0; i < updates->len; i++) {
     u.deletes = u.inserts = (iu_row_list){0};
-    if (!get_rows(j, table, updates->u.elements[i], "deletes", &u.deletes) || !get_rows(j, table, updates->u.elements[i], "inserts", &u.inserts)) return false;
+    if (!get_rows(j, table, &updates->u.elements[i], "deletes", &u.deletes) || !get_rows(j, table, &updates->u.elements[i], "inserts", &u.inserts)) return false;
     if (!iu__input_add(j->in, &u)) return false;
   }
   return true;
@@ -181,7 +181,7 @@ static bool get_database_update(json_input *j, const iu_json *v) {
   const iu_json *tables;
   if (!get_array(j, v, "tables", &tables)) return false;
   for (size_t i = 0; i < tables->len; i++) {
-    if (!get_table_update(j, tables->u.elements[i])) return false;
+    if (!get_table_update(j, &tables->u.elements[i])) return false;
   }
   return true;
 }
@@ -269,7 +269,7 @@ static bool get_one_off(json_input *j, const iu_json *v, iu_message *m) {
   if (!m->ok && !is_text(error)) return bad(j, "error", "an optional string");
   if (!m->ok) m->text = slice_of(error);
   for (size_t i = 0; i < tables->len; i++) {
-    if (!get_one_off_table(j, tables->u.elements[i])) return false;
+    if (!get_one_off_table(j, &tables->u.elements[i])) return false;
   }
   return get_i64(j, v, "total_host_execution_duration", &m->duration);
 }
@@ -345,7 +345,7 @@ bool iu__read_json(iu_input *in, const iu_schema *schema, iu_message *m) {
   const iu_json_member *member = &v->u.members[0];
   for (size_t i = 0; i < sizeof MESSAGES / sizeof *MESSAGES; i++) {
     json_input j = {in, schema, MESSAGES[i].name};
-    if (strlen(j.kind) == member->key_len && memcmp(j.kind, member->key, member->key_len) == 0) return MESSAGES[i].get(&j, member->value, m);
+    if (strlen(j.kind) == member->key_len && memcmp(j.kind, member->key, member->key_len) == 0) return MESSAGES[i].get(&j, &member->value, m);
   }
   iu__fail(in->err, IU_E_VALIDATION, "unknown message `%s`", iu__printable(shown, 40, member->key, member->key_len));
   return false;

@@ -50,7 +50,7 @@ static iu_status compile_set(iu_arena *arena, const iu_json *array, iu_filter *f
   f->docs = iu__arena_zero(arena, array->len, sizeof *f->docs);
   if (f->scalars == NULL || f->docs == NULL) return iu__fail_nomem(err);
   for (size_t i = 0; i < array->len; i++) {
-    iu_fv v = iu__fv_of_json(array->u.elements[i]);
+    iu_fv v = iu__fv_of_json(&array->u.elements[i]);
     if (iu__fv_is_scalar(&v)) f->scalars[f->scalar_count++] = v;
     else f->docs[f->doc_count++] = v;
   }
@@ -134,7 +134,7 @@ static iu_status array_equal(const iu_fv *array, const iu_json *doc, iu_field_sc
   iu_slice slice;
   *out = doc->token == IU_J_ARRAY && doc->len == e.left;
   for (size_t i = 0; *out && next_element(&e, &slice); i++) {
-    iu_fv v, wanted = iu__fv_of_json(doc->u.elements[i]);
+    iu_fv v, wanted = iu__fv_of_json(&doc->u.elements[i]);
     iu_status status = iu__fv_from_bsatn(e.type, slice, s, &v, err);
     if (status == IU_OK) status = equal(&v, &wanted, s, out, err);
     if (status != IU_OK) return status;

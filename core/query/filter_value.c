@@ -110,7 +110,7 @@ static bool members_equal(const iu_json *a, const iu_json *b) {
   for (size_t i = 0; i < a->len; i++) {
     const iu_json_member *m = &a->u.members[i];
     const iu_json *other = iu__json_get(b, m->key, m->key_len);
-    if (other == NULL || !iu__json_equal(m->value, other)) return false;
+    if (other == NULL || !iu__json_equal(&m->value, other)) return false;
   }
   return true;
 }
@@ -122,7 +122,7 @@ bool iu__json_equal(const iu_json *a, const iu_json *b) {
   if (a->token == IU_J_ARRAY) {
     if (b->token != IU_J_ARRAY || a->len != b->len) return false;
     for (size_t i = 0; i < a->len; i++) {
-      if (!iu__json_equal(a->u.elements[i], b->u.elements[i])) return false;
+      if (!iu__json_equal(&a->u.elements[i], &b->u.elements[i])) return false;
     }
     return true;
   }

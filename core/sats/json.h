@@ -55,14 +55,15 @@ void iu__json_put_i64(iu_buf *b, int64_t v);
  * O(log n) through a sorted index that objects of more than IU_JSON_LINEAR_MAX members carry in front of their members. */
 #define IU_JSON_LINEAR_MAX 8
 typedef struct iu_json iu_json;
-typedef struct iu_json_member { const char *key; size_t key_len; iu_json *value; } iu_json_member;
+typedef struct iu_json_member iu_json_member;
 struct iu_json {
   uint8_t token;      /* IU_J_NULL ... IU_J_ARRAY, IU_J_OBJECT */
-  size_t len;         /* bytes of a string or bigint, elements, members */
+  uint32_t len;       /* bytes of a string or bigint, elements, members */
   union {
-    int64_t i; double d; const char *s; iu_json **elements; iu_json_member *members;
+    int64_t i; double d; const char *s; iu_json *elements; iu_json_member *members;
   } u;
 };
+struct iu_json_member { const char *key; uint32_t key_len; iu_json value; };
 /* NULL and *err on bad text or no memory. All of it lives in `arena` (a copy of the text too); `text` is borrowed for the call. */
 iu_json *iu__json_parse(iu_arena *arena, const void *text, size_t len, iu_error *err);
 const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len);

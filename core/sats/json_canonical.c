@@ -11,7 +11,7 @@ static void write_array(const iu_json *v, iu_buf *out) {
   iu__buf_put_u8(out, '[');
   for (i = 0; i < v->len && !out->failed; i++) {
     if (i > 0) iu__buf_put(out, ", ", 2);
-    write_value(v->u.elements[i], out);
+    write_value(&v->u.elements[i], out);
   }
   iu__buf_put_u8(out, ']');
 }
@@ -29,7 +29,7 @@ static void write_object(const iu_json *v, iu_buf *out) {
     if (i > 0) iu__buf_put(out, ", ", 2);
     iu__json_put_string_ascii(out, m->key, m->key_len);
     iu__buf_put(out, ": ", 2);
-    write_value(m->value, out);
+    write_value(&m->value, out);
   }
   iu__buf_put_u8(out, '}');
 }

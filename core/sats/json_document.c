@@ -1,17 +1,13 @@
 /* json_document.c: the in-memory document of json.h: building, look-up, compact writing.
  *
  * Values of open containers wait in one growing list; closing a container moves its part of the list into one arena block:
- * the nodes, and pointers or members to them. An object's block starts with the sorted index when it needs one:
- * [index][members][nodes], see iu__json_index. Walks recurse at most IU_JSON_DEPTH_MAX deep: the reader allows no more. */
+ * the elements, or the members. An object's block starts with the sorted index when it needs one:
+ * [index][members], see iu__json_index. Walks recurse at most IU_JSON_DEPTH_MAX deep: the reader allows no more. */
 #include "json_internal.h"
 
 #include "../base/alloc.h"
 
-typedef struct pending {
-  const char *key; /* NULL outside objects */
-  size_t key_len;
-  iu_json value;
-} pending;
+typedef iu_json_member pending; /* key NULL outside objects */
 
 typedef struct builder {
   iu_arena *arena;
@@ -76,23 +72,16 @@ static uint32_t order_many(iu_json_member *m, uint32_t count) {
 }
 
 static bool close_object(builder *b, iu_json *object, const pending *list, size_t count) {
-  size_t index_size = count > IU_JSON_LINEAR_MAX ? (count * sizeof(uint32_t) + 15) / 16 * 16 : 0, i;
+  size_t index_size = count > IU_JSON_LINEAR_MAX ? (count * sizeof(uint32_t) + 15) / 16 * 16 : 0;
   iu_json_member *members;
-  iu_json *nodes;
   char *block;
 
   if (count == 0) return true;
   if (count > UINT32_MAX) return false;
-  block = iu__arena_alloc(b->arena, index_size + count * (sizeof *members + sizeof *nodes));
+  block = iu__arena_alloc(b->arena, index_size + count * sizeof *members);
   if (block == NULL) return false;
   members = (iu_json_member *)(void *)(block + index_size);
-  nodes = (iu_json *)(void *)(members + count);
-  for (i = 0; i < count; i++) {
-    nodes[i] = list[i].value;
-    members[i].key = list[i].key;
-    members[i].key_len = list[i].key_len;
-    members[i].value = &nodes[i];
-  }
+  memcpy(members, list, count * sizeof *members);
   object->u.members = members;
   if (count <= IU_JSON_LINEAR_MAX) object->len = order_few(members, (uint32_t)count);
   else object->len = order_many(members, (uint32_t)count);
@@ -100,20 +89,16 @@ static bool close_object(builder *b, iu_json *object, const pending *list, size_
 }
 
 static bool close_array(builder *b, iu_json *array, const pending *list, size_t count) {
-  iu_json **elements;
-  iu_json *nodes;
+  iu_json *elements;
   size_t i;
 
   if (count == 0) return true;
-  elements = iu__arena_alloc(b->arena, count * (sizeof *elements + sizeof *nodes));
+  if (count > UINT32_MAX) return false;
+  elements = iu__arena_alloc(b->arena, count * sizeof *elements);
   if (elements == NULL) return false;
-  nodes = (iu_json *)(void *)(elements + count);
-  for (i = 0; i < count; i++) {
-    nodes[i] = list[i].value;
-    elements[i] = &nodes[i];
-  }
+  for (i = 0; i < count; i++) elements[i] = list[i].value;
   array->u.elements = elements;
-  array->len = count;
+  array->len = (uint32_t)count;
   return true;
 }
 
@@ -136,7 +121,7 @@ static bool fill_value(builder *b, iu_json_token t, iu_json *v) {
   case IU_J_DOUBLE: v->u.d = r->d; return true;
   case IU_J_STRING:
   case IU_J_BIGINT:
-    v->len = r->len;
+    v->len = (uint32_t)r->len;
     v->u.s = keep_string(b);
     return v->u.s != NULL;
   case IU_J_ARRAY:
@@ -156,7 +141,7 @@ static iu_status build(builder *b, iu_error *err) {
     case IU_J_END: return IU_OK;
     case IU_J_KEY:
       entry.key = keep_string(b);
-      entry.key_len = b->reader.len;
+      entry.key_len = (uint32_t)b->reader.len;
       if (entry.key == NULL) return iu__fail_nomem(err);
       continue;
     case IU_J_ARRAY_END:
@@ -176,6 +161,10 @@ iu_json *iu__json_parse_borrowed(iu_arena *arena, const char *text, size_t len, 
   builder b;
   iu_json *root = NULL;
 
+  if (len > UINT32_MAX) {
+    iu__fail(err, IU_E_VALIDATION, "JSON text of %zu bytes, at most %u can be held", len, UINT32_MAX);
+    return NULL;
+  }
   b.arena = arena;
   iu__buf_init(&b.list, 0);
   iu__json_reader_init(&b.reader, text, len, err);
@@ -207,7 +196,7 @@ const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len) 
   if (object->token != IU_J_OBJECT) return NULL;
   if (object->len <= IU_JSON_LINEAR_MAX) {
     for (i = 0; i < object->len; i++)
-      if (iu__json_key_compare(&object->u.members[i], key, len) == 0) return object->u.members[i].value;
+      if (iu__json_key_compare(&object->u.members[i], key, len) == 0) return &object->u.members[i].value;
     return NULL;
   }
   index = iu__json_index(object);
@@ -215,7 +204,7 @@ const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len) 
     size_t middle = low + (high - low) / 2;
     const iu_json_member *m = &object->u.members[index[middle]];
     int order = iu__json_key_compare(m, key, len);
-    if (order == 0) return m->value;
+    if (order == 0) return &m->value;
     if (order < 0) low = middle + 1;
     else high = middle;
   }
@@ -228,7 +217,7 @@ static void write_array(const iu_json *v, iu_buf *out) {
   iu__buf_put_u8(out, '[');
   for (i = 0; i < v->len && !out->failed; i++) {
     if (i > 0) iu__buf_put_u8(out, ',');
-    iu__json_write(v->u.elements[i], out);
+    iu__json_write(&v->u.elements[i], out);
   }
   iu__buf_put_u8(out, ']');
 }
@@ -241,7 +230,7 @@ static void write_object(const iu_json *v, iu_buf *out) {
     if (i > 0) iu__buf_put_u8(out, ',');
     iu__json_put_string(out, v->u.members[i].key, v->u.members[i].key_len);
     iu__buf_put_u8(out, ':');
-    iu__json_write(v->u.members[i].value, out);
+    iu__json_write(&v->u.members[i].value, out);
   }
   iu__buf_put_u8(out, '}');
 }

@@ -56,7 +56,7 @@ static void describe(const iu_json *v, char out[256]) {
       snprintf(out, 256, "the number %s", number);
       break;
     case IU_J_STRING: snprintf(out, 256, "the string \"%s\"", iu__printable(shown, 32, v->u.s, v->len)); break;
-    default: snprintf(out, 256, "an %s of %zu", v->token == IU_J_ARRAY ? "array" : "object", v->len); break;
+    default: snprintf(out, 256, "an %s of %u", v->token == IU_J_ARRAY ? "array" : "object", v->len); break;
   }
 }
 
@@ -162,7 +162,7 @@ static bool get_array(input *in, const iu_type *t, const iu_json *v, const place
   iu__buf_put_u32(in->out, (uint32_t)v->len);
   for (size_t i = 0; i < v->len && !in->out->failed; i++) {
     place inside = {at, NULL, 0, i};
-    if (!get(in, t->u.element, v->u.elements[i], &inside, depth + 1)) return false;
+    if (!get(in, t->u.element, &v->u.elements[i], &inside, depth + 1)) return false;
   }
   return true;
 }
@@ -175,7 +175,7 @@ static bool get_positional(input *in, const iu_type *t, const iu_json *v, const 
   }
   for (uint32_t i = 0; i < t->count && !in->out->failed; i++) {
     place inside = {at, NULL, 0, i};
-    if (!get(in, t->u.fields[i].type, v->u.elements[i], &inside, depth + 1)) return false;
+    if (!get(in, t->u.fields[i].type, &v->u.elements[i], &inside, depth + 1)) return false;
   }
   return true;
 }
@@ -236,18 +236,18 @@ static bool get_sum(input *in, const iu_type *t, const iu_json *v, const place *
   if (v->token == IU_J_OBJECT && v->len == 1) {
     const iu_json_member *m = &v->u.members[0];
     int tag = find_variant(t, m->key, m->key_len);
-    return tag >= 0 ? get_variant(in, t, tag, m->value, at, depth) : refuse_key(in, at, "unknown variant", m->key, m->key_len);
+    return tag >= 0 ? get_variant(in, t, tag, &m->value, at, depth) : refuse_key(in, at, "unknown variant", m->key, m->key_len);
   }
   if (v->token != IU_J_ARRAY || v->len != 2) {
     char what[128];
     snprintf(what, sizeof what, "%s or [variant, value] for %s", form, iu__type_label(t));
     return expected(in, at, what, v);
   }
-  const iu_json *which = v->u.elements[0];
+  const iu_json *which = &v->u.elements[0];
   int tag = -1;
   if (which->token == IU_J_INT && which->u.i >= 0 && which->u.i < (int64_t)t->count) tag = (int)which->u.i;
   if (which->token == IU_J_STRING) tag = find_variant(t, which->u.s, which->len);
-  return tag >= 0 ? get_variant(in, t, tag, v->u.elements[1], at, depth) : expected(in, at, "a variant's tag or name", which);
+  return tag >= 0 ? get_variant(in, t, tag, &v->u.elements[1], at, depth) : expected(in, at, "a variant's tag or name", which);
 }
 
 static bool get(input *in, const iu_type *t, const iu_json *v, const place *at, uint32_t depth) {

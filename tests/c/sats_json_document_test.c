@@ -81,11 +81,11 @@ static void only_objects_have_members(void **state) {
   (void)state;
   assert_int_equal(v->token, IU_J_ARRAY);
   assert_int_equal(v->len, 2);
-  assert_int_equal(v->u.elements[0]->u.i, 1);
-  assert_int_equal(v->u.elements[1]->token, IU_J_STRING);
-  assert_memory_equal(v->u.elements[1]->u.s, "a", 1);
+  assert_int_equal(v->u.elements[0].u.i, 1);
+  assert_int_equal(v->u.elements[1].token, IU_J_STRING);
+  assert_memory_equal(v->u.elements[1].u.s, "a", 1);
   assert_null(iu__json_get(v, "a", 1));
-  assert_null(iu__json_get(v->u.elements[1], "a", 1));
+  assert_null(iu__json_get(&v->u.elements[1], "a", 1));
   iu__arena_free(&arena);
 }
 

@@ -150,7 +150,7 @@ static void check_everywhere(const iu_json *v, const iu_buf *text, iu_path *p) {
     snprintf(digits, sizeof digits, "%zu", i);
     p->segments[p->count] = v->token == IU_J_ARRAY ? digits : v->u.members[i].key;
     p->lens[p->count++] = v->token == IU_J_ARRAY ? strlen(digits) : v->u.members[i].key_len;
-    check_everywhere(v->token == IU_J_ARRAY ? v->u.elements[i] : v->u.members[i].value, text, p);
+    check_everywhere(v->token == IU_J_ARRAY ? &v->u.elements[i] : &v->u.members[i].value, text, p);
     p->count--;
   }
 }

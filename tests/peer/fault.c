@@ -151,7 +151,7 @@ iu_status peer__fault_apply(peer_server *s, const void *json, size_t len, iu_err
     const iu_json_member *m = &doc->u.members[i];
     char name[32];
     snprintf(name, sizeof name, "%.*s", (int)(m->key_len < sizeof name ? m->key_len : sizeof name - 1), m->key);
-    if (!apply(s, name, m->value)) status = iu__fail(err, IU_E_VALIDATION, "faults: `%s` is none", name);
+    if (!apply(s, name, &m->value)) status = iu__fail(err, IU_E_VALIDATION, "faults: `%s` is none", name);
   }
   iu__arena_free(&arena);
   for (peer_link *l = s->links; held && !s->fault.hold && l != NULL; l = l->next) {
