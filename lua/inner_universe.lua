@@ -28,6 +28,8 @@ local iu = {
   wide = core.wide, -- wide(text): an integer outside i64
   now = core.now, -- microseconds since the epoch
   uuid = core.uuid, -- UUIDv7 text
+  gzip = core.gzip, -- gzip(bytes)
+  gunzip = core.gunzip, -- gunzip(bytes, max?): ValidationError where damaged, OverloadedError past max
 
   run = tasks.run,
   spawn = tasks.spawn,

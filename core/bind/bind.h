@@ -89,6 +89,7 @@ void iu__json_open(lua_State *L);                 /* adds functions to the modul
 
 /* wide.c */
 void iu__wide_open(lua_State *L);
+void iu__gzip_open(lua_State *L);
 bool iu__wide_push_text(lua_State *L, const char *digits, size_t len);   /* false: too long; nothing pushed. Pushes an integer when it fits */
 #define IU_WIDE_DIGITS_MAX 4096
 #define IU_WIDE_TEXT_ROOM (IU_WIDE_DIGITS_MAX + 16)   /* sign, digits and the zeros before them that are written and cut */

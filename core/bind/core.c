@@ -11,6 +11,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__primitives_open(L);
   iu__json_open(L);
   iu__wide_open(L);
+  iu__gzip_open(L);
   iu__loop_open(L);
   iu__http_open(L);
   iu__process_open(L);

@@ -10,7 +10,7 @@
 #define FIRST_ROOM 4096
 
 static iu_status too_much(iu_error *err, size_t max) {
-  return iu__fail(err, IU_E_OVERLOADED, "a compressed message is larger than the cap of %zu bytes", max);
+  return iu__fail(err, IU_E_OVERLOADED, "compressed data that hold more than the cap of %zu bytes", max);
 }
 
 static iu_status damaged(iu_error *err, const char *what, size_t at) {

@@ -5,6 +5,7 @@
 #ifndef IU_PROTOCOL_MESSAGE_INTERNAL_H
 #define IU_PROTOCOL_MESSAGE_INTERNAL_H
 
+#include "compress.h"
 #include "message.h"
 
 typedef struct iu_input {
@@ -34,12 +35,6 @@ bool iu__input_add(iu_input *in, const iu_table_update *update);
 bool iu__read_v1(iu_input *in, iu_message *m);
 bool iu__read_v2(iu_input *in, iu_message *m);
 bool iu__read_json(iu_input *in, const iu_schema *schema, iu_message *m);
-
-/* inflate.c: appends at most `max` plain bytes to the empty `out`. */
-typedef enum iu_compression { IU_COMPRESSION_NONE, IU_COMPRESSION_BROTLI, IU_COMPRESSION_GZIP } iu_compression;
-iu_status iu__inflate(iu_compression how, const uint8_t *bytes, size_t len, size_t max, iu_buf *out, iu_error *err);
-/* The first bytes of what `bytes`, perhaps cut, decompress to: how many, 0 when they cannot be had. */
-size_t iu__inflate_start(iu_compression how, const uint8_t *bytes, size_t len, uint8_t *out, size_t room);
 
 /* json_write.c: the same messages as the put functions. */
 iu_status iu__json_put_call(iu_buf *b, const char *kind, const char *key, uint32_t request, const char *name, const iu_type *params, iu_slice args,

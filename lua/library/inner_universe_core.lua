@@ -29,6 +29,17 @@ function core.json_encode(value) end
 ---@return any value, inner_universe.Error? err
 function core.json_decode(text) end
 
+---One gzip member.
+---@param bytes string
+---@return string? gzip, inner_universe.Error? err
+function core.gzip(bytes) end
+
+---What a gzip member holds; OverloadedError past `max` bytes (2^30), ValidationError where it is damaged.
+---@param gzip string
+---@param max? integer
+---@return string? bytes, inner_universe.Error? err
+function core.gunzip(gzip, max) end
+
 ---What Python's json.dumps(value, sort_keys=True) prints, UTF-8.
 ---@param value any
 ---@return string? text, inner_universe.Error? err

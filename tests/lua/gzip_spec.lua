@@ -1,0 +1,36 @@
+-- iu.gzip and iu.gunzip: what goes in comes out; damage and bombs are errors.
+
+local iu = require("inner_universe")
+
+describe("gzip", function()
+  it("gives back what it was given", function()
+    for _, text in ipairs { "", "a", ("hello world "):rep(10000), string.pack("<I8I8", 1, -1 & 0x7fffffff) } do
+      assert.equal(text, iu.gunzip(assert(iu.gzip(text))))
+    end
+    assert.is_true(#iu.gzip(("hello world "):rep(10000)) < 2000)
+  end)
+
+  it("is what other programs read and write", function()
+    local support = require("support")
+    local path = support.path()
+    support.write(path, iu.gzip("some text"))
+    local pipe = io.popen(("gzip -dc < '%s'"):format(path))
+    assert.equal("some text", pipe:read("a"))
+    pipe:close()
+  end)
+
+  it("refuses what is damaged, cut or over the cap", function()
+    local gzip = iu.gzip(("x"):rep(1000))
+    local function is_error(kind, value, err)
+      assert.is_nil(value)
+      assert.equal(kind, err.kind)
+    end
+    is_error("ValidationError", iu.gunzip("not gzip"))
+    is_error("ValidationError", iu.gunzip(""))
+    for n = 1, #gzip - 1 do is_error("ValidationError", iu.gunzip(gzip:sub(1, n))) end
+    is_error("ValidationError", iu.gunzip(gzip .. "x"))
+    is_error("OverloadedError", iu.gunzip(gzip, 999))
+    assert.equal(1000, #iu.gunzip(gzip, 1000))
+    assert.has_error(function() iu.gunzip(gzip, -1) end)
+  end)
+end)
