@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#define ROOM_BYTES (80u << 20) /* more than twice the largest row (32 MiB); never touched */
+
 static const char *plain_words(int rc) {
   switch (rc & 0xff) {
     case SQLITE_FULL: return "the disk is full";
@@ -58,6 +60,16 @@ iu_status iu__jdb_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, cons
   return rc == SQLITE_OK ? IU_OK : iu__jdb_fail(db, rc, what, err);
 }
 
+/* Of some damaged pages SQLite says that there is no memory for them. Where there is, also for the largest row and its copy, it is the file. */
+static bool is_damage(int rc, sqlite3_stmt *st) {
+  void *room;
+
+  if ((rc & 0xff) != SQLITE_NOMEM || !sqlite3_stmt_readonly(st)) return false;
+  room = sqlite3_malloc64(ROOM_BYTES);
+  sqlite3_free(room);
+  return room != NULL;
+}
+
 iu_status iu__jdb_step(sqlite3 *db, sqlite3_stmt *st, bool *row, const char *what, iu_error *err) {
   iu_status status = IU_OK;
   int rc;
@@ -66,7 +78,8 @@ iu_status iu__jdb_step(sqlite3 *db, sqlite3_stmt *st, bool *row, const char *wha
   rc = sqlite3_step(st);
   *row = rc == SQLITE_ROW;
   if (*row) return IU_OK;
-  if (rc != SQLITE_DONE) status = iu__jdb_fail(db, rc, what, err);
+  if (is_damage(rc, st)) status = iu__fail(err, IU_E_STORAGE, "%s: the file is damaged (SQLite has no memory for what it reads, and there is enough)", what);
+  else if (rc != SQLITE_DONE) status = iu__jdb_fail(db, rc, what, err);
   sqlite3_reset(st);
   return status;
 }

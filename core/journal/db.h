@@ -18,7 +18,7 @@ iu_status iu__jdb_exec(sqlite3 *db, const char *sql, const char *what, iu_error 
 iu_status iu__jdb_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *what, iu_error *err);
 /* Steps a statement that gives no row, and resets it. */
 iu_status iu__jdb_run(sqlite3 *db, sqlite3_stmt *st, const char *what, iu_error *err);
-/* The next row: *row false at the end (the statement is reset then, and after a failure). */
+/* The next row: *row false at the end (the statement is reset then, and after a failure). Damage that SQLite takes for a want of memory is IU_E_STORAGE. */
 iu_status iu__jdb_step(sqlite3 *db, sqlite3_stmt *st, bool *row, const char *what, iu_error *err);
 /* First column of the first row as an integer; `none` when there is no row. */
 iu_status iu__jdb_int(sqlite3 *db, const char *sql, int64_t none, int64_t *out, const char *what, iu_error *err);

@@ -134,7 +134,31 @@ static iu_status count_errors(void *ud, bool warning, const char *table, const c
   return IU_OK;
 }
 
-/* 'r': refused; '=': all of it is there; '!': another one is there, and a check finds that; anything else is a failure. */
+/* What the file holds once only, so that no check can tell: where an auto-increment column goes on, which NaN a number is, and the sign of a zero (the readable
+ * column of the first is NULL, of the second 0.0). True when nothing else differs. */
+static bool same_as_shown(const fixture *f, const model *a, const model *b) {
+  for (uint32_t i = 0; i < a->count; i++) {
+    const model_row *r = &a->rows[i];
+    bool there = false;
+    for (uint32_t k = 0; k < b->count && !there; k++) {
+      const iu_row *x = r->row, *y = b->rows[k].row;
+      if (b->rows[k].table != r->table || x->len != y->len) continue;
+      if (r->table != T_READING) {
+        there = memcmp(x->data, y->data, x->len) == 0;
+        continue;
+      }
+      double at_x, at_y;
+      memcpy(&at_x, row_key(f, T_READING, x->data, x->len).p, 8);
+      memcpy(&at_y, row_key(f, T_READING, y->data, y->len).p, 8);
+      there = (at_x == at_y || (isnan(at_x) && isnan(at_y))) && memcmp(x->data + 8, y->data + 8, x->len - 8) == 0;
+    }
+    if (!there) return false;
+  }
+  return a->count == b->count;
+}
+
+/* 'r': refused; '=': all of it is there; '!': another one is there, and a check finds that; '~': it differs in what
+ * no check can find; anything else is a failure. */
 static char judge(const fixture *f, const model *m) {
   model found = {.f = f};
   iu_journal_config c = config_for(f);
@@ -146,12 +170,13 @@ static char judge(const fixture *f, const model *m) {
   uint64_t errors = 0;
   iu_status checked = iu__check_file(f->path, &f->schema, count_errors, &errors, &n, &err), status;
 
-  assert_true(checked == IU_OK || err.message[0] != '\0'); /* what cannot be read at all is told so */
+  if (checked != IU_OK && checked != IU_E_STORAGE) fail_msg("check: %s: %s", iu_status_code(checked), err.message); /* what cannot be read at all is told so */
   status = iu__journal_open(&c, &j, &err);
   if (status == IU_OK) status = load_model(j, &found, &recovery, &err);
   if (status == IU_OK) verdict = model_difference(m, &found, text) == NULL ? '=' : '!';
-  else assert_true((status == IU_E_STORAGE || status == IU_E_MIGRATION) && err.message[0] != '\0');
+  else if ((status != IU_E_STORAGE && status != IU_E_MIGRATION) || err.message[0] == '\0') fail_msg("%s: %s", iu_status_code(status), err.message);
   if (j != NULL) iu__journal_close(j, NULL);
+  if (verdict == '!' && same_as_shown(f, m, &found)) verdict = '~';
   if (verdict == '!' && checked == IU_OK && errors == 0) fail_msg("%s, and nothing tells", text);
   model_free(&found);
   return verdict;
@@ -195,7 +220,7 @@ static void flipped_bits(void **state) {
   model m = {0};
   size_t len;
   uint8_t *bytes;
-  int refused = 0, same = 0, found = 0;
+  int refused = 0, same = 0, found = 0, once = 0;
 
   (void)state;
   fixture_begin(&f);
@@ -209,11 +234,12 @@ static void flipped_bits(void **state) {
     bytes[at] ^= bit;
     write_all(f.path, bytes, len);
     verdict = judge(&f, &m);
-    refused += verdict == 'r', same += verdict == '=', found += verdict == '!';
+    refused += verdict == 'r', same += verdict == '=', found += verdict == '!', once += verdict == '~';
     bytes[at] ^= bit;
   }
-  printf("%d flips: %d refused, %d of no effect, %d found by a check alone\n", FLIPS, refused, same, found);
-  assert_int_equal(refused + same + found, FLIPS);
+  printf("%d flips: %d refused, %d of no effect, %d found by a check alone, %d in what is held once\n", FLIPS, refused, same, found, once);
+  assert_int_equal(refused + same + found + once, FLIPS);
+  assert_true(once < FLIPS / 50);
   free(bytes);
   model_free(&m);
   fixture_end(&f);
