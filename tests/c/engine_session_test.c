@@ -347,13 +347,20 @@ static void a_locked_universe_names_the_holder(void **state) {
 static void a_failed_journal_refuses_writes_and_says_so(void **state) {
   fixture *f = *state;
   uint64_t pending = 0;
+  iu_status status;
   fixture_reopen(f, IU_DUR_FULL);
   listen_to(f, f->c);
+  assert_int_equal(iu__engine_fold(f->c, -1, &f->err), IU_OK); /* what the open itself wrote is not what fails */
   iu__errinj_arm(IU_ERRINJ_JOURNAL_WRITE, 0);
-  assert_int_equal(run_on(f, f->c, add_three, "", &pending), IU_OK);
-  for (int i = 0; i < 500 && f->answered != pending; i++) iu__loop_turn(f->loop, 20);
-  assert_int_equal(f->answered, pending);
-  assert_int_equal(f->answer_status, IU_E_STORAGE);
+  status = run_on(f, f->c, add_three, "", &pending);
+  if (status == IU_OK) {
+    for (int i = 0; i < 500 && f->answered != pending; i++) iu__loop_turn(f->loop, 20);
+    assert_int_equal(f->answered, pending);
+    status = f->answer_status;
+  } else { /* the journal's thread was quicker than the call, which says so itself */
+    assert_int_equal(pending, 0);
+  }
+  assert_int_equal(status, IU_E_STORAGE);
   next_id = 50;
   assert_int_equal(run(f, add_one), IU_E_STORAGE);
   assert_int_equal(f->c->vtable->close(f->c, &f->err), IU_E_STORAGE);
