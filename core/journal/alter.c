@@ -7,6 +7,7 @@
 
 #include "../base/alloc.h"
 #include "../base/errinj.h"
+#include "aside.h"
 #include "file.h"
 
 static const char altering[] = "bringing the file to the schema";
@@ -205,25 +206,42 @@ static iu_status alter_all(iu_sqlite_journal *j, const iu_journal_sink *sink, iu
   return IU_E_MIGRATION;
 }
 
+/* Out of it they will not be told of again. */
+static iu_status fail_recovered(iu_status status, const iu_journal_recovery *found, iu_error *err) {
+  if (found->lost_first != 0)
+    iu__error_prefix(err, "the journal was recovered (commits %llu to %llu are lost, what is left of them is in %s), but", (unsigned long long)found->lost_first,
+                     (unsigned long long)found->lost_last, found->lost_file);
+  return status;
+}
+
 iu_status iu__jalter_and_load(iu_sqlite_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err) {
   iu_journal_sink nothing = {NULL, ignore_row, ignore_row, ignore_position, NULL};
   iu_journal_recovery found;
   before b;
+  bool lost;
   iu_status status = before_init(&b, &j->catalog, err);
 
-  if (status == IU_OK) status = iu__jload_all(j->db, &b.catalog, &j->found, false, &nothing, &found, err);
+  if (status == IU_OK) status = iu__jload_all(j->db, &b.catalog, &j->found, j->config.recover_prefix, &nothing, &found, err);
+  lost = status == IU_OK && found.lost_first != 0;
+  if (lost) status = iu__jaside(j->db, j->path, j->found.folded, &found, err);
   if (status == IU_OK) {
     sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     status = iu__jfile_make_writable(j->db, j->path, err);
   }
-  if (status == IU_OK) status = fold_all(j, &b, err);
+  if (status == IU_OK && lost) status = iu__journal_cut_lost(j, &found, err);
+  if (status != IU_OK) {
+    before_free(&b);
+    return status;
+  }
+  if (lost && iu__errinj(IU_ERRINJ_JOURNAL_ALTER)) status = iu__jdb_fail_code(SQLITE_IOERR_WRITE, altering, err);
+  else status = fold_all(j, &b, err);
   before_free(&b);
   if (status == IU_OK) status = iu__jwriter_begin(&j->writer, err);
-  if (status != IU_OK) return status;
+  if (status != IU_OK) return fail_recovered(status, &found, err);
   status = iu__jwriter_end(&j->writer, alter_all(j, sink, out, err), err);
-  if (status != IU_OK) return status;
+  if (status != IU_OK) return fail_recovered(status, &found, err);
   iu__jcatalog_created(&j->catalog);
-  out->frames_replayed = found.frames_replayed;
-  out->clean = found.clean;
+  found.table_rows = out->table_rows; /* the rest is of the journal as it was */
+  *out = found;
   return IU_OK;
 }

@@ -136,7 +136,7 @@ static iu_status add_new_tables(iu_sqlite_journal *j, iu_error *err) {
   return status;
 }
 
-static iu_status cut_lost(iu_sqlite_journal *j, const iu_journal_recovery *r, iu_error *err) {
+iu_status iu__journal_cut_lost(iu_sqlite_journal *j, const iu_journal_recovery *r, iu_error *err) {
   int64_t bytes = 0;
   iu_status status = iu__jaside_cut(&j->writer, j->found.folded, r, err);
 
@@ -149,17 +149,20 @@ static iu_status cut_lost(iu_sqlite_journal *j, const iu_journal_recovery *r, iu
 
 static iu_status sqlite_load(iu_journal *base, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err) {
   iu_sqlite_journal *j = self(base);
+  bool alter, lost = false;
   iu_status status;
 
   if (j->loaded || j->load_failed) return iu__fail(err, IU_E_VALIDATION, "the journal was loaded before");
-  if (iu__jalter_needed(&j->catalog)) status = iu__jalter_and_load(j, sink, out, err);
+  alter = iu__jalter_needed(&j->catalog); /* then what is lost is dealt with there */
+  if (alter) status = iu__jalter_and_load(j, sink, out, err);
   else status = iu__jload_all(j->db, &j->catalog, &j->found, j->config.recover_prefix, sink, out, err);
-  if (status == IU_OK && out->lost_first != 0) status = iu__jaside(j->db, j->path, j->found.folded, out, err);
+  if (status == IU_OK && !alter) lost = out->lost_first != 0;
+  if (lost) status = iu__jaside(j->db, j->path, j->found.folded, out, err);
   if (status == IU_OK) {
     sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     status = iu__jfile_make_writable(j->db, j->path, err);
     if (status == IU_OK) status = add_new_tables(j, err);
-    if (status == IU_OK && out->lost_first != 0) status = cut_lost(j, out, err);
+    if (status == IU_OK && lost) status = iu__journal_cut_lost(j, out, err);
     if (status == IU_OK) status = iu__jtext_read(&j->catalog, j->db, err);
   }
   if (status == IU_OK) status = iu__journal_thread_start(j, err);

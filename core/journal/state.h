@@ -71,6 +71,8 @@ iu_status iu__journal_thread_start(iu_sqlite_journal *j, iu_error *err);
 bool iu__journal_extend(iu_sqlite_journal *j, iu_error *err);
 iu_status iu__journal_sqlite_ask_extend(iu_journal *base, const char *sql, iu_error *err);
 bool iu__journal_sqlite_extended(iu_journal *base, iu_status *status, iu_error *err);
+/* sqlite.c. Before the thread starts: what recover_prefix lost goes out of the journal (aside.h). */
+iu_status iu__journal_cut_lost(iu_sqlite_journal *j, const iu_journal_recovery *r, iu_error *err);
 /* Under the mutex: says what a failed journal says to everyone who asks. Gives IU_E_STORAGE (or the cause's own status). */
 iu_status iu__journal_report(const iu_sqlite_journal *j, iu_error *err);
 /* tidy.c: makes a plain file of it, when everything is written and folded: gives unused pages back, notes the proper close, leaves

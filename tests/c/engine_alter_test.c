@@ -3,10 +3,11 @@
 #include <sys/wait.h>
 
 #include "hosted_fixture.h"
+#include "sql_fixture.h"
 
 enum { BAG = TICK + 1 }; /* the table of these tests: text String, then columns of a number each, no primary key */
 
-static uint32_t columns_now, uniques_now, type_now = IU_T_U32;
+static uint32_t columns_now, uniques_now, type_now = IU_T_U32, batch; /* batch: names of rows, so that they are new */
 static bool without_default, other_order;
 
 /* player and bag get columns_now columns more: c0 (default 0), c1 (default 10), ... */
@@ -64,7 +65,7 @@ static iu_status fill(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error 
   uint32_t n = (uint32_t)iu__load_u64(call->args.p);
   char name[32];
   for (uint32_t i = 0; i < n; i++) {
-    snprintf(name, sizeof name, "%u-%u", columns_now, i);
+    snprintf(name, sizeof name, "%u-%u-%u", batch, columns_now, i);
     if (put_full_player(g, tx, name, i + 1, err) != IU_OK || put_bag(g, tx, name, i + 1, err) != IU_OK) return err->status;
   }
   return IU_OK;
@@ -149,6 +150,103 @@ static void rows_that_are_in_the_journal_only_come_along(void **state) {
   assert_int_equal(number_at(g, PLAYER, find_id(g, PLAYER, 33), 3), 3);
   assert_int_equal(number_at(g, PLAYER, find_id(g, PLAYER, 33), 4), 10);
   assert_int_equal(number_at(g, PLAYER, find_id(g, PLAYER, 1), 5), 20);
+}
+
+/* ---- a journal that is damaged, and a schema that has grown ---- */
+
+/* 20 rows in the tables, 10 in the journal, and 7 more in its last group, which is damaged. */
+static void damage(game *g) {
+  batch++;
+  assert_int_equal(act(g, fill, 20), IU_OK);
+  batch++;
+  fill_and_die(g, 10);
+  batch++;
+  fill_and_die(g, 7);
+  sql_exec(g->path, "UPDATE _iu_journal SET checksum = checksum + 1 WHERE first = (SELECT max(first) FROM _iu_journal)");
+}
+
+static void expect_recovered(const game *g, uint64_t rows) {
+  iu_engine_status s;
+  iu__engine_get_status(g->c, &s);
+  assert_int_not_equal(s.recovery.lost_first, 0);
+  assert_int_equal(s.recovery.lost_last, s.recovery.lost_first);
+  assert_int_equal(s.recovery.last_sequence, s.recovery.lost_first - 1);
+  assert_non_null(strstr(s.recovery.lost_why, "do not match their checksum"));
+  assert_int_equal(access(s.recovery.lost_file, R_OK), 0);
+  assert_int_equal(unlink(s.recovery.lost_file), 0);
+  expect_rows(g, PLAYER, rows, 0);
+  expect_rows(g, BAG, rows, 0);
+}
+
+static void a_damaged_journal_is_recovered_before_the_schema_grows(void **state) {
+  game *g = *state;
+  damage(g);
+  columns_now = 2;
+  assert_int_equal(game_open(g, g->path), IU_E_STORAGE);
+  assert_non_null(strstr(g->err.message, "recover = \"prefix\" opens with those before them"));
+  g->recover = true;
+  if (game_open(g, g->path) != IU_OK) fail_msg("%s", g->err.message);
+  expect_recovered(g, 30);
+  assert_int_equal(act(g, fill, 5), IU_OK);
+  g->recover = false;
+  if (game_reopen(g) != IU_OK) fail_msg("%s", g->err.message);
+  assert_int_equal(count_of(g, PLAYER), 35);
+  assert_int_equal(count_of(g, BAG), 35);
+}
+
+/* The file is whole when it fails between the two, or the new schema does not fit; who opens is told what was lost. */
+static void what_was_recovered_stays_so_when_the_schema_is_refused(void **state) {
+  game *g = *state;
+  const char *aside;
+  char name[SCRATCH_PATH_MAX + 80];
+  for (int refused = 0; refused < 2; refused++) {
+    damage(g);
+    columns_now = 1;
+    g->recover = true;
+    if (refused) uniques_now = 1; /* the x of players are not unique */
+    else iu__errinj_arm(IU_ERRINJ_JOURNAL_ALTER, 0);
+    assert_int_equal(game_open(g, g->path), refused ? IU_E_MIGRATION : IU_E_STORAGE);
+    iu__errinj_arm(IU_ERRINJ_JOURNAL_ALTER, -1);
+    assert_non_null(strstr(g->err.message, "the journal was recovered (commits "));
+    aside = strstr(g->err.message, "is in ");
+    assert_non_null(aside);
+    assert_int_equal(sscanf(aside, "is in %400[^)]", name), 1);
+    assert_int_equal(unlink(name), 0);
+    columns_now = uniques_now = 0;
+    g->recover = false;
+    if (game_open(g, g->path) != IU_OK) fail_msg("%s", g->err.message);
+    expect_rows(g, PLAYER, refused ? 60 : 30, 0);
+    expect_rows(g, BAG, refused ? 60 : 30, 0);
+  }
+}
+
+static void a_process_killed_while_it_recovers_and_grows(void **state) {
+  game *g = *state;
+  unsigned seed = (unsigned)iu__clock_micros();
+  uint64_t rows = 0;
+  char command[SCRATCH_PATH_MAX + 80];
+  print_message("seed %u\n", seed);
+  srand(seed);
+  for (int round = 0; round < 8; round++) {
+    damage(g);
+    rows += 30;
+    columns_now++;
+    g->recover = true;
+    pid_t child = fork();
+    if (child == 0) {
+      if (iu__loop_new(NULL, &g->loop, NULL) == IU_OK) game_open(g, g->path);
+      _exit(0);
+    }
+    usleep((useconds_t)(rand() % 60000));
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    if (game_open(g, g->path) != IU_OK) fail_msg("seed %u round %d: %s", seed, round, g->err.message);
+    assert_int_equal(count_of(g, PLAYER), rows);
+    assert_int_equal(count_of(g, BAG), rows);
+    g->recover = false;
+    snprintf(command, sizeof command, "rm -f %s.lost-*", g->path);
+    assert_int_equal(system(command), 0);
+  }
 }
 
 static iu_status same_x(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
@@ -337,7 +435,8 @@ static void random_steps_lose_nothing(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, game_teardown)
   const struct CMUnitTest tests[] = {
-      T(columns_are_added_with_their_defaults), T(rows_that_are_in_the_journal_only_come_along), T(unique_constraints_come_where_the_rows_allow_it),
+      T(a_damaged_journal_is_recovered_before_the_schema_grows), T(what_was_recovered_stays_so_when_the_schema_is_refused),
+      T(a_process_killed_while_it_recovers_and_grows), T(columns_are_added_with_their_defaults), T(rows_that_are_in_the_journal_only_come_along), T(unique_constraints_come_where_the_rows_allow_it),
       T(everything_else_is_refused_with_what_differs), T(a_long_list_says_how_many_more), T(a_failure_in_the_middle_leaves_the_old_file), T(any_allocation_may_fail),
       T(a_process_killed_meanwhile_leaves_the_old_file_or_the_new_one), T(random_steps_lose_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ struct game {
   const char *name;
   game_body act, other, on_tick, lifecycle;
   iu_status (*more)(game *g, iu_schema_writer *w); /* adds to the definition */
-  bool no_nerv;
+  bool no_nerv, recover;
   iu_durability durability;
   int inits, connects, disconnects, releases;
   char path[SCRATCH_PATH_MAX];
@@ -113,6 +113,7 @@ static inline iu_status game_open(game *g, const char *path) {
   config.modules = &module;
   config.module_count = 1;
   config.durability = g->durability;
+  config.recover_prefix = g->recover;
   config.loop = g->loop;
   config.log = g->log;
   return iu__engine_open(&config, &g->c, &g->err);

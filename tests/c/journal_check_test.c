@@ -18,14 +18,6 @@ static iu_status note(void *ud, bool warning, const char *table, const char *mes
   return IU_OK;
 }
 
-static void exec(const char *path, const char *sql) {
-  sqlite3 *db;
-  char *message = NULL;
-  assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-  if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) fail_msg("%s: %s", sql, message);
-  sqlite3_close(db);
-}
-
 static uint64_t sum_of(const char *path) {
   FILE *file = fopen(path, "rb");
   uint64_t sum = 1469598103934665603u;
@@ -124,7 +116,7 @@ static void damage_is_found(void **state) {
     uint64_t before;
     fixture_begin(&f);
     make(&f, &m, 300);
-    exec(f.path, cases[i].sql);
+    sql_exec(f.path, cases[i].sql);
     before = sum_of(f.path);
     assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
     if (n.errors == 0 || strstr(found.text, cases[i].says) == NULL) fail_msg("%s: found %llu: %s", cases[i].sql, (unsigned long long)n.errors, found.text);
@@ -181,7 +173,7 @@ static void many_findings_are_counted_and_a_caller_may_end_it(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 1);
-  exec(f.path, "WITH RECURSIVE c(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM c WHERE x < 1599) INSERT INTO note SELECT x'00', x, x'01' FROM c");
+  sql_exec(f.path, "WITH RECURSIVE c(x) AS (SELECT 100 UNION ALL SELECT x + 1 FROM c WHERE x < 1599) INSERT INTO note SELECT x'00', x, x'01' FROM c");
   assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
   assert_int_equal(n.errors, 1500);
   assert_int_equal(found.count, IU_CHECK_FINDINGS_MAX);
@@ -248,7 +240,7 @@ static void a_compact_file_holds_the_same(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 300);
-  exec(f.path, "PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE big (b); INSERT INTO big SELECT zeroblob(4000000); DROP TABLE big");
+  sql_exec(f.path, "PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE big (b); INSERT INTO big SELECT zeroblob(4000000); DROP TABLE big");
   assert_int_equal(chmod(f.path, 0640), 0);
   assert_ok(iu__compact(f.path, &before, &after, &err), &err);
   assert_true(after + 3000000 < before);
@@ -279,7 +271,7 @@ static void killed_at_any_moment(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 300);
-  exec(f.path, "CREATE TABLE ballast (b); INSERT INTO ballast SELECT randomblob(8000000)");
+  sql_exec(f.path, "CREATE TABLE ballast (b); INSERT INTO ballast SELECT randomblob(8000000)");
   for (int i = 0; i < 12; i++) {
     findings found = {.count = 0};
     iu_check_counts n;
