@@ -8,6 +8,10 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) /* a sanitizer is to see every block */
+#include <sys/mman.h>
+#define HUGE_PAGES (allocator.host.alloc == NULL)
+#endif
 
 #include "errinj.h"
 #include "error.h"
@@ -27,7 +31,37 @@ iu_status iu_set_allocator(const iu_allocator *given, iu_error *err) {
   return IU_OK;
 }
 
-static void *take(size_t size) { return allocator.host.alloc == NULL ? malloc(size) : allocator.host.alloc(allocator.host.ud, size); }
+/* ---- huge pages ---- */
+
+#ifdef HUGE_PAGES
+/* The whole huge pages of a block. A system that has none, or gives none, leaves it as it is. */
+static void *advised(void *p, size_t size) {
+  uintptr_t first = ((uintptr_t)p + IU_ALLOC_BLOCK - 1) / IU_ALLOC_BLOCK * IU_ALLOC_BLOCK, end = ((uintptr_t)p + size) / IU_ALLOC_BLOCK * IU_ALLOC_BLOCK;
+  if (p != NULL && first < end) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+  return p;
+}
+
+/* Mapped with room to align it, which goes back at once; most systems give an aligned one. */
+static void *map_block(void) {
+  size_t room = 2 * IU_ALLOC_BLOCK, before;
+  uint8_t *p = mmap(NULL, IU_ALLOC_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p != MAP_FAILED && (uintptr_t)p % IU_ALLOC_BLOCK == 0) return advised(p, IU_ALLOC_BLOCK);
+  if (p != MAP_FAILED) (void)munmap(p, IU_ALLOC_BLOCK);
+  p = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return NULL;
+  before = (IU_ALLOC_BLOCK - (uintptr_t)p % IU_ALLOC_BLOCK) % IU_ALLOC_BLOCK;
+  if (before != 0) (void)munmap(p, before);
+  (void)munmap(p + before + IU_ALLOC_BLOCK, room - before - IU_ALLOC_BLOCK);
+  return advised(p + before, IU_ALLOC_BLOCK);
+}
+#else
+static void *advised(void *p, size_t size) { return (void)size, p; }
+#endif
+
+static void *take(size_t size) {
+  if (allocator.host.alloc != NULL) return allocator.host.alloc(allocator.host.ud, size);
+  return size < IU_ALLOC_BLOCK ? malloc(size) : advised(malloc(size), size);
+}
 
 static void *take_zero(size_t count, size_t size) {
   void *p;
@@ -55,7 +89,24 @@ void *iu__alloc_zero(size_t count, size_t size) {
 void *iu__realloc(void *p, size_t size) {
   if (iu__errinj(IU_ERRINJ_ALLOC) || too_large(size)) return NULL;
   if (allocator.host.alloc != NULL) return allocator.host.realloc(allocator.host.ud, p, size != 0 ? size : 1);
-  return realloc(p, size != 0 ? size : 1);
+  return size < IU_ALLOC_BLOCK ? realloc(p, size != 0 ? size : 1) : advised(realloc(p, size), size);
+}
+
+void *iu__alloc_block(void) {
+#ifdef HUGE_PAGES
+  if (HUGE_PAGES) return iu__errinj(IU_ERRINJ_ALLOC) ? NULL : map_block();
+#endif
+  return iu__alloc(IU_ALLOC_BLOCK);
+}
+
+void iu__free_block(void *p) {
+#ifdef HUGE_PAGES
+  if (HUGE_PAGES) {
+    if (p != NULL) (void)munmap(p, IU_ALLOC_BLOCK);
+    return;
+  }
+#endif
+  iu__free(p);
 }
 
 void *iu__realloc_array(void *p, size_t count, size_t size) {

@@ -89,8 +89,8 @@ static iu_commit *commit_record(iu_changeset *changes, const iu_reducer_def *def
   memcpy(c->identity, caller->identity, 32);
   memcpy(c->connection_id, caller->connection_id, 16);
   c->timestamp = timestamp;
-  c->bytes = sizeof *c + len + changes->count * sizeof *changes->changes;
-  for (uint32_t i = 0; i < changes->count; i++) {
+  c->bytes = sizeof *c + len + changes->count * sizeof *changes->changes + changes->inserted_bytes;
+  for (uint32_t i = 0; changes->inserted_bytes == 0 && i < changes->count; i++) {
     const iu_change *change = &changes->changes[i];
     c->bytes += (change->old_row != NULL ? change->old_row->len : 0u) + (change->new_row != NULL ? change->new_row->len : 0u);
   }

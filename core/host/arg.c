@@ -205,7 +205,27 @@ static iu_status encode(encoder *e, const iu_arg *a, const iu_type *t, const pla
   return t->tag == IU_T_PRODUCT ? put_product(e, a, t, at, depth) : put_sum(e, a, t, at, depth);
 }
 
+/* What most columns are, as the value of just that kind. false: nothing was written. */
+static bool put_plain(const iu_arg *a, const iu_type *t, iu_buf *out) {
+  size_t len;
+  if (t->special != IU_S_NONE) return false;
+  if (t->tag == IU_T_U64 && a->kind == IU_ARG_U64) {
+    iu__buf_put_u64(out, a->v.u);
+  } else if (t->tag == IU_T_I64 && a->kind == IU_ARG_I64) {
+    iu__buf_put_u64(out, (uint64_t)a->v.i);
+  } else if (t->tag == IU_T_STRING && a->kind == IU_ARG_TEXT && a->v.p != NULL) {
+    len = text_length(a);
+    if (len > UINT32_MAX || iu__utf8_check(a->v.p, len) != len || !iu__buf_reserve(out, len + 4)) return false;
+    iu__buf_put_u32(out, (uint32_t)len);
+    iu__buf_put(out, a->v.p, len);
+  } else {
+    return (t->tag == IU_T_F32 || t->tag == IU_T_F64) && a->kind == IU_ARG_F64 && iu__put_f64(t, a->v.d, out);
+  }
+  return true;
+}
+
 iu_status iu__arg_encode(const iu_arg *a, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
+  if (put_plain(a, t, out)) return IU_OK;
   iu_error own;
   encoder e = {out, err != NULL ? err : &own};
   place top = {NULL, what, 0};

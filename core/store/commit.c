@@ -108,7 +108,8 @@ static void hold_changes(iu_store *s, iu_changeset *c) {
     iu__pin(s, &c->pin, c->epoch - 1);
     return;
   }
-  for (i = 0; i < c->count; i++) {
+  for (i = 0; c->log != NULL && i < c->count; i++) ((iu_row *)(uintptr_t)c->changes[i].new_row)->holders = 1; /* a place in the log until now */
+  for (i = 0; c->log == NULL && i < c->count; i++) {
     if (c->changes[i].old_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].old_row);
     if (c->changes[i].new_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].new_row);
   }
@@ -156,14 +157,14 @@ static void net_all(iu_store *s, iu_changeset *c) {
   settle(s);
 }
 
-/* ---- large transactions of a lean store: what a subscription brings, or takes when it ends ---- */
+/* ---- large transactions of one kind: in a lean store what a subscription brings, or takes when it ends ---- */
 
 static bool all_deletes(const iu_store *s) { return s->log_deletes == s->log_count && s->live_tx_iters == 0; }
 
-/* The log is the net effect as it is, and no row needs another look. */
+/* The log is the net effect as it is, and (but for the holds on its rows) needs no further look. */
 static bool log_is_net(const iu_store *s) {
-  if (!s->lean || s->log_count < HAND_OVER_MIN) return false;
-  return (s->log_deletes == 0 && s->log_places == 0) || s->settled == s->log_count;
+  if (s->log_count < HAND_OVER_MIN) return false;
+  return (s->log_deletes == 0 && s->log_places == 0) || (s->lean && s->settled == s->log_count);
 }
 
 bool iu__store_settle_some(iu_store *s, uint32_t most) {
@@ -209,7 +210,7 @@ iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err) {
   limit = 2 * (size_t)s->log_count + RECLAIM_EXTRA;
   if (log_is_net(s)) {
     hand_over_log(s, c);
-    limit = RECLAIM_EXTRA;
+    if (s->lean) limit = RECLAIM_EXTRA;
   } else {
     if (s->log_deletes == 0) net_inserts(s, c);
     else net_all(s, c);
@@ -217,6 +218,7 @@ iu_status iu__store_commit(iu_store *s, iu_changeset **out, iu_error *err) {
   }
   count_committed(s);
   if (c != NULL) {
+    if (s->log_deletes == 0) c->inserted_bytes = s->tx_bytes;
     c->epoch = ++s->epoch;
     hold_changes(s, c);
   }

@@ -76,6 +76,7 @@ void iu__key_norm_from(const iu_key *k, const iu_row *row, uint8_t out[IU_NORM_S
   bool stop = false;
   uint32_t i;
 
+  if (n == 0 && k->count == 1 && iu__column_norm_word(&k->layout->columns[k->columns[0]], row->data, out)) return;
   for (i = 0; i < k->count && n < IU_NORM_SIZE && !stop; i++)
     n = iu__column_norm(&k->layout->columns[k->columns[i]], iu__walk_to(&w, k->columns[i]), out, n, IU_NORM_SIZE, &stop);
   memset(out + n, 0, IU_NORM_SIZE - n);

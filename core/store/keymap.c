@@ -33,12 +33,12 @@ static uint32_t tag_of(uint64_t hash) {
 
 static uint64_t combine(uint64_t hash, iu_slice v) { return (hash ^ iu__hash64(v.p, v.len)) * COMBINE; }
 
-static uint32_t tag_of_row(const iu_key *k, const iu_row *row) {
-  iu_walk w = iu__walk(k->layout, row->data, row->len);
+static uint32_t tag_of_data(const iu_key *k, const uint8_t *data, size_t len) {
+  iu_walk w = iu__walk(k->layout, data, len);
   uint64_t hash = 0;
   uint32_t i;
 
-  if (k->whole) return tag_of(iu__hash64(row->data, row->len));
+  if (k->whole) return tag_of(iu__hash64(data, len));
   if (k->index_columns == 1) {
     iu_slice v = iu__walk_to(&w, k->columns[0]);
     return tag_of(iu__hash64(v.p, v.len));
@@ -46,6 +46,8 @@ static uint32_t tag_of_row(const iu_key *k, const iu_row *row) {
   for (i = 0; i < k->index_columns; i++) hash = combine(hash, iu__walk_to(&w, k->columns[i]));
   return tag_of(hash);
 }
+
+static uint32_t tag_of_row(const iu_key *k, const iu_row *row) { return tag_of_data(k, row->data, row->len); }
 
 /* false: the bytes are no such key. */
 static bool tag_of_key(const iu_key *k, const uint8_t *bytes, size_t len, uint32_t *tag) {
@@ -145,11 +147,19 @@ bool iu__keymap_build(iu_keymap *m, iu_row *const *rows, uint32_t count, iu_sort
   return true;
 }
 
-iu_keyslot iu__keymap_slot(const iu_keymap *m, const iu_row *row) {
-  iu_keyslot s;
+uint32_t iu__keymap_fetch(const iu_keymap *m, const uint8_t *data, size_t len) {
+  uint32_t tag = tag_of_data(m->key, data, len), at = home(m, tag);
 
-  s.tag = tag_of_row(m->key, row);
-  s.slot = home(m, s.tag);
+  __builtin_prefetch(&m->tags[at], 1);
+  __builtin_prefetch(&m->rows[at], 1);
+  return tag;
+}
+
+iu_keyslot iu__keymap_slot(const iu_keymap *m, const iu_row *row) { return iu__keymap_slot_of(m, tag_of_row(m->key, row), row); }
+
+iu_keyslot iu__keymap_slot_of(const iu_keymap *m, uint32_t tag, const iu_row *row) {
+  iu_keyslot s = {home(m, tag), tag};
+
   while (m->tags[s.slot] != 0) {
     if (m->tags[s.slot] == s.tag && rows_share_key(m->key, m->rows[s.slot], row)) break;
     s.slot = after(m, s.slot);

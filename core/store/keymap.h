@@ -30,6 +30,9 @@ bool iu__keymap_reserve(iu_keymap *m); /* room for one more */
 bool iu__keymap_build(iu_keymap *m, iu_row *const *rows, uint32_t count, iu_sort_entry *room);
 /* Where the value of `row` is or would go; valid until the next put, remove or reserve. */
 iu_keyslot iu__keymap_slot(const iu_keymap *m, const iu_row *row);
+/* The same in two steps: the tag of a row's bytes, with its place asked for from memory; and, a while later, the place. */
+uint32_t iu__keymap_fetch(const iu_keymap *m, const uint8_t *data, size_t len);
+iu_keyslot iu__keymap_slot_of(const iu_keymap *m, uint32_t tag, const iu_row *row);
 iu_row *iu__keymap_at(const iu_keymap *m, iu_keyslot s); /* NULL: not there */
 void iu__keymap_put(iu_keymap *m, iu_keyslot s, iu_row *row);
 /* If `row` itself is its value's entry: puts `before` in its place, or nothing when that is NULL. */

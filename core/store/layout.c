@@ -108,10 +108,7 @@ static size_t put_u64(uint8_t *out, size_t n, size_t cap, uint64_t v, size_t siz
   size_t i;
 
   if (size == 8 && n + 8 <= cap) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-    memcpy(out + n, &v, 8);
+    iu__store_big(out + n, v);
     return n + 8;
   }
   for (i = 0; i < size && n < cap; i++) out[n++] = (uint8_t)(v >> (56 - 8 * i));

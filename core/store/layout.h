@@ -73,6 +73,20 @@ static inline iu_slice iu__walk_to(iu_walk *w, uint32_t column) {
   return v;
 }
 
+static inline void iu__store_big(uint8_t *p, uint64_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  v = __builtin_bswap64(v);
+#endif
+  memcpy(p, &v, 8);
+}
+/* Of a row whose only key is an integer of eight bytes at a fixed place, as most are: its normal form, filled up with 0 to 64 bytes. false: it is none. */
+static inline bool iu__column_norm_word(const iu_column *c, const uint8_t *row, uint8_t out[64]) {
+  if (c->size != 8 || c->kind > IU_COLUMN_SIGNED || c->offset == IU_SIZE_VARIES) return false;
+  memset(out, 0, 64);
+  iu__store_big(out, iu__load_u64(row + c->offset) ^ (uint64_t)(c->kind == IU_COLUMN_SIGNED) << 63);
+  return true;
+}
+
 /* Appends the value's normal form to out: bytes whose memcmp order is the values' order, no form a prefix of another.
  * Writes at most up to `cap`, the rest is cut. Returns the new length. IU_COLUMN_OTHER has none: returns n and sets *stop. */
 size_t iu__column_norm(const iu_column *c, iu_slice v, uint8_t *out, size_t n, size_t cap, bool *stop);

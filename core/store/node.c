@@ -17,12 +17,6 @@ static uint64_t load_big(const uint8_t *p) {
   return v;
 }
 
-static void store_big(uint8_t *p, uint64_t v) {
-  int i;
-
-  for (i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (56 - 8 * i));
-}
-
 /* The first slot in [lo, hi) whose window is at least x. */
 static unsigned window_lower(const iu_node *n, unsigned lo, unsigned hi, uint64_t x) {
   while (lo < hi) {
@@ -66,6 +60,15 @@ static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int a
   return lo;
 }
 
+bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) {
+  uint64_t x = load_big(norm + n->skip);
+
+  if (n->count == 0 || n->count == IU_NODE_SLOTS || x <= n->window[n->count - 1u] || memcmp(norm, n->common, n->skip) != 0) return false;
+  n->window[n->count] = x;
+  n->row[n->count++] = row;
+  return true;
+}
+
 unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 1); }
 unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 0); }
 
@@ -75,7 +78,7 @@ static void shrink_common(iu_node *n, unsigned base, unsigned skip) {
 
   memcpy(bytes, n->common, n->skip);
   for (i = base; i < n->count; i++) {
-    store_big(bytes + n->skip, n->window[i]);
+    iu__store_big(bytes + n->skip, n->window[i]);
     n->window[i] = load_big(bytes + skip);
   }
   n->skip = (uint8_t)skip;

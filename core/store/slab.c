@@ -8,7 +8,7 @@
 #include "../base/alloc.h"
 
 #define REGION_MIN ((size_t)8 << 10)
-#define REGION_MAX ((size_t)1 << 20) /* giving it back is a part of one frame */
+#define REGION_MAX IU_ALLOC_BLOCK /* giving it back is a part of one frame */
 
 typedef struct iu_slab_region {
   size_t size, used; /* of `blocks` */
@@ -48,11 +48,11 @@ static bool reserve_place(iu_slab *s) {
 }
 
 static bool new_region(iu_slab *s) {
-  size_t bytes = s->bytes < REGION_MIN ? REGION_MIN : s->bytes > REGION_MAX ? REGION_MAX : s->bytes;
+  size_t bytes = s->bytes < REGION_MIN ? REGION_MIN : s->bytes > REGION_MAX / 2 ? REGION_MAX : s->bytes;
   iu_slab_region *region;
   uint32_t at;
   if (!reserve_place(s)) return false;
-  region = iu__alloc(bytes);
+  region = bytes == REGION_MAX ? iu__alloc_block() : iu__alloc(bytes);
   if (region == NULL) return false;
   *region = (iu_slab_region){.size = bytes - sizeof *region};
   at = region_after(s, region);
@@ -62,6 +62,11 @@ static bool new_region(iu_slab *s) {
   s->bytes += bytes;
   s->filling = region;
   return true;
+}
+
+static void give_region(iu_slab_region *region) {
+  if (region->size + sizeof *region == REGION_MAX) iu__free_block(region);
+  else iu__free(region);
 }
 
 /* ---- the lists of free blocks ---- */
@@ -90,7 +95,7 @@ static void free_region(iu_slab *s, uint32_t at) {
   if (s->filling == region) s->filling = NULL;
   s->region_count--;
   memmove(&s->regions[at], &s->regions[at + 1], (s->region_count - at) * sizeof *s->regions);
-  iu__free(region);
+  give_region(region);
 }
 
 /* ---- blocks ---- */
@@ -133,7 +138,7 @@ void iu__slab_give(iu_slab *s, void *block, size_t size) {
 }
 
 void iu__slab_free(iu_slab *s) {
-  for (uint32_t i = 0; i < s->region_count; i++) iu__free(s->regions[i]);
+  for (uint32_t i = 0; i < s->region_count; i++) give_region(s->regions[i]);
   iu__free(s->regions);
   memset(s, 0, sizeof *s);
 }

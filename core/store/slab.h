@@ -1,8 +1,8 @@
 /* slab.h: memory for many small blocks that come together and go one by one: the rows of a store. Private to core/store.
  *
- * Blocks are carved out of regions, each as large as all before it, up to 1 MiB. A freed block is taken again for one of the same size (rounded up to 8);
- * a region whose last block is freed goes back. A region that one block keeps is not lost: its freed blocks serve again. Blocks over
- * IU_SLAB_BLOCK_MAX are allocated by themselves.
+ * Blocks are carved out of regions, each as large as all before it, up to 1 MiB; further ones are of 2 MiB, a huge page each where there are such. A freed
+ * block is taken again for one of the same size (rounded up to 8); a region whose last block is freed goes back. A region that one block keeps is not lost:
+ * its freed blocks serve again. Blocks over IU_SLAB_BLOCK_MAX are allocated by themselves.
  *
  * Cost: O(1) to take a new block; O(log regions) to take one again and to free one; and once a region O(its blocks).
  */

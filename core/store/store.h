@@ -95,6 +95,7 @@ typedef struct iu_changeset {
   iu_change *changes;
   uint64_t epoch;
   uint32_t refs;
+  uint64_t inserted_bytes;         /* where all changes are inserts: of their rows; else 0 */
   iu_pin pin;                      /* of a lean store, instead of a hold on each row */
   void *log;                       /* owned: where the changes are when not behind this struct */
 } iu_changeset;

@@ -235,9 +235,14 @@ static bool insert_first(iu_tree *t, iu_row *row, const iu_probe *p) {
 static bool insert_in(iu_tree *t, iu_row *row, const iu_probe *p) {
   iu_path path;
   iu_leaf *leaf = t->last, *right;
-  unsigned pos = iu__node_lower(&leaf->node, 0, p);
+  unsigned pos = leaf->node.count;
   spare sp;
 
+  if (iu__node_append(&leaf->node, row, p->norm)) {
+    note_run(leaf, pos);
+    return true;
+  }
+  pos = iu__node_lower(&leaf->node, 0, p);
   if (pos > 0) { /* at or after the last leaf's first row: this is the leaf */
     if (leaf->node.count == IU_NODE_SLOTS) path_to_end(t, &path);
   } else {

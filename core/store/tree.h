@@ -56,6 +56,8 @@ iu_build iu__tree_build(iu_tree *t, iu_row *const *rows, size_t count, size_t *a
 /* node.c: one node. `base` is its first slot with a row: 0 for a leaf, 1 for an inner node. */
 unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p); /* first slot at or after the probe */
 unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p); /* first slot after it */
+/* Into a leaf behind all its rows, where that costs no comparison with one of them; false: nothing was done. */
+bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_cut(iu_node *n, unsigned pos);

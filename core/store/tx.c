@@ -70,15 +70,18 @@ static void mark_deleted(iu_table *t, iu_row *row) {
   t->live--;
 }
 
-static bool reserve_maps(iu_table *t) {
+/* Room in every map. Their places come from memory while the row is made. */
+static bool reserve_maps(iu_table *t, const void *data, size_t len) {
   uint32_t i;
 
-  for (i = iu__table_first_map(t); i < t->map_count; i++)
+  for (i = iu__table_first_map(t); i < t->map_count; i++) {
     if (!iu__keymap_reserve(&t->maps[i])) return false;
+    t->slots[i].tag = iu__keymap_fetch(&t->maps[i], data, len);
+  }
   return true;
 }
 
-/* Finds the place in every map. A row there that is visible now, other than `leaving`, is in the way: its map is returned, or UINT32_MAX.
+/* Finds the place in every map, whose tags are known. A row there that is visible now, other than `leaving`, is in the way: its map is returned, or UINT32_MAX.
  * *before: what the log says of the key. */
 static uint32_t find_slots(iu_table *t, const iu_row *row, const iu_row *leaving, const iu_row **other, iu_row **before) {
   uint32_t i = iu__table_first_map(t);
@@ -88,7 +91,7 @@ static uint32_t find_slots(iu_table *t, const iu_row *row, const iu_row *leaving
     if (*other != NULL && *other != leaving) return 0;
   }
   for (; i < t->map_count; i++) {
-    t->slots[i] = iu__keymap_slot(&t->maps[i], row);
+    t->slots[i] = iu__keymap_slot_of(&t->maps[i], t->slots[i].tag, row);
     *other = iu__keymap_at(&t->maps[i], t->slots[i]);
     if (*other != NULL && *other != leaving && (*other)->gone == IU_GONE_NEVER) return i;
   }
@@ -121,7 +124,6 @@ static iu_status write_row(iu_table *t, iu_row *row, iu_row *leaving, const iu_r
   iu_row *before = NULL;
   uint32_t map;
 
-  if (!reserve_maps(t)) return iu__fail_nomem(err);
   map = find_slots(t, row, leaving, &other, &before);
   if (map != UINT32_MAX) {
     if (leaving != NULL || !same_row(row, other)) return iu__conflict(t, t->maps[map].key, row, err);
@@ -143,6 +145,7 @@ static iu_status write_bytes(iu_table *t, const void *data, size_t len, iu_row *
   if (len > IU_ROW_BYTES_MAX) return iu__fail(err, IU_E_OVERLOADED, "a row has at most %u bytes", IU_ROW_BYTES_MAX);
   status = reserve(t->store, t->map_count + 1, err);
   if (status != IU_OK) return status;
+  if (!reserve_maps(t, data, len)) return iu__fail_nomem(err);
   row = iu__row_new(t->store, data, len);
   if (row == NULL) return iu__fail_nomem(err);
   status = write_row(t, row, leaving, stored, existing, err);

@@ -24,6 +24,36 @@ static void allocations_of_nothing_and_too_much(void **state) {
   iu__free(s);
 }
 
+static void large_blocks_keep_their_bytes(void **state) {
+  uint8_t *blocks[4], *p = NULL;
+  size_t size;
+  int i;
+  (void)state;
+  for (i = 0; i < 4; i++) {
+    blocks[i] = iu__alloc_block();
+    assert_non_null(blocks[i]);
+    memset(blocks[i], i + 1, IU_ALLOC_BLOCK);
+  }
+  for (i = 0; i < 4; i++) {
+    assert_int_equal(blocks[i][0], i + 1);
+    assert_int_equal(blocks[i][IU_ALLOC_BLOCK - 1], i + 1);
+    iu__free_block(blocks[i]);
+  }
+  iu__free_block(NULL);
+  for (size = 1; size < 4 * IU_ALLOC_BLOCK; size *= 3) { /* of no page's size */
+    p = iu__realloc(p, size);
+    assert_non_null(p);
+    p[size - 1] = (uint8_t)size;
+    if (size > 1) assert_int_equal(p[size / 3 - 1], (uint8_t)(size / 3));
+  }
+  iu__free(p);
+#ifdef IU_ERRINJ
+  iu__errinj_arm(IU_ERRINJ_ALLOC, 0);
+  assert_null(iu__alloc_block());
+  iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
+#endif
+}
+
 static void a_buffer_grows_and_patches(void **state) {
   iu_buf b = {0};
   size_t i, len;
@@ -232,6 +262,7 @@ static void no_memory_is_reported_and_sticky(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(allocations_of_nothing_and_too_much),
+      cmocka_unit_test(large_blocks_keep_their_bytes),
       cmocka_unit_test(a_buffer_grows_and_patches),
       cmocka_unit_test(a_large_buffer_keeps_what_is_in_it),
       cmocka_unit_test(integers_are_little_endian_both_ways),

@@ -314,6 +314,44 @@ static void a_change_set_keeps_its_rows_readable(void **state) {
   iu__changeset_release(store, NULL);
 }
 
+/* Of so many inserts the log itself becomes the change set. */
+static void a_large_change_set_of_inserts_is_in_order_and_keeps_its_rows(void **state) {
+  enum { ROWS = 3000 };
+  iu_changeset *large, *deletes;
+  uint64_t bytes = 0;
+  char id[16];
+  uint32_t i;
+  (void)state;
+
+  begin();
+  for (i = 0; i < ROWS; i++) {
+    snprintf(id, sizeof id, "%u", i * 7919 % ROWS);
+    bytes += insert_item(id, "k", i, i, "n")->len;
+  }
+  iu__tx_rollback_to(store, ROWS - 1);
+  bytes -= buf.len;
+  large = commit();
+  assert_int_equal(large->count, ROWS - 1);
+  assert_int_equal(large->inserted_bytes, bytes);
+  begin();
+  for (i = 0; i < large->count; i++) {
+    const iu_change *c = &large->changes[i];
+    assert_null(c->old_row);
+    assert_int_equal(iu__load_u64(iu__bsatn_column(fx.tables[ITEM].row, 3, c->new_row->data, c->new_row->len).p), i);
+    assert_int_equal(iu__tx_delete(c->table, c->new_row, NULL), IU_OK);
+  }
+  deletes = commit();
+  assert_int_equal(deletes->inserted_bytes, 0);
+  iu__store_reclaim(store);
+  iu__changeset_release(store, deletes);
+  assert_int_equal(table(ITEM)->trees[0].count, 0);
+  assert_int_equal(store->rows, ROWS - 1);
+  assert_false(iu__changeset_release_some(store, large, 10));
+  assert_int_equal(store->rows, ROWS - 11);
+  iu__changeset_release(store, large);
+  assert_int_equal(store->rows, 0);
+}
+
 static void writing_needs_a_transaction_and_only_one_is_open(void **state) {
   iu_changeset *c = (iu_changeset *)&fx;
   (void)state;
@@ -407,6 +445,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(savepoints_undo_back_to_their_mark, setup, teardown),
       cmocka_unit_test_setup_teardown(pinned_epochs_keep_their_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(a_change_set_keeps_its_rows_readable, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_large_change_set_of_inserts_is_in_order_and_keeps_its_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(writing_needs_a_transaction_and_only_one_is_open, setup, teardown),
       cmocka_unit_test_setup_teardown(rows_and_transactions_have_a_largest_size, setup, teardown),
       cmocka_unit_test_setup_teardown(keys_of_any_bytes_find_nothing, setup, teardown),
