@@ -255,6 +255,17 @@ static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *
 }
 
 static int m_call(lua_State *L) { return call(L, iu__callee_reducer); }
+/* After a call or a session that ended with OVERLOADED: nothing: not because the journal was full; true: it has room by now; false, id: the answer comes when
+ * it has. */
+static int m_room(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  uint64_t pending = 0;
+  bool full = false;
+  iu_error err;
+  iu_status status = iu__is_client(lc->c) ? IU_OK : iu__engine_ask_room(lc->c, &full, &pending, &err);
+  return status == IU_OK && !full ? 0 : iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+}
+
 static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure); }
 
 static int m_refresh_schema(lua_State *L) {
@@ -409,7 +420,7 @@ uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_err
 
 void iu__connection_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"call", m_call}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method}, {"select", iu__select_method},
+      {"call", m_call}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},

@@ -9,6 +9,9 @@
 #include "../base/alloc.h"
 #include "../base/clock.h"
 
+#define CATCH_UP_MS 10000 /* an open or a close waits so long for a full journal before each transaction of its own, then runs it all the same */
+#define ROOM_ANSWERS 64   /* of those who wait for room, in one turn: the first of them may fill it again */
+
 void iu__engine_config_init(iu_engine_config *c) {
   memset(c, 0, sizeof *c);
   c->durability = IU_DUR_NORMAL;
@@ -59,6 +62,39 @@ void iu__engine_await(iu_engine *e, int delta) {
   if (e->wake != NULL) iu__wake_hold(e->wake, e->pending_count > 0);
 }
 
+/* ---- a full journal ---- */
+
+iu_status iu__engine_check_room(iu_engine *e, iu_error *err) {
+  iu_journal_stats stats;
+  e->turned_away = iu__journal_full(e->journal);
+  if (!e->turned_away) return IU_OK;
+  iu__journal_hurry(e->journal);
+  iu__journal_get_stats(e->journal, &stats);
+  return iu__fail(err, IU_E_OVERLOADED, "the journal is behind: %llu bytes of commits are not written yet (pending_bytes_max = %llu)",
+                  (unsigned long long)stats.pending_bytes, (unsigned long long)e->config.pending_bytes_max);
+}
+
+bool iu__engine_stall(iu_engine *e) {
+  if (!iu__journal_full(e->journal)) return false;
+  iu__journal_hurry(e->journal);
+  if (!e->stalled) iu__engine_await(e, 1);
+  e->stalled = true;
+  return true;
+}
+
+void iu__engine_catch_up(iu_engine *e) {
+  if (iu__journal_full(e->journal)) (void)iu__journal_wait(e->journal, e->last_seq, CATCH_UP_MS, NULL);
+}
+
+/* What is due goes on. */
+static void end_stall(iu_engine *e) {
+  if (!e->stalled || iu__journal_full(e->journal)) return;
+  e->stalled = false;
+  iu__engine_await(e, -1);
+  if (e->scheduled != NULL) iu__job_post(e->config.loop, &e->scheduled_job);
+  iu__schedule_resume(e);
+}
+
 static void journal_wake(void *ud) { iu__wake_send(ud); } /* on the journal's thread */
 
 static void on_journal(void *ud) {
@@ -72,10 +108,13 @@ static void on_journal(void *ud) {
     iu__log(&e->config.log, IU_LOG_ERROR, "journal: %s", why.message);
   }
   /* An answer may close sessions, or the engine: start from the front after each. */
+  uint32_t room = ROOM_ANSWERS;
   for (iu_session *s = e->sessions; s != NULL && !e->closing;) {
-    if (iu__session_answer_one(s, durable, folded, failed, &why)) s = e->sessions;
+    if (iu__session_answer_one(s, durable, folded, &room, failed, &why)) s = e->sessions;
     else s = s->next;
   }
+  if (!e->closing) end_stall(e);
+  if (!e->closing && room == 0) iu__job_post(e->config.loop, &e->room_job);
   iu__engine_unref(e);
 }
 
@@ -85,7 +124,7 @@ static void on_scheduled(void *ud) {
   iu_caller caller = {.session = NULL};
   uint64_t seq;
   iu_error err;
-  if (s == NULL || e->closing) return;
+  if (s == NULL || e->closing || iu__engine_stall(e)) return;
   e->scheduled = s->next;
   if (e->scheduled == NULL) e->scheduled_end = &e->scheduled;
   else iu__job_post(e->config.loop, &e->scheduled_job);
@@ -111,9 +150,9 @@ static iu_status open_journal(iu_engine *e, iu_error *err) {
   jc.flush_interval_ms = e->config.flush_interval_ms;
   if (e->config.fold_bytes != 0) jc.fold_bytes = e->config.fold_bytes;
   if (e->config.pending_bytes_max != 0) jc.pending_bytes_max = e->config.pending_bytes_max;
-  if (jc.pending_bytes_max < IU_ENGINE_TX_BYTES_MAX * 4ull) {
-    return iu__fail(err, IU_E_VALIDATION, "pending_bytes_max: %llu is below %llu, room for two of the largest transactions",
-                    (unsigned long long)jc.pending_bytes_max, IU_ENGINE_TX_BYTES_MAX * 4ull);
+  if (jc.pending_bytes_max < IU_ENGINE_PENDING_BYTES_MIN) {
+    return iu__fail(err, IU_E_VALIDATION, "pending_bytes_max: expected at least %u, got %llu", IU_ENGINE_PENDING_BYTES_MIN,
+                    (unsigned long long)jc.pending_bytes_max);
   }
   e->config.pending_bytes_max = jc.pending_bytes_max;
   jc.wake = journal_wake;
@@ -175,6 +214,7 @@ static iu_status end_stale(iu_engine *e, iu_error *err) {
   uint32_t n = find_stale(e, list);
   for (uint32_t i = 0; i < n && status == IU_OK; i++) {
     iu_error why;
+    iu__engine_catch_up(e);
     status = iu__lifecycle_call(e, IU_LC_DISCONNECT, list[i].identity, list[i].connection_id, &why);
     if (status == IU_OK || status == IU_E_STORAGE || status == IU_E_NOMEM) {
       if (status != IU_OK && err != NULL) *err = why;
@@ -234,6 +274,8 @@ iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, i
   e->scheduled_end = &e->scheduled;
   e->scheduled_job.fn = on_scheduled;
   e->scheduled_job.ud = e;
+  e->room_job.fn = on_journal;
+  e->room_job.ud = e;
   e->modules = iu__alloc_zero(config->module_count + 1u, sizeof *e->modules);
   if (e->modules == NULL) {
     release_given(config);
@@ -257,6 +299,8 @@ iu_status iu__engine_session(iu_connection *any, const uint8_t identity[32], iu_
   *out = NULL;
   if (e->closed || e->closing || any->closed) return iu__fail(err, IU_E_CLOSED, "the connection is closed");
   if (e->session_count >= IU_ENGINE_SESSIONS_MAX) return iu__fail(err, IU_E_OVERLOADED, "more than %d sessions", IU_ENGINE_SESSIONS_MAX);
+  status = iu__engine_check_room(e, err);
+  if (status != IU_OK) return status;
   if (identity == NULL) {
     status = iu__random(fresh, 32, err);
     identity = fresh;
@@ -334,6 +378,7 @@ iu_status iu__engine_close(iu_engine *e, iu_error *err) {
   iu__wake_close(e->wake);
   e->wake = NULL;
   iu__job_cancel(e->config.loop, &e->scheduled_job);
+  iu__job_cancel(e->config.loop, &e->room_job);
   if (status != IU_OK && err != NULL) *err = why;
   iu__engine_unref(e);
   return status;

@@ -17,6 +17,7 @@
 #include "hosted.h"
 
 #define IU_ENGINE_TX_BYTES_MAX (32u << 20)
+#define IU_ENGINE_PENDING_BYTES_MIN (64u << 10) /* of pending_bytes_max: a single transaction may be larger, it is let in whole */
 #define IU_ENGINE_TX_ROWS_MAX 1000000u /* inserts, updates and deletes */
 #define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
@@ -38,7 +39,9 @@ typedef struct iu_engine_config {
   const uint8_t *owner;              /* 32 bytes, borrowed for the open: whose a new universe is; NULL: a fresh random identity */
   iu_durability durability;
   uint32_t flush_interval_ms;
-  uint64_t fold_bytes, pending_bytes_max;   /* 0: defaults */
+  uint64_t fold_bytes;               /* 0: the journal's default */
+  uint64_t pending_bytes_max;        /* of commits not yet written; past it calls and sessions are refused with IU_E_OVERLOADED (iu__engine_ask_room), scheduled
+                                      * rows wait. 0: the journal's default (256 MiB); at least IU_ENGINE_PENDING_BYTES_MIN */
   /* 0: IU_ENGINE_QUEUE_ITEMS_MAX, IU_ENGINE_QUEUE_BYTES_MAX. A session that a commit would take past them is closed with IU_E_OVERLOADED; a subscription is
    * refused with it. */
   uint32_t queue_items_max; uint64_t queue_bytes_max;
@@ -72,6 +75,9 @@ iu_status iu__engine_fold(iu_connection *c, int64_t timeout_ms, iu_error *err);
 iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err);
 /* iu__journal_ask_extend; the answer comes as those of the seam do. */
 iu_status iu__engine_ask_extend(iu_connection *c, const char *sql, uint64_t *pending, iu_error *err);
+/* Right after a call or a session was refused with IU_E_OVERLOADED. *full: because the journal was full, and nothing was run. Then: 0 in *pending: there is room
+ * by now; else the answer comes as those of the seam do when there is. It is no promise: others may fill the journal before. */
+iu_status iu__engine_ask_room(iu_connection *c, bool *full, uint64_t *pending, iu_error *err);
 /* The universe's file, absolute; NULL for memory. Borrowed until close. */
 const char *iu__engine_file(iu_connection *c);
 

@@ -130,6 +130,9 @@ struct iu_engine {
   uint64_t transactions, rejected;
   uint32_t delivering;             /* a callback of one of the sessions is running */
   bool in_reducer, closing, closed;
+  bool turned_away;                /* the last call or session was refused because the journal was full */
+  bool stalled;                    /* what is scheduled waits for room in the journal */
+  iu_job room_job;
   bool put_off;                    /* a session's turn to deliver came while nothing may be delivered */
   iu_error failure;                /* journal failure: writes are refused from then on; of the close too, where it found one */
 };
@@ -186,8 +189,8 @@ typedef struct iu_item {
   uint32_t *walk; uint32_t walk_count, walk_at; iu_iter *walk_iter;
 } iu_item;
 
-/* What is waited for: the sequence to be durable, or in the tables; or that the file is extended. */
-enum { IU_AWAIT_DURABLE, IU_AWAIT_FOLDED, IU_AWAIT_EXTENDED };
+/* What is waited for: the sequence to be durable, or in the tables; that the file is extended; that the journal has room. */
+enum { IU_AWAIT_DURABLE, IU_AWAIT_FOLDED, IU_AWAIT_EXTENDED, IU_AWAIT_ROOM };
 typedef struct iu_pending { struct iu_pending *next; uint64_t id, seq; int what; } iu_pending;
 
 struct iu_session {
@@ -217,6 +220,12 @@ void iu__engine_unref(iu_engine *e);
 iu_status iu__engine_close(iu_engine *e, iu_error *err);
 iu_status iu__engine_check_writable(const iu_engine *e, iu_error *err);
 void iu__engine_await(iu_engine *e, int delta);   /* how many answers wait for the journal */
+/* Before a transaction that may be refused: IU_E_OVERLOADED while the journal is full. */
+iu_status iu__engine_check_room(iu_engine *e, iu_error *err);
+/* Before what is scheduled: true: the journal is full, and the schedules are resumed when it has room. */
+bool iu__engine_stall(iu_engine *e);
+/* Before a transaction that must run, of an open or a close: blocks while the journal is full, for a while. */
+void iu__engine_catch_up(iu_engine *e);
 extern const iu_connection_vtable iu__engine_vtable;
 
 /* load.c */
@@ -254,6 +263,7 @@ void iu__commit_unref(iu_engine *e, iu_commit *c);
 /* schedule.c */
 iu_status iu__schedule_open(iu_engine *e, iu_error *err);      /* rows are loaded */
 void iu__schedule_close(iu_engine *e);
+void iu__schedule_resume(iu_engine *e);                        /* after a stall */
 iu_status iu__schedule_reserve(iu_engine *e, iu_error *err);   /* before a commit, room for what it will arm */
 void iu__schedule_commit(iu_engine *e, const iu_changeset *changes);
 

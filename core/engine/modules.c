@@ -219,6 +219,7 @@ iu_status iu__modules_init(iu_engine *e, iu_error *err) {
     uint64_t seq;
     iu_status status = IU_OK;
     if (m->native ? e->recovery.last_sequence != 0 : is_listed(e, m)) continue;
+    iu__engine_catch_up(e);
     if (m->native || !has_rows(e, m)) status = call_one(e, m, IU_LC_INIT, e->owner, none, &seq, err);
     if (status == IU_OK && !m->native) status = list_module(e, m, err);
     if (status == IU_OK) continue;

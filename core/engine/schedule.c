@@ -164,15 +164,17 @@ static void on_due(void *ud) {
     iu__timer_set(s->timer, 1);
     return;
   }
+  if (iu__engine_stall(e)) return;
   iu__engine_ref(e); /* a reducer, or who hears what it logs, may close us */
   int64_t now = iu__clock_micros();
   for (int i = 0; i < RUNS_A_TURN && s->count > 0 && s->heap[0].at <= now; i++) {
+    if (i > 0 && iu__engine_stall(e)) break;
     due = pop(s);
     const iu_row *row = row_of(e, &due);
     if (row != NULL) run_due(e, due, row);
     if (e->closing || e->failure.status != IU_OK || iu__loop_over_deadline(e->config.loop)) break;
   }
-  if (!e->closing) set_timer(e);
+  if (!e->closing && !e->stalled) set_timer(e);
   iu__engine_unref(e);
 }
 
@@ -207,6 +209,8 @@ iu_status iu__schedule_open(iu_engine *e, iu_error *err) {
   if (status == IU_OK) set_timer(e);
   return status;
 }
+
+void iu__schedule_resume(iu_engine *e) { set_timer(e); }
 
 void iu__schedule_close(iu_engine *e) {
   if (e->schedule.timer == NULL) return;

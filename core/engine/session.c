@@ -1,7 +1,7 @@
 /* session.c: the connection seam over an engine: one session's methods, its one-off reads, and the answers that wait for the journal.
  *
  * A call is applied when it returns; only with `full` durability does its answer wait (until its group is on disk). Everything
- * else here answers at once. A session lives until iu_connection_vtable.release and until no delivery of it is running.
+ * else here answers at once: a call that finds the journal full is refused, and its caller may ask to hear of room (iu__engine_ask_room). A session lives until iu_connection_vtable.release and until no delivery of it is running.
  */
 #include "session.h"
 
@@ -61,6 +61,16 @@ iu_status iu__engine_ask_fold(iu_connection *c, uint64_t *pending, iu_error *err
   return *pending != 0 ? IU_OK : iu__fail_nomem(err);
 }
 
+iu_status iu__engine_ask_room(iu_connection *c, bool *full, uint64_t *pending, iu_error *err) {
+  iu_session *s = iu__session_of(c);
+  iu_status status = check_open(s, err);
+  *pending = 0;
+  *full = status == IU_OK && s->engine->turned_away;
+  if (!*full || !iu__journal_full(s->engine->journal)) return status;
+  *pending = await(s, 0, IU_AWAIT_ROOM);
+  return *pending != 0 ? IU_OK : iu__fail_nomem(err);
+}
+
 /* For a call whose callbacks closed the connection: nobody would hear an answer. */
 static iu_status wait_durable(iu_engine *e, uint64_t seq, iu_error *err) {
   if (e->journal != NULL) return iu__journal_wait(e->journal, seq, -1, err);
@@ -87,21 +97,23 @@ iu_status iu__engine_ask_extend(iu_connection *c, const char *sql, uint64_t *pen
 }
 
 /* *failed: how, where it is known better than by the caller. */
-static bool reached(const iu_session *s, const iu_pending *p, uint64_t durable, uint64_t folded, iu_status *failed, iu_error *why) {
+static bool reached(const iu_session *s, const iu_pending *p, uint64_t durable, uint64_t folded, uint32_t room, iu_status *failed, iu_error *why) {
+  if (p->what == IU_AWAIT_ROOM) return room > 0 && s->engine->journal != NULL && !iu__journal_full(s->engine->journal);
   if (p->what == IU_AWAIT_EXTENDED) return s->engine->journal != NULL && iu__journal_extended(s->engine->journal, failed, why);
   return p->seq <= (p->what == IU_AWAIT_FOLDED ? folded : durable);
 }
 
-bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, iu_status failed, const iu_error *why) {
+bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, uint32_t *room, iu_status failed, const iu_error *why) {
   iu_pending **link = &s->pending, *p;
   iu_status own = IU_OK;
   iu_error own_why;
   bool ok = false;
-  while (*link != NULL && !(ok = reached(s, *link, durable, folded, &own, &own_why)) && failed == IU_OK) link = &(*link)->next;
+  while (*link != NULL && !(ok = reached(s, *link, durable, folded, *room, &own, &own_why)) && failed == IU_OK) link = &(*link)->next;
   p = *link;
   if (p == NULL) return false;
   if (ok && own != IU_OK) ok = false, failed = own, why = &own_why;
   uint64_t id = p->id;
+  if (p->what == IU_AWAIT_ROOM && ok) --*room;
   forget(s, link);
   if (s->base.listener.answer != NULL) {
     s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL, NULL);
@@ -122,6 +134,7 @@ static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args,
   if (reducer < e->schema->reducer_count && e->schema->reducers[reducer].lifecycle != IU_LC_NONE) {
     return iu__fail(err, IU_E_VALIDATION, "%s: a lifecycle reducer cannot be called", e->schema->reducers[reducer].name);
   }
+  if (!e->in_reducer && (status = iu__engine_check_room(e, err)) != IU_OK) return status;
   memcpy(caller.identity, c->identity, 32);
   memcpy(caller.connection_id, c->connection_id, 16);
   iu__session_retain(s);
@@ -251,6 +264,7 @@ static void say_goodbye(iu_session *s) {
   iu_error err;
   if (!s->greeted) return;
   s->greeted = false;
+  if (e->journal != NULL) iu__engine_catch_up(e);
   if (iu__lifecycle_call(e, IU_LC_DISCONNECT, s->base.identity, s->base.connection_id, &err) != IU_OK) {
     iu__log(&e->config.log, IU_LOG_WARN, "client_disconnected: %s", err.message);
   }
@@ -262,14 +276,15 @@ static void answer_all(iu_session *s) {
   iu_error why;
   iu_status status;
   uint64_t last = 0, durable;
+  uint32_t room = 0; /* a call that is made again now finds a closed connection */
   if (s->pending == NULL) return;
   for (iu_pending *p = s->pending; p != NULL; p = p->next) last = p->seq > last && p->what == IU_AWAIT_DURABLE ? p->seq : last;
   status = wait_durable(e, last, &why);
   durable = status == IU_OK ? last : e->journal != NULL ? iu__journal_durable(e->journal, NULL, NULL) : 0;
-  while (iu__session_answer_one(s, durable, 0, status, &why)) {}
+  while (iu__session_answer_one(s, durable, 0, &room, status, &why)) {}
   /* What is left nobody waits for any more. */
   if (s->pending != NULL) status = iu__fail(&why, IU_E_CLOSED, "the connection was closed before it was done");
-  while (iu__session_answer_one(s, durable, 0, status, &why)) {}
+  while (iu__session_answer_one(s, durable, 0, &room, status, &why)) {}
 }
 
 static void unlink_session(iu_session *s) {

@@ -1,37 +1,19 @@
 /* transaction.c: one reducer call: arguments checked, run inside a transaction, committed or undone, handed to the journal and to the
  * queues of the sessions, in that order.
  *
- * Commits and their journal frames never part: room in the journal is made sure of while the transaction can still be undone, and an append that
- * fails all the same puts the engine into its failed state, which says that what was applied may not be saved.
+ * Commits and their journal frames never part: memory for the frame is made sure of while the transaction can still be undone, and an append that
+ * fails all the same puts the engine into its failed state, which says that what was applied may not be saved. Whether the journal has room is asked
+ * before the transaction, by who begins it: no transaction waits for the disk.
  */
 #include "internal.h"
 
 #include "../base/alloc.h"
 #include "../base/clock.h"
 
-#define BACKPRESSURE_WAIT_MS 10000
-
 void iu__commit_unref(iu_engine *e, iu_commit *c) {
   if (c == NULL || --c->refs > 0) return;
   iu__changeset_release(e->store, c->changes);
   iu__free(c);
-}
-
-/* Room for the whole transaction, asked for while it can still be undone; when the journal is far behind, the caller waits for it here. */
-static iu_status room_in_journal(iu_engine *e, iu_error *err) {
-  uint64_t bytes = iu__tx_bytes(e->store) + e->tx.deleted_bytes;
-  iu_error local;
-  iu_status status = iu__journal_ready(e->journal, bytes, &local);
-  if (status == IU_E_OVERLOADED) {
-    iu__journal_hurry(e->journal);
-    status = iu__journal_wait(e->journal, e->last_seq, BACKPRESSURE_WAIT_MS, &local);
-    if (status == IU_OK) status = iu__journal_ready(e->journal, bytes, &local);
-    else if (status == IU_E_TIMEOUT) {
-      status = iu__fail(&local, IU_E_OVERLOADED, "the journal is far behind and did not catch up within %d s", BACKPRESSURE_WAIT_MS / 1000);
-    }
-  }
-  if (status != IU_OK && err != NULL) *err = local;
-  return status;
 }
 
 /* Timestamps may be equal, commits between them are not, nor are transactions of which only reads came. */
@@ -137,7 +119,7 @@ static iu_status closed_meanwhile(iu_engine *e, const iu_reducer_def *def, iu_er
 /* What the transaction wrote is kept, or all of it undone. */
 static iu_status commit(iu_engine *e, const iu_reducer_def *def, const void *args, size_t len, const iu_caller *caller, uint64_t *seq, iu_error *err) {
   iu_changeset *changes = NULL;
-  iu_status status = room_in_journal(e, err);
+  iu_status status = iu__journal_ready(e->journal, iu__tx_bytes(e->store) + e->tx.deleted_bytes, err);
   if (status == IU_OK && e->tx.scheduled != 0) status = iu__schedule_reserve(e, err);
   if (status == IU_OK) status = iu__store_commit(e->store, &changes, err);
   if (status != IU_OK) {

@@ -263,6 +263,36 @@ static iu_status await(iu_universe *u, iu_pending_call *p, iu_wait_for *w, int64
   return IU_E_TIMEOUT;
 }
 
+/* After a refusal: true: the journal was full, and has room now. */
+static bool room_came(iu_universe *u, uint64_t deadline) {
+  iu_wait_for w = {0};
+  iu_pending_call *p;
+  uint64_t pending;
+  bool full;
+  if (u->closed || u->server || iu__pending_new("room", 4, iu__wait_done, &w, &p, NULL) != IU_OK) return false;
+  iu_status status = iu__engine_ask_room(u->c, &full, &pending, NULL);
+  if (status != IU_OK || pending == 0) {
+    iu__pending_free(u, p);
+    return status == IU_OK && full;
+  }
+  iu__pending_begun(u, p, pending, 0);
+  bool came = iu__wait_for(u->rt, &w, deadline, NULL) == IU_OK;
+  if (!w.over) iu__pending_free(u, p);
+  return came && !u->closed;
+}
+
+/* While an embedded universe's journal is full a call waits for room, to its timeout. */
+static iu_status ask_patiently(iu_universe *u, const request *r, int64_t timeout_ms, iu_rows **rows, uint64_t *pending, iu_error *err) {
+  uint64_t deadline = 0;
+  iu_status status = ask(u, r, rows, pending, err);
+  while (status == IU_E_OVERLOADED && r->kind == ASK_CALL) {
+    if (deadline == 0) deadline = iu__deadline(u, timeout_ms);
+    if (!room_came(u, deadline)) break;
+    status = ask(u, r, rows, pending, err);
+  }
+  return status;
+}
+
 static iu_status run(iu_universe *u, const request *r, int64_t timeout_ms, iu_cursor **out, iu_error *err) {
   iu_wait_for w = {0};
   iu_pending_call *p;
@@ -271,7 +301,7 @@ static iu_status run(iu_universe *u, const request *r, int64_t timeout_ms, iu_cu
   iu_status status = iu__pending_new(r->what, r->what_len, iu__wait_done, &w, &p, err);
   if (status != IU_OK) return status;
   iu__universe_hold(u);
-  status = ask(u, r, &rows, &pending, err);
+  status = ask_patiently(u, r, timeout_ms, &rows, &pending, err);
   if (status != IU_OK || pending == 0 || u->closed) {
     iu__pending_free(u, p);
     if (status == IU_OK && rows != NULL && (w.rows = iu__cursor_of_rows(u, rows)) == NULL) status = iu__fail_nomem(err);

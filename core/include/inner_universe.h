@@ -194,7 +194,7 @@ typedef struct iu_options {
   const char *durability;        /* ["normal"] "full": a call ends on disk; "normal": within flush_interval_ms; "off": memory only */
   uint32_t flush_interval_ms;    /* [20] */
   uint64_t fold_bytes;           /* [64 MiB] of journal that start a fold */
-  uint64_t pending_bytes_max;    /* [256 MiB] not yet written; past it calls end with IU_E_OVERLOADED */
+  uint64_t pending_bytes_max;    /* [256 MiB; at least 64 KiB] not yet written; past it iu_call waits for room, what must not wait is IU_E_OVERLOADED */
   /* servers (ws://, wss://) */
   bool background;               /* [false: iu_open waits for the connection] true: on_state tells */
   const char *token;             /* the identity to be; without it, and without a token file, a new anonymous one */
@@ -238,7 +238,7 @@ static inline iu_options iu_options_default(void) {
 /* target: "memory:", a path or "file:path", "ws://host:port/database", "wss://...". options NULL: the defaults. */
 IU_API iu_status iu_open(iu_runtime *rt, const char *target, const iu_options *options, iu_universe **out, iu_error *err);
 /* Another connection of the same embedded universe, with an identity (32 bytes, little endian; NULL: a fresh one), subscriptions and handlers of its own.
- * Closing the universe that was opened closes its sessions. */
+ * Closing the universe that was opened closes its sessions. IU_E_OVERLOADED while the journal is full (pending_bytes_max): it does not wait. */
 IU_API iu_status iu_open_session(iu_universe *u, const uint8_t *identity, iu_universe **out, iu_error *err);
 /* In order: what was sent to a server is waited for (at most 5 s; not inside a callback), calls that are still pending end, the
  * journal is written (blocks), the connection closes. Idempotent. The handle stays; every function then says IU_E_CLOSED. err: what was not saved. */

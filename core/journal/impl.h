@@ -8,7 +8,7 @@
 
 #include "journal.h"
 
-#define IU_JOURNAL_VTABLE_VERSION 2
+#define IU_JOURNAL_VTABLE_VERSION 3
 
 typedef struct iu_journal_vtable {
   uint32_t version;
@@ -16,6 +16,7 @@ typedef struct iu_journal_vtable {
   const uint8_t *(*meta)(const iu_journal *j, iu_meta which, size_t *len);
   iu_status (*set_meta)(iu_journal *j, iu_meta which, const void *bytes, size_t len, iu_error *err);
   iu_status (*load)(iu_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err); /* reads the whole file */
+  bool (*full)(iu_journal *j);
   iu_status (*ready)(iu_journal *j, uint64_t bytes, iu_error *err);                                       /* never blocks on the disk */
   iu_status (*append)(iu_journal *j, const iu_changeset *c, const iu_sequence_value *next_values, uint32_t next_count, uint64_t *seq,
                       iu_error *err);                                                                     /* never blocks on the disk */

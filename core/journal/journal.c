@@ -34,6 +34,7 @@ iu_status iu__journal_load(iu_journal *j, const iu_journal_sink *sink, iu_journa
   return j->vtable->load(j, sink, out, err);
 }
 
+bool iu__journal_full(iu_journal *j) { return j->vtable->full(j); }
 iu_status iu__journal_ready(iu_journal *j, uint64_t bytes, iu_error *err) { return j->vtable->ready(j, bytes, err); }
 
 iu_status iu__journal_append(iu_journal *j, const iu_changeset *c, const iu_sequence_value *next_values, uint32_t next_count,

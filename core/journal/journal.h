@@ -37,7 +37,7 @@ typedef struct iu_journal_config {
   iu_durability durability;
   uint32_t flush_interval_ms;    /* `normal`: longest time a commit waits for its fsync (default 20) */
   uint64_t fold_bytes;           /* journal bytes in the file that start a fold (default 64 MiB) */
-  uint64_t pending_bytes_max;    /* commits not yet written, in memory (default 256 MiB); past it append is IU_E_OVERLOADED */
+  uint64_t pending_bytes_max;    /* commits not yet written, in memory (default 256 MiB); past it the journal is full */
   uint32_t fold_idle_ms;         /* fold after this long without commits (default 1000) */
   uint32_t busy_timeout_ms;      /* how long to wait for other readers of the file (default 5000) */
   void (*wake)(void *ud);        /* called on the journal's thread after progress or failure: schedule a poll; may be NULL */
@@ -77,8 +77,11 @@ typedef struct iu_journal_recovery {
 } iu_journal_recovery;
 iu_status iu__journal_load(iu_journal *j, const iu_journal_sink *sink, iu_journal_recovery *out, iu_error *err);
 
+/* pending_bytes_max is reached: no transaction should begin. To be asked before one, since one that has begun is let in. Nothing but an append makes it
+ * true, and `wake` tells when it may be false again; false, too, once the journal has failed. Costs nothing while it is false. */
+bool iu__journal_full(iu_journal *j);
 /* To ask before a transaction commits in the store, since a commit that cannot be queued afterwards could not be undone: IU_OK, IU_E_OVERLOADED
- * (pending_bytes_max is reached), IU_E_NOMEM, or the failure. After IU_OK the next append succeeds when its rows (new ones, and old ones of
+ * (larger than IU_JOURNAL_COMMIT_MAX), IU_E_NOMEM, or the failure. After IU_OK the next append succeeds when its rows (new ones, and old ones of
  * deletes) come to at most `bytes`; a larger one may still run out of memory. Costs as little as an append. */
 iu_status iu__journal_ready(iu_journal *j, uint64_t bytes, iu_error *err);
 /* Queues one commit; copies what it needs. *seq is its number. With `full` and `normal` the thread writes soon; with `off` nothing is

@@ -38,6 +38,11 @@ static iu_status null_load(iu_journal *j, const iu_journal_sink *sink, iu_journa
   return status;
 }
 
+static bool null_full(iu_journal *j) {
+  (void)j;
+  return false;
+}
+
 static iu_status null_ready(iu_journal *j, uint64_t bytes, iu_error *err) {
   (void)j, (void)bytes, (void)err;
   return IU_OK;
@@ -105,7 +110,7 @@ static iu_status null_close(iu_journal *j, iu_error *err) {
 }
 
 static const iu_journal_vtable null_vtable = {
-    IU_JOURNAL_VTABLE_VERSION, null_is_new, null_meta, null_set_meta, null_load, null_ready, null_append,
+    IU_JOURNAL_VTABLE_VERSION, null_is_new, null_meta, null_set_meta, null_load, null_full, null_ready, null_append,
     null_durable,              null_hurry,  null_wait, null_fold,     null_ask_fold, null_folded, null_path, null_ask_extend, null_extended, null_stats, null_close};
 
 iu_status iu__journal_null_open(const iu_journal_config *c, iu_journal **out, iu_error *err) {

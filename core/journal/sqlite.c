@@ -194,14 +194,22 @@ static iu_status sqlite_set_meta(iu_journal *base, iu_meta which, const void *by
 static iu_status admit(const iu_sqlite_journal *j, iu_error *err) {
   if (j->failed) return iu__journal_report(j, err);
   if (!j->loaded) return iu__fail(err, IU_E_VALIDATION, "the journal must be loaded before commits are appended");
-  if (j->pending_bytes >= j->config.pending_bytes_max)
-    return iu__fail(err, IU_E_OVERLOADED, "%llu bytes of commits wait to be written (at most %llu may)", (unsigned long long)j->pending_bytes,
-                    (unsigned long long)j->config.pending_bytes_max);
   return IU_OK;
 }
 
 static iu_status too_large(uint64_t size, iu_error *err) {
   return iu__fail(err, IU_E_OVERLOADED, "a commit of %llu bytes: at most %u", (unsigned long long)size, IU_JOURNAL_COMMIT_MAX);
+}
+
+/* Only what the owner appends fills it: while the last append did not, there is nothing to look at. */
+static bool sqlite_full(iu_journal *base) {
+  iu_sqlite_journal *j = self(base);
+
+  if (!j->was_full) return false;
+  pthread_mutex_lock(&j->mutex);
+  j->was_full = !j->failed && j->pending_bytes >= j->config.pending_bytes_max;
+  pthread_mutex_unlock(&j->mutex);
+  return j->was_full;
 }
 
 static iu_status sqlite_ready(iu_journal *base, uint64_t bytes, iu_error *err) {
@@ -222,6 +230,7 @@ static void queued(iu_sqlite_journal *j, bool was_empty, uint64_t size) {
   uint64_t before = j->pending_bytes, after = before + size, half = j->config.pending_bytes_max / 2;
 
   j->pending_bytes = after;
+  j->was_full = after >= j->config.pending_bytes_max;
   if (was_empty) j->queued_ns = iu__clock_mono_ns();
   if (was_empty || (before < IU_WRITE_EARLY_BYTES && after >= IU_WRITE_EARLY_BYTES) || (before < half && after >= half))
     pthread_cond_signal(&j->work);
@@ -416,6 +425,6 @@ static iu_status sqlite_close(iu_journal *base, iu_error *err) {
 }
 
 static const iu_journal_vtable sqlite_vtable = {
-    IU_JOURNAL_VTABLE_VERSION, sqlite_is_new, sqlite_meta, sqlite_set_meta, sqlite_load,  sqlite_ready, sqlite_append,
+    IU_JOURNAL_VTABLE_VERSION, sqlite_is_new, sqlite_meta, sqlite_set_meta, sqlite_load,  sqlite_full, sqlite_ready, sqlite_append,
     sqlite_durable,            sqlite_hurry,  sqlite_wait, sqlite_fold,
     sqlite_ask_fold,           sqlite_folded, sqlite_path, iu__journal_sqlite_ask_extend, iu__journal_sqlite_extended, sqlite_stats, sqlite_close};

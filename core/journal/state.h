@@ -62,6 +62,7 @@ typedef struct iu_sqlite_journal {
 
   /* the owner's */
   bool locks_made, loaded, load_failed, started;
+  bool was_full;        /* by the last append, or when it was looked at last */
   pthread_t thread;
 } iu_sqlite_journal;
 

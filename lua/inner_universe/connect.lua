@@ -199,7 +199,7 @@ end
 ---@field durability? "full"|"normal"|"off" [normal]
 ---@field flush_interval_ms? integer [20]
 ---@field fold_bytes? integer journal bytes that start a fold
----@field pending_bytes_max? integer unwritten bytes past which calls answer OverloadedError
+---@field pending_bytes_max? integer unwritten bytes past which calls wait for room, or are an OverloadedError where they must not wait [256 MiB]
 ---@field client_info? string
 ---@field module? string|inner_universe.Module|(string|inner_universe.Module)[] embedded: modules of one's own, or the paths of files that return them
 ---@field nerv? boolean embedded: whether the toolkit's own tables and reducers are there [true]

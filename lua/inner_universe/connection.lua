@@ -181,6 +181,24 @@ local function fold_answer(inner, ok, id_or_err, what, timeout)
   return value, err
 end
 
+-- The core refused, with `refusal`. Where that is because the journal is full nothing was run, and `again()` is tried when there is room. Where nothing may
+-- wait, and when the connection's timeout is over, the refusal stands.
+local function when_there_is_room(inner, what, refusal, again)
+  local ends = runtime.core.mono() + inner.timeout
+  local ok, err = nil, refusal
+  while ok == nil and not inner.remote and errors.is(err, "OverloadedError") and tasks.can_wait() and runtime.core.mono() < ends do
+    local room, id = inner.core:room()
+    if room == nil then return nil, err end
+    if room == false then
+      local came, why = await(inner, id, what, inner.timeout, 2)
+      if not came then return nil, errors.is(why, "TimeoutError") and err or why end
+      if not inner.core then return nil, closed_error() end
+    end
+    ok, err = again()
+  end
+  return ok, err
+end
+
 -- methods ------------------------------------------------------------------------------------------------------------
 
 -- A server's module may have been published anew with more in it: a name that is not known here is looked for once more in its schema.
@@ -193,7 +211,8 @@ local function learns(inner, list, name, err)
   return ok and inner.core ~= nil and core:knows(list, name)
 end
 
----Calls a reducer and waits for its end when the backend must.
+---Calls a reducer and waits for its end when the backend must. While an embedded universe's journal is full (`pending_bytes_max`) it waits for room; where
+---nothing may wait it is an OverloadedError.
 ---@param reducer string
 ---@return true?, inner_universe.Error?
 function Connection:call(reducer, ...)
@@ -204,8 +223,14 @@ function Connection:call(reducer, ...)
   local ok, err = inner.core_call(core, reducer, ...)
   if ok then return true end
   if ok == nil then
-    if not learns(inner, "reducers", reducer, err) then return nil, err end
-    ok, err = core:call(reducer, ...)
+    if learns(inner, "reducers", reducer, err) then
+      ok, err = core:call(reducer, ...)
+    elseif err.kind == "OverloadedError" then
+      local args = table.pack(...)
+      ok, err = when_there_is_room(inner, reducer, err, function()
+        return inner.core:call(reducer, table.unpack(args, 1, args.n))
+      end)
+    end
     if ok ~= false then return ok, err end
   end
   ok, err = await(inner, err, reducer, inner.timeout, 2)
@@ -213,7 +238,8 @@ function Connection:call(reducer, ...)
   return true
 end
 
----Calls a reducer without waiting. A refusal known at once is returned, a later one goes to the error handler.
+---Calls a reducer without waiting. A refusal known at once is returned (an OverloadedError while an embedded universe's journal is full), a later one goes
+---to the error handler.
 ---@param reducer string
 ---@return true?, inner_universe.Error?
 function Connection:send(reducer, ...)
@@ -586,7 +612,10 @@ function Connection:session(options)
   check.optional(options[known], "string", 1, "session", "options." .. known)
   if inner.again then return inner.again(options.token) end
   local other, err = core:session(options.identity)
-  if not other then return nil, err end
+  if not other then
+    other, err = when_there_is_room(inner, "session", err, function() return inner.core:session(options.identity) end)
+    if not other then return nil, err end
+  end
   return connection.new(other, { target = inner.target, timeout = inner.timeout, parent = self })
 end
 

@@ -282,6 +282,11 @@ local Connection = {}
 ---@return any err_or_id
 function Connection:call(reducer, ...) end
 
+---After a call or a session that was refused with OVERLOADED: nothing: not because the journal was full; true: it has room now; false, id: to be waited for
+---@return boolean? room
+---@return any err_or_id
+function Connection:room() end
+
 ---@param queries string[]
 ---@return integer? id, inner_universe.Error? err
 function Connection:subscribe(queries) end

@@ -30,6 +30,7 @@ struct game {
   iu_status (*more)(game *g, iu_schema_writer *w); /* adds to the definition */
   bool no_nerv, recover;
   iu_durability durability;
+  uint64_t pending_bytes_max;
   int inits, connects, disconnects, releases;
   char path[SCRATCH_PATH_MAX];
   iu_log log;
@@ -114,6 +115,7 @@ static inline iu_status game_open(game *g, const char *path) {
   config.module_count = 1;
   config.durability = g->durability;
   config.recover_prefix = g->recover;
+  config.pending_bytes_max = g->pending_bytes_max;
   config.loop = g->loop;
   config.log = g->log;
   return iu__engine_open(&config, &g->c, &g->err);
