@@ -41,7 +41,8 @@ typedef struct iu_lua {
   struct iu_lua_http *requests;
   struct iu_lua_process *processes;
   struct iu_lua_work *works;
-  iu_lua_rows *rows;            /* being told (listen.c), or NULL */
+  iu_lua_rows *rows;            /* being told (tell.c), or NULL */
+  uint64_t watches;             /* how often conn:watch was called */
   iu_buf args;                  /* empty, kept for the next call of a reducer or procedure */
   struct iu_lua_run *run;       /* the innermost reducer of a module in Lua that runs now (module.h), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
@@ -173,6 +174,8 @@ void iu__push_hex(lua_State *L, const uint8_t *little, size_t size);   /* little
 const char *iu__phase_name(iu_phase phase);
 void iu__push_rows(lua_State *L, const iu_rows *rows);
 void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *row);
+/* tell.c */
+void iu__tell_rows(void *ud, iu_row_source *source);   /* the listener's `rows`; ud: the iu_lua_connection */
 /* read.c */
 int iu__query_method(lua_State *L);
 int iu__get_method(lua_State *L);

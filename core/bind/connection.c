@@ -327,6 +327,7 @@ static int m_watch(lua_State *L) {
   if (!ok) return iu__push_failure(L, lc->x, &err);
   luaL_argcheck(L, mask >= 0 && mask <= 7, 3, "expected 0 to 7");
   iu__conn_watch(c, table, (uint8_t)mask);
+  lc->x->watches++;
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -1,12 +1,9 @@
-/* listen.c: what a connection says, told to Lua through the gate: rows, subscriptions, answers, states, its end. */
+/* listen.c: what a connection says, told to Lua through the gate: subscriptions, answers, states, its end; its rows are told by tell.c. */
 #include "bind.h"
 
 #include "../base/hash.h"
 
 static const char *const listen_names[IU_LISTEN_COUNT] = {"rows", "subscription", "answer", "closed", "state"};
-
-/* The rows that are being told now: what `next` walks. One in another when a callback changes another connection. */
-struct iu_lua_rows { iu_lua_connection *lc; iu_row_source *source; uint64_t given; const iu_table_def *named; };
 
 void iu__push_hex(lua_State *L, const uint8_t *little, size_t size) {
   uint8_t big[32];
@@ -16,123 +13,9 @@ void iu__push_hex(lua_State *L, const uint8_t *little, size_t size) {
   lua_pushlstring(L, text, size * 2);
 }
 
-static void push_event(lua_State *L, const iu_event *e) {
-  lua_createtable(L, 0, 6);
-  if (e->subscribed) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "subscribed");
-    return;
-  }
-  if (e->reducer != NULL) {
-    const uint8_t *p = e->args.p;
-    lua_pushstring(L, e->reducer->name);
-    lua_setfield(L, -2, "reducer");
-    iu__push_value(L, e->reducer->params, &p, e->args.p + e->args.len);
-    lua_setfield(L, -2, "args");
-  }
-  if (e->reducer != NULL || e->timestamp != 0) { /* v2 says nothing of others' transactions */
-    iu__push_hex(L, e->caller, 32);
-    lua_setfield(L, -2, "caller");
-    iu__push_hex(L, e->connection_id, 16);
-    lua_setfield(L, -2, "connection_id");
-    lua_pushinteger(L, e->timestamp);
-    lua_setfield(L, -2, "timestamp");
-  }
-  lua_pushboolean(L, e->own);
-  lua_setfield(L, -2, "own");
-}
-
-/* One event table serves all rows of a transaction: its arguments may be many times larger than a row. It is held weakly. */
-static void push_event_once(lua_State *L, iu_lua_connection *lc, const iu_event *e) {
-  static const char key = 0;
-  bool known = e->transaction != 0 && e->transaction == lc->event_transaction;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-  }
-  if (known && lua_rawgetp(L, -1, lc) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    known = false;
-  }
-  if (!known) {
-    push_event(L, e);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, -3, lc);
-    lc->event_transaction = e->transaction;
-  }
-  lua_remove(L, -2);
-}
-
 void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *row) {
   if (row != NULL) iu__push_row(L, def, row);
   else lua_pushnil(L);
-}
-
-/* next() -> table, "insert" | "update" | "delete", new row or nil, old row or nil; nothing when there is no more to be told now, and outside of the
- * listener's call. Upvalues: the context, the three words, the name of the table given last. */
-static int next_row(lua_State *L) {
-  iu_lua *x = lua_touserdata(L, lua_upvalueindex(1));
-  iu_lua_rows *r = x->rows;
-  if (r == NULL || !r->source->next(r->source)) return 0;
-  const iu_row_source *s = r->source;
-  const iu_table_def *def = &r->lc->c->schema->tables[s->table];
-  r->given++;
-  if (def != r->named) {
-    lua_pushstring(L, def->name);
-    lua_replace(L, lua_upvalueindex(5));
-    r->named = def;
-  }
-  lua_pushvalue(L, lua_upvalueindex(5));
-  lua_pushvalue(L, lua_upvalueindex(s->old_row == NULL ? 2 : s->new_row != NULL ? 3 : 4));
-  iu__push_row_or_nil(L, def, s->new_row);
-  iu__push_row_or_nil(L, def, s->old_row);
-  return 4;
-}
-
-static void push_next(lua_State *L, iu_lua *x) {
-  static const char key = 0;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TFUNCTION) return;
-  lua_pop(L, 1);
-  lua_pushlightuserdata(L, x);
-  lua_pushliteral(L, "insert");
-  lua_pushliteral(L, "update");
-  lua_pushliteral(L, "delete");
-  lua_pushnil(L);
-  lua_pushcclosure(L, next_row, 5);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-}
-
-static int rows_body(lua_State *L) {
-  const iu_lua_rows *r = lua_touserdata(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->lc->listener[IU_LISTEN_ROWS]);
-  push_next(L, r->lc->x);
-  push_event_once(L, r->lc, r->source->event);
-  lua_call(L, 2, 0);
-  return 0;
-}
-
-/* The rows that one failure (of memory) did not reach are told all the same: by another call, without the row where it happened. */
-static void on_rows(void *ud, iu_row_source *source) {
-  iu_lua_connection *lc = ud;
-  iu_lua *x = lc->x;
-  iu_lua_rows rows = {lc, source, 0, NULL}, *outer = x->rows;
-  while (lc->listener[IU_LISTEN_ROWS] >= 0) {
-    uint64_t given = rows.given;
-    bool ok;
-    rows.named = NULL;
-    x->rows = &rows;
-    ok = iu__gate(x, rows_body, &rows);
-    x->rows = outer;
-    if (ok || (rows.given == given && !source->next(source))) break;
-  }
-  if (outer != NULL) outer->named = NULL; /* the name given last is another table's */
 }
 
 typedef struct note_call {
@@ -270,7 +153,7 @@ static void on_state(void *ud, const iu_conn_state *state) {
 /* ---- in Lua's hands ---- */
 
 void iu__connection_listen(iu_lua_connection *lc) {
-  const iu_listener listener = {.ud = lc, .rows = on_rows, .subscription = on_subscription, .answer = on_answer, .closed = on_closed, .state = on_state};
+  const iu_listener listener = {.ud = lc, .rows = iu__tell_rows, .subscription = on_subscription, .answer = on_answer, .closed = on_closed, .state = on_state};
   iu__conn_listen(lc->c, &listener);
 }
 

@@ -104,29 +104,29 @@ local function tell(run, turn)
     end
     local name
     name, kind, row, old = next()
+    while name do
+      local by_kind = lists[name]
+      local list = by_kind and by_kind[kind]
+      if kind == "delete" then row = old end
+      items = list and list.items
+      local fn = items and #items == 1 and items[1].fn
+      if not fn then break end
+      items = nil
+      if kind == "update" then
+        fn(row, old, event)
+      else
+        fn(row, event)
+      end
+      if run.turn ~= turn then return end
+      name, kind, row, old = next(fn, event) -- the core calls it for the rows that are like this one
+      if run.turn ~= turn then return end
+    end
     if not name then
       run.over = true
       return
     end
-    local by_kind = lists[name]
-    local list = by_kind and by_kind[kind]
-    if list then
-      if kind == "delete" then row = old end
-      items = list.items
-      if #items == 1 then
-        local fn = items[1].fn
-        items = nil
-        if fn then
-          if kind == "update" then
-            fn(row, old, event)
-          else
-            fn(row, event)
-          end
-          if run.turn ~= turn then return end
-        end
-      else
-        run.items, run.at, run.kind, run.row, run.old = items, 1, kind, row, old
-      end
+    if items then
+      run.items, run.at, run.kind, run.row, run.old = items, 1, kind, row, old
     end
   end
 end
@@ -134,7 +134,7 @@ end
 ---Calls the handlers of rows, each up to its end or first wait.
 ---@param relay fun(run: table, job: function, skip: function) tasks.relay
 ---@param lists table<string, table<string, inner_universe.Handlers>> by table, then by kind
----@param next fun(): string?, string, table?, table? the core's: table, kind, new row, old row
+---@param next fun(fn?: function, event?: table): string?, string, table?, table? the core's: table, kind, new row, old row
 ---@param event table
 function handlers.tell(relay, lists, next, event)
   local run = { lists = lists, next = next, event = event }
