@@ -44,6 +44,9 @@ iu.json = freeze.table({
   decode = core.json_decode,
   canonical = core.json_canonical, -- what Python's json.dumps(value, sort_keys=True) prints, UTF-8
   hash = core.json_hash, -- hex SHA-256 of it
+  document = core.json_document, -- an immutable value outside of Lua's memory, which goes wherever a Lua table does
+  totable = core.json_totable,
+  is_document = core.is_document,
 }, "iu.json")
 
 iu.log = freeze.table({

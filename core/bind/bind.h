@@ -88,6 +88,14 @@ bool iu__is_array_mt(lua_State *L, int index);    /* of a metatable */
 bool iu__is_object_mt(lua_State *L, int index);
 void iu__json_open(lua_State *L);                 /* adds functions to the module table on top */
 
+/* document.c: values outside of Lua's memory. */
+typedef struct iu_document iu_document;
+void iu__document_open(lua_State *L);
+const iu_json *iu__document_node(lua_State *L, int index, iu_document **d); /* NULL: not a document. d may be NULL; borrowed from the value at index */
+int iu__push_document(lua_State *L, iu_lua *x, iu_document *(*make)(void *ud, iu_error *err), void *ud); /* what make gives is taken; NULL: nil, err */
+void iu__push_json_tree(lua_State *L, const iu_json *v);                     /* as Lua's tables; raises for memory, and for integers that are too long */
+void iu__diff_open(lua_State *L);                 /* diff.c */
+
 /* wide.c */
 void iu__wide_open(lua_State *L);
 void iu__gzip_open(lua_State *L);

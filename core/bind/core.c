@@ -12,6 +12,8 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__json_open(L);
   iu__wide_open(L);
   iu__gzip_open(L);
+  iu__document_open(L);
+  iu__diff_open(L);
   iu__loop_open(L);
   iu__http_open(L);
   iu__process_open(L);

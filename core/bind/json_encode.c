@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "../base/text.h"
+#include "../document/tree.h"
 
 #define PATH_TEXT_MAX 200
 
@@ -168,8 +169,20 @@ static iu_status encode_table(encoder *e, int index) {
   return status == IU_OK ? encode_array(e, index, n) : status;
 }
 
+static iu_status encode_document(encoder *e, const iu_json *v) {
+  if (e->depth > 0 && e->depth + iu__tree_depth(v) > IU_LUA_DEPTH_MAX) {
+    char what[48];
+    snprintf(what, sizeof what, "nesting deeper than %d", IU_LUA_DEPTH_MAX);
+    return refuse(e, what);
+  }
+  iu__json_write(v, e->out);
+  return IU_OK;
+}
+
 static iu_status encode_userdata(encoder *e, int index) {
+  const iu_json *document = iu__document_node(e->L, index, NULL);
   size_t len;
+  if (document != NULL) return encode_document(e, document);
   if (!iu__buf_reserve(e->out, IU_WIDE_TEXT_ROOM)) return IU_OK; /* sticky */
   len = iu__wide_text(e->L, index, (char *)e->out->data + e->out->len, IU_WIDE_TEXT_ROOM);
   if (len == 0) return refuse(e, "userdata is not a JSON value");

@@ -69,6 +69,13 @@ iu_json *iu__json_parse(iu_arena *arena, const void *text, size_t len, iu_error 
 const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len);
 void iu__json_write(const iu_json *v, iu_buf *out);   /* compact */
 
+/* Objects made by hand, for trees that are put together of others. Room for `count` members, to be filled in; NULL: no memory. */
+iu_json_member *iu__json_members_new(iu_arena *arena, uint32_t count);
+/* Makes `object` of the first `count` of them, at most as many as there is room for; the keys are different. Indexes them. false: no memory. */
+bool iu__json_object_make(iu_json *object, iu_json_member *members, uint32_t count);
+/* The positions of an object's members in key order; only of one with more than IU_JSON_LINEAR_MAX members. */
+static inline const uint32_t *iu__json_index(const iu_json *object) { return (const uint32_t *)object->u.members - object->len; }
+
 /* text in, canonical text out, appended to `out`; a failure of `out` is reported too. */
 iu_status iu__json_canonical(const void *text, size_t len, iu_buf *out, iu_error *err);
 

@@ -43,9 +43,6 @@ static inline int iu__json_key_compare(const iu_json_member *a, const char *key,
 /* As iu__json_parse, but strings without escapes point into `text`, which must outlive the tree. */
 iu_json *iu__json_parse_borrowed(iu_arena *arena, const char *text, size_t len, iu_error *err);
 
-/* The positions of an object's members in key order: in front of the members when there are more than IU_JSON_LINEAR_MAX. */
-static inline const uint32_t *iu__json_index(const iu_json *object) { return (const uint32_t *)object->u.members - object->len; }
-
 /* Fills `order` with the positions 0 ... count - 1 sorted by key, equal keys by position. `spare` has room for count. */
 void iu__json_sort(const iu_json_member *members, uint32_t count, uint32_t *order, uint32_t *spare);
 

@@ -50,6 +50,36 @@ function core.json_canonical(value) end
 ---@return string? hex, inner_universe.Error? err
 function core.json_hash(value) end
 
+---An immutable JSON value outside of Lua's memory. `document.key` and `document[i]` give Lua values of scalars and documents of arrays and objects;
+---`#` counts elements or members, `pairs` and `ipairs` go through them, `==` compares by value.
+---@class inner_universe.Document
+---@operator len: integer
+local Document = {}
+
+---As plain tables. An object with a member of this name hides the method: `iu.json.totable(document)` always works.
+---@return any
+function Document:totable() end
+
+---@param text string
+---@return inner_universe.Document? document, inner_universe.Error? err
+function core.json_document(text) end
+
+---@param document inner_universe.Document
+---@return any
+function core.json_totable(document) end
+
+---@param value any
+---@return boolean
+function core.is_document(value) end
+
+---The operations that lead from one value to another (core/document/operations.h). `options.arrays`: "auto", "by_index", or the names of keys by the paths
+---of the arrays whose elements they are of.
+---@param old any
+---@param new any
+---@param options? { arrays?: "auto"|"by_index"|table<string, string> }
+---@return table[]? operations, inner_universe.Error? err
+function core.diff_compare(old, new, options) end
+
 ---The canonical form of JSON text.
 ---@param json string
 ---@return string? text, inner_universe.Error? err

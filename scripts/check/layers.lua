@@ -8,6 +8,7 @@ local ORDER = {
   { "include" },
   { "base" },
   { "sats" },
+  { "document" },
   { "store" },
   { "query" },
   { "module" },
