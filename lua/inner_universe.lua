@@ -5,6 +5,7 @@ local runtime = require("inner_universe.runtime")
 local check = require("inner_universe.check")
 local config = require("inner_universe.config")
 local connect = require("inner_universe.connect")
+local diff = require("inner_universe.diff")
 local errors = require("inner_universe.errors")
 local freeze = require("inner_universe.freeze")
 local log = require("inner_universe.log")
@@ -48,6 +49,8 @@ iu.json = freeze.table({
   totable = core.json_totable,
   is_document = core.is_document,
 }, "iu.json")
+
+iu.diff = freeze.table(diff, "iu.diff")
 
 iu.log = freeze.table({
   set_sink = runtime.set_sink, -- fn(level, message, source), nil: nobody; returns the one before

@@ -233,16 +233,9 @@ end
 --- The row of a delta: its operations as plain tables again.
 function codec.delta(row)
   local out = copy(row)
-  out.operations = {}
-  for i, op in ipairs(row.operations) do
-    local plain = { op = op.tag:lower(), path = op.value.path, index = op.value.index }
-    for _, key in ipairs { "value", "patch" } do
-      local text, err = op.value[key], nil
-      if text then plain[key], err = decoded(text, "an operation", row.delta_id) end
-      if err then return nil, err end
-    end
-    out.operations[i] = plain
-  end
+  local err
+  out.operations, err = iu.diff.from_rows(row.operations)
+  if not out.operations then return nil, iu.errors.wrap("StorageError", ("delta %s: %s"):format(codec.shown(row.delta_id), err.message), err) end
   return out
 end
 

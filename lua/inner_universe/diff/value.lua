@@ -1,0 +1,100 @@
+-- JSON values as Lua has them: what is an array and what an object, and when two are exactly the same (1 and 1.0 differ, as do [] and {}).
+
+local core = require("inner_universe.runtime").core
+
+local value = {}
+
+---"array" or "object" for a container, nil for anything else. An empty table without a mark is an object, as it is for `iu.json.encode`.
+---@param v any
+---@return "array"|"object"|nil
+function value.kind(v)
+  if type(v) ~= "table" then return nil end
+  local mark = getmetatable(v)
+  if mark == core.array_mt then return "array" end
+  if mark == core.object_mt then return "object" end
+  local first = next(v)
+  return (first == nil or type(first) == "string") and "object" or "array"
+end
+
+local function same_number(a, b)
+  return math.type(a) == math.type(b) and a == b and (a ~= 0 or math.type(a) == "integer" or 1 / a == 1 / b)
+end
+
+local equal
+
+local function same_table(a, b, same)
+  local kind = value.kind(a)
+  if kind ~= value.kind(b) then return false end
+  if kind == "array" then
+    if #a ~= #b then return false end
+    for i = 1, #a do
+      if not equal(a[i], b[i], same) then return false end
+    end
+    return true
+  end
+  for key, v in pairs(a) do
+    local other = b[key]
+    if other == nil or not equal(v, other, same) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+equal = function(a, b, same)
+  local kind = type(a)
+  if kind ~= type(b) then return false end
+  if kind == "number" then return same(a, b) end
+  if kind == "table" then return rawequal(a, b) or same_table(a, b, same) end
+  return a == b
+end
+
+---Exactly the same value.
+---@param a any
+---@param b any
+---@return boolean
+function value.equal(a, b) return equal(a, b, same_number) end
+
+---The same but for numbers, which are compared by what they are worth (as RFC 6902 wants it).
+---@param a any
+---@param b any
+---@return boolean
+function value.similar(a, b)
+  return equal(a, b, function(x, y) return x == y end)
+end
+
+---A copy that shares nothing.
+---@param v any
+---@return any
+function value.copy(v)
+  if type(v) ~= "table" then return v end
+  local out = {}
+  for key, inner in pairs(v) do out[key] = value.copy(inner) end
+  return setmetatable(out, getmetatable(v))
+end
+
+---A copy of one container, whose contents are shared. An array is marked, so that it stays one when it loses its last element.
+---@param v table
+---@return table
+function value.shallow(v)
+  if value.kind(v) == "array" then return core.array(table.move(v, 1, #v, 1, {})) end
+  local out = {}
+  for key, inner in pairs(v) do out[key] = inner end
+  return setmetatable(out, getmetatable(v))
+end
+
+---A value for a message: JSON, cut.
+---@param v any
+---@param room? integer bytes, 40
+---@return string
+function value.text(v, room)
+  local text = core.json_encode(v) or tostring(v)
+  room = room or 40
+  if #text <= room then return text end
+  local cut = room - 3
+  while cut > 1 and (text:byte(cut + 1) or 0) & 0xC0 == 0x80 do cut = cut - 1 end -- not inside a character
+  return text:sub(1, cut) .. "..."
+end
+
+return value
