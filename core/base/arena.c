@@ -1,5 +1,5 @@
-/* arena.c: see arena.h. Memory comes in chunks that grow with the arena (ARENA_CHUNK_MIN to ARENA_CHUNK_MAX); a request larger
- * than a quarter of a chunk gets one of its own, so that little of a chunk is ever left unused. */
+/* arena.c: see arena.h. Memory comes in chunks that grow with the arena: each as large as all before it, above ARENA_CHUNK_MIDDLE a quarter of that, up
+ * to ARENA_CHUNK_MAX; a request larger than a quarter of a chunk gets one of its own, so that little of a chunk is ever left unused. */
 #include "arena.h"
 
 #include <stdalign.h>
@@ -9,7 +9,8 @@
 #include "alloc.h"
 
 #define ARENA_CHUNK_MIN 1024
-#define ARENA_CHUNK_MAX ((size_t)256 * 1024)
+#define ARENA_CHUNK_MIDDLE ((size_t)256 * 1024)
+#define ARENA_CHUNK_MAX ((size_t)16 * 1024 * 1024) /* the first pages of a large tree cost more than what is written into them */
 #define ARENA_ALIGN alignof(max_align_t)
 
 typedef struct arena_chunk {
@@ -29,8 +30,15 @@ static arena_chunk *chunk_new(iu_arena *a, size_t cap) {
   return c;
 }
 
+static size_t next_cap(size_t total) {
+  if (total <= ARENA_CHUNK_MIN) return ARENA_CHUNK_MIN;
+  if (total <= ARENA_CHUNK_MIDDLE) return total;
+  if (total <= 4 * ARENA_CHUNK_MIDDLE) return ARENA_CHUNK_MIDDLE;
+  return total / 4 < ARENA_CHUNK_MAX ? total / 4 : ARENA_CHUNK_MAX;
+}
+
 static void *alloc_in_new_chunk(iu_arena *a, size_t size) {
-  size_t cap = a->total < ARENA_CHUNK_MIN ? ARENA_CHUNK_MIN : a->total > ARENA_CHUNK_MAX ? ARENA_CHUNK_MAX : a->total;
+  size_t cap = next_cap(a->total);
   arena_chunk *head = a->head, *c;
 
   if (size > cap / 4 && head != NULL) {

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <xxhash.h>
 
+#include "alloc.h"
+
 uint64_t iu__hash64(const void *bytes, size_t len) { return XXH3_64bits(bytes, len); }
 
 iu_status iu__sha256(const void *bytes, size_t len, uint8_t out[32], iu_error *err) {
@@ -12,6 +14,32 @@ iu_status iu__sha256(const void *bytes, size_t len, uint8_t out[32], iu_error *e
   if (EVP_Digest(len != 0 ? bytes : "", len, out, &written, EVP_sha256(), NULL) != 1 || written != 32)
     return iu__fail(err, IU_E_PERSISTENCE, "SHA-256 is not available from OpenSSL");
   return IU_OK;
+}
+
+struct iu_sha256 { EVP_MD_CTX *context; bool failed; };
+
+iu_sha256 *iu__sha256_begin(iu_error *err) {
+  iu_sha256 *h = iu__alloc(sizeof *h);
+
+  if (h == NULL) {
+    iu__fail_nomem(err);
+    return NULL;
+  }
+  h->context = EVP_MD_CTX_new();
+  h->failed = h->context == NULL || EVP_DigestInit_ex(h->context, EVP_sha256(), NULL) != 1;
+  return h;
+}
+
+void iu__sha256_add(iu_sha256 *h, const void *bytes, size_t len) {
+  if (len != 0 && !h->failed) h->failed = EVP_DigestUpdate(h->context, bytes, len) != 1;
+}
+
+iu_status iu__sha256_end(iu_sha256 *h, uint8_t out[32], iu_error *err) {
+  bool done = !h->failed && EVP_DigestFinal_ex(h->context, out, NULL) == 1;
+
+  EVP_MD_CTX_free(h->context);
+  iu__free(h);
+  return done ? IU_OK : iu__fail(err, IU_E_PERSISTENCE, "SHA-256 is not available from OpenSSL");
 }
 
 void iu__hex(char *out, const uint8_t *bytes, size_t len) {

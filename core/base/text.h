@@ -18,6 +18,8 @@
 #define IU_F64_TEXT_MAX 32
 size_t iu__f64_format(double v, char out[IU_F64_TEXT_MAX]);   /* returns the length; not terminated */
 bool iu__f64_parse(const char *text, size_t len, double *out);
+/* digits * 10^exponent, correctly rounded, where that takes no big integers; false where it would. For who has read the digits already. */
+bool iu__f64_from_decimal(uint64_t digits, int exponent, double *out);
 #define IU_I64_TEXT_MAX 20
 size_t iu__i64_format(int64_t v, char out[IU_I64_TEXT_MAX + 1]);
 size_t iu__u64_format(uint64_t v, char out[IU_I64_TEXT_MAX + 1]);

@@ -140,6 +140,17 @@ static uint64_t parse_long(const scanned *s) {
   return iu__f64_parse_exact(&s->all);
 }
 
+bool iu__f64_from_decimal(uint64_t digits, int exponent, double *out) {
+  scanned s = {.word = digits, .exponent = exponent};
+  uint64_t bits;
+
+  *out = 0.0;
+  if (digits == 0 || parse_short(&s, out)) return true;
+  if (exponent < IU__POW10_MIN || exponent > 308 || !parse_product(digits, exponent, &bits)) return false;
+  *out = iu__f64_from_bits(bits);
+  return true;
+}
+
 bool iu__f64_parse(const char *text, size_t len, double *out) {
   scanned s;
   double v = 0.0;

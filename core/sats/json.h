@@ -66,6 +66,8 @@ struct iu_json {
 struct iu_json_member { const char *key; uint32_t key_len; iu_json value; };
 /* NULL and *err on bad text or no memory. All of it lives in `arena` (a copy of the text too); `text` is borrowed for the call. */
 iu_json *iu__json_parse(iu_arena *arena, const void *text, size_t len, iu_error *err);
+/* The same without the copy: strings without escapes point into `text`, which must outlive the tree. */
+iu_json *iu__json_parse_borrowed(iu_arena *arena, const char *text, size_t len, iu_error *err);
 const iu_json *iu__json_get(const iu_json *object, const char *key, size_t len);
 void iu__json_write(const iu_json *v, iu_buf *out);   /* compact */
 
@@ -75,6 +77,9 @@ iu_json_member *iu__json_members_new(iu_arena *arena, uint32_t count);
 bool iu__json_object_make(iu_json *object, iu_json_member *members, uint32_t count);
 /* The positions of an object's members in key order; only of one with more than IU_JSON_LINEAR_MAX members. */
 static inline const uint32_t *iu__json_index(const iu_json *object) { return (const uint32_t *)object->u.members - object->len; }
+void iu__json_write_canonical(const iu_json *v, iu_buf *out);
+/* SHA-256 of the canonical text, which is never there as a whole. */
+iu_status iu__json_hash(const iu_json *v, uint8_t digest[32], iu_error *err);
 
 /* text in, canonical text out, appended to `out`; a failure of `out` is reported too. */
 iu_status iu__json_canonical(const void *text, size_t len, iu_buf *out, iu_error *err);

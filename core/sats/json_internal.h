@@ -4,6 +4,10 @@
 
 #include "json.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define IU__JSON_EVERY_BYTE(v) (UINT64_C(0x0101010101010101) * (v))
 
 /* The first byte of [p, end) that a JSON string may not hold bare: a quote, a backslash, a control character below 0x20; with
@@ -34,14 +38,43 @@ static inline const char *iu__json_run(const char *p, const char *end, bool asci
   return p;
 }
 
+/* The first byte of [p, end) that a string may not hold bare, as above without `ascii`. *ascii: none of the bytes before it is above 0x7f. */
+static inline const char *iu__json_scan(const char *p, const char *end, bool *ascii) {
+  uint64_t seen = 0;
+
+#ifdef __SSE2__
+  const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
+  unsigned high = 0;
+  for (; end - p >= 16; p += 16) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i bare = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+    unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(bare, _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)));
+    unsigned above = (unsigned)_mm_movemask_epi8(bytes);
+    if (hit != 0) {
+      *ascii = (high | (above & (hit ^ (hit - 1)))) == 0;
+      return p + __builtin_ctz(hit);
+    }
+    high |= above;
+  }
+  seen = high != 0 ? IU__JSON_EVERY_BYTE(0x80) : 0;
+#endif
+  p = iu__json_run(p, end, false, &seen);
+  *ascii = (seen & IU__JSON_EVERY_BYTE(0x80)) == 0;
+  return p;
+}
+
 static inline int iu__json_key_compare(const iu_json_member *a, const char *key, size_t len) {
   size_t shorter = a->key_len < len ? a->key_len : len;
   int order = shorter != 0 ? memcmp(a->key, key, shorter) : 0; /* UTF-8 sorts as its code points do */
   return order != 0 ? order : a->key_len < len ? -1 : a->key_len > len;
 }
 
-/* As iu__json_parse, but strings without escapes point into `text`, which must outlive the tree. */
-iu_json *iu__json_parse_borrowed(iu_arena *arena, const char *text, size_t len, iu_error *err);
+/* Lets an initialised reader read one value that begins at `at` in its text, as if nothing else were there. */
+static inline void iu__json_reader_at(iu_json_reader *r, const char *at) {
+  r->p = at;
+  r->depth = 0;
+  r->state = 0;
+}
 
 /* Fills `order` with the positions 0 ... count - 1 sorted by key, equal keys by position. `spare` has room for count. */
 void iu__json_sort(const iu_json_member *members, uint32_t count, uint32_t *order, uint32_t *spare);

@@ -6,11 +6,11 @@
 
 /* The end of the run of bare characters at p, or NULL after a failure. */
 static const char *read_run(iu_json_reader *r, const char *p) {
-  uint64_t seen = 0;
-  const char *end = iu__json_run(p, r->end, false, &seen);
+  bool ascii;
+  const char *end = iu__json_scan(p, r->end, &ascii);
   size_t len = (size_t)(end - p);
 
-  if ((seen & IU__JSON_EVERY_BYTE(0x80)) != 0) {
+  if (!ascii) {
     size_t good = iu__utf8_check(p, len);
     if (good < len) {
       iu__json_reader_fail(r, p + good, "expected UTF-8");

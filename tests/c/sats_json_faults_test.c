@@ -2,6 +2,8 @@
  * may fail once; large documents are read at a useful rate. */
 #include "sats_json_fixture.h"
 
+#include "../../core/base/hash.h"
+
 /* What all ways of reading say about one text, in memory of its own size so that reading past the end is noticed. */
 static bool read_all_ways(const uint8_t *bytes, size_t len) {
   uint8_t *copy = malloc(len != 0 ? len : 1);
@@ -21,6 +23,10 @@ static bool read_all_ways(const uint8_t *bytes, size_t len) {
   assert_int_equal(iu__json_canonical(copy, len, &out, &err), valid ? IU_OK : IU_E_VALIDATION);
   assert_int_equal(iu__json_find(copy, len, &path, 0, &found, &at, &n, &err), valid ? IU_OK : IU_E_VALIDATION);
   if (valid) {
+    uint8_t whole[32], pieces[32];
+    assert_int_equal(iu__sha256(out.data, out.len, whole, &err), IU_OK);
+    assert_int_equal(iu__json_hash(v, pieces, &err), IU_OK);
+    assert_memory_equal(whole, pieces, sizeof whole);
     assert_int_equal(iu__json_canonical(out.data, out.len, &again, &err), IU_OK);
     assert_int_equal(out.len, again.len);
     assert_memory_equal(out.data, again.data, out.len);
@@ -114,6 +120,15 @@ static iu_status job_document(iu_buf *out, iu_error *err) {
   return status != IU_OK ? status : iu__buf_status(out, err, "text");
 }
 static iu_status job_canonical(iu_buf *out, iu_error *err) { return iu__json_canonical(job_text, sizeof job_text - 1, out, err); }
+static iu_status job_hash(iu_buf *out, iu_error *err) {
+  iu_arena arena = {0};
+  const iu_json *v = iu__json_parse_borrowed(&arena, job_text, sizeof job_text - 1, err);
+  uint8_t digest[32];
+  iu_status status = v == NULL ? err->status : iu__json_hash(v, digest, err);
+  iu__arena_free(&arena);
+  if (status == IU_OK) iu__buf_put(out, digest, sizeof digest);
+  return status != IU_OK ? status : iu__buf_status(out, err, "digest");
+}
 static iu_status job_find(iu_buf *out, iu_error *err) {
   iu_path path;
   bool found = false;
@@ -127,7 +142,7 @@ static iu_status job_find(iu_buf *out, iu_error *err) {
 }
 
 static void every_allocation_may_fail(void **state) {
-  static const job jobs[] = {job_check, job_document, job_canonical, job_find};
+  static const job jobs[] = {job_check, job_document, job_canonical, job_hash, job_find};
   size_t i;
   (void)state;
   for (i = 0; i < sizeof jobs / sizeof *jobs; i++) {
