@@ -1,5 +1,6 @@
-/* diff.c: comparing two values: diff_compare(old, new, options). A value is a document, whose tree is taken as it is, or any other
- * Lua value, which is written as JSON and read: what cannot be written is refused by the one rule of json_encode.c.
+/* diff.c: comparing two values: diff_compare(old, new, options); applying operations to a document: diff_apply_document(document, operations). A value is a
+ * document, whose tree is taken as it is, or any other Lua value, which is written as JSON and read: what cannot be written is refused by the
+ * one rule of json_encode.c.
  */
 #include "bind.h"
 
@@ -116,7 +117,39 @@ static int f_compare(lua_State *L) {
   return rc == LUA_OK ? 1 : lua_error(L);
 }
 
+typedef struct application { lua_State *L; iu_document *base; const iu_json *node; } application;
+
+static iu_document *apply(void *ud, iu_error *err) {
+  const application *a = ud;
+  iu_document *from = NULL;
+  iu_arena arena = {0};
+  iu_operations ops;
+  const iu_json *list = iu__document_node(a->L, 2, &from);
+  if (from != NULL) {
+    iu_buf text = {0}; /* what is put in shall not keep the whole list alive */
+    iu__json_write(list, &text);
+    list = iu__buf_status(&text, err, "JSON text") == IU_OK ? iu__json_parse(&arena, text.data, text.len, err) : NULL;
+    iu__buf_free(&text);
+  } else {
+    list = tree_of(a->L, 2, "operations", &arena, err);
+  }
+  if (list == NULL || iu__operations_read(list, &arena, &ops, err) != IU_OK) {
+    iu__arena_free(&arena);
+    return NULL;
+  }
+  return iu__document_apply(a->base, a->node, &ops, &arena, err);
+}
+
+static int f_apply_document(lua_State *L) {
+  application a = {L, NULL, NULL};
+  a.node = iu__document_node(L, 1, &a.base);
+  if (a.node == NULL) return luaL_typeerror(L, 1, "document");
+  luaL_checkany(L, 2);
+  lua_settop(L, 2);
+  return iu__push_document(L, iu__lua(L), apply, &a);
+}
+
 void iu__diff_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"diff_compare", f_compare}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"diff_compare", f_compare}, {"diff_apply_document", f_apply_document}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

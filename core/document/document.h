@@ -19,7 +19,7 @@ typedef struct iu_document {
   uint32_t refs, chain;     /* documents below it */
   struct iu_document *base; /* held, or NULL */
   iu_arena arena;
-  size_t held, whole;       /* bytes of the arenas of the chain above the lowest; of the lowest */
+  size_t spare, whole;      /* bytes of the arenas above the lowest of the chain, and dropped on the way; of the lowest's arena */
 } iu_document;
 
 /* NULL and *err: bad text or no memory. One reference. */
@@ -29,5 +29,9 @@ static inline iu_document *iu__document_hold(iu_document *d) {
   return d;
 }
 void iu__document_release(iu_document *d); /* NULL is fine */
+
+/* The operations' effect on `node`, which is in `base` (its root, or a part of it). `arena`, which operations and their values lie in, is taken, also on
+ * failure. NULL and *err: IU_E_VALIDATION as apply.h says it, or no memory. */
+iu_document *iu__document_apply(iu_document *base, const iu_json *node, const iu_operations *ops, iu_arena *arena, iu_error *err);
 
 #endif

@@ -9,8 +9,7 @@ uint32_t iu__tree_find_member(const iu_json *object, const iu_json_member *m, ui
 
   if (hint < object->len && iu__tree_same_key(&object->u.members[hint], m)) return hint;
   value = iu__json_get(object, m->key, m->key_len);
-  if (value == NULL) return UINT32_MAX;
-  return (uint32_t)((const iu_json_member *)(const void *)((const char *)value - offsetof(iu_json_member, value)) - object->u.members);
+  return value != NULL ? iu__tree_member_of(object, value) : UINT32_MAX;
 }
 
 bool iu__tree_equal(const iu_json *a, const iu_json *b) {

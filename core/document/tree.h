@@ -6,6 +6,8 @@
 #ifndef IU_DOCUMENT_TREE_H
 #define IU_DOCUMENT_TREE_H
 
+#include <stddef.h>
+
 #include "../sats/json.h"
 
 static inline bool iu__tree_is_container(const iu_json *v) { return v->token == IU_J_ARRAY || v->token == IU_J_OBJECT; }
@@ -24,6 +26,11 @@ static inline bool iu__tree_scalar_equal(const iu_json *a, const iu_json *b) {
 
 static inline bool iu__tree_same_key(const iu_json_member *a, const iu_json_member *b) {
   return a->key_len == b->key_len && (a->key_len == 0 || memcmp(a->key, b->key, a->key_len) == 0);
+}
+
+/* The position of the member of `object` whose value this is. */
+static inline uint32_t iu__tree_member_of(const iu_json *object, const iu_json *value) {
+  return (uint32_t)((const iu_json_member *)(const void *)((const char *)value - offsetof(iu_json_member, value)) - object->u.members);
 }
 
 /* The member of `object` with the key of `m`, looked for at position `hint` first; UINT32_MAX: none. */

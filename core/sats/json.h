@@ -98,6 +98,11 @@ typedef struct iu_path {
  * segment written otherwise is an error. On failure there is nothing to free. */
 iu_status iu__path_parse(iu_path *path, const char *text, size_t len, iu_error *err);
 void iu__path_free(iu_path *path);
+/* For paths of any length. Reads one segment of [*p, end) into `out`, which has room for the path; *p moves to the dot or the end. Returns
+ * the bytes written, SIZE_MAX on a bad one: *p is at its backslash, or the segment is empty. */
+size_t iu__path_segment(const char **p, const char *end, char *out);
+/* A segment as array index; UINT64_MAX when it is none. */
+uint64_t iu__path_index(const char *s, size_t len);
 iu_status iu__json_find(const void *text, size_t len, const iu_path *path, uint32_t from_segment,
                         bool *found, size_t *value_at, size_t *value_len, iu_error *err);
 

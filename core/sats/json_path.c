@@ -11,8 +11,7 @@ static bool segment_add(iu_path *path, const char *segment, size_t len) {
   return true;
 }
 
-/* Reads one segment of [*p, end) into `out`; *p moves to the dot or the end. Returns the bytes written, SIZE_MAX on a bad one. */
-static size_t segment_read(const char **p, const char *end, char *out) {
+size_t iu__path_segment(const char **p, const char *end, char *out) {
   const char *at = *p;
   size_t len = 0;
 
@@ -37,7 +36,7 @@ static iu_status path_fill(iu_path *path, const char *text, size_t len, iu_error
 
   for (;; p++) {
     const char *start = p;
-    size_t n = segment_read(&p, end, out);
+    size_t n = iu__path_segment(&p, end, out);
     if (n == SIZE_MAX && p < end && *p == '\\')
       return iu__fail_at(err, IU_E_VALIDATION, (size_t)(p - text),
                          "a backslash in a path must come before a dot or another backslash, or be the whole segment \\e");
@@ -76,8 +75,7 @@ typedef struct finder {
   size_t at, len;
 } finder;
 
-/* A segment as array index; UINT64_MAX when it is none. */
-static uint64_t segment_index(const char *s, size_t len) {
+uint64_t iu__path_index(const char *s, size_t len) {
   uint64_t v = 0;
   size_t i;
 
@@ -106,7 +104,7 @@ static iu_status find_in(finder *f, iu_json_token t, uint32_t segment) {
   }
   name = f->path->segments[segment];
   len = f->path->lens[segment];
-  wanted = t == IU_J_ARRAY ? segment_index(name, len) : UINT64_MAX;
+  wanted = t == IU_J_ARRAY ? iu__path_index(name, len) : UINT64_MAX;
   f->found = false; /* also forgets what an earlier duplicate of this key held */
   for (i = 0;; i++) {
     bool here = i == wanted;

@@ -80,6 +80,12 @@ function core.is_document(value) end
 ---@return table[]? operations, inner_universe.Error? err
 function core.diff_compare(old, new, options) end
 
+---What the operations make of a document: another one, which shares with it what did not change. nil and a ValidationError that names the operation.
+---@param document inner_universe.Document
+---@param operations table[]|inner_universe.Document
+---@return inner_universe.Document? document, inner_universe.Error? err
+function core.diff_apply_document(document, operations) end
+
 ---The canonical form of JSON text.
 ---@param json string
 ---@return string? text, inner_universe.Error? err

@@ -146,3 +146,113 @@ describe("comparing", function()
     assert.has_error(function() core.diff_compare(1, 2, "auto") end)
   end)
 end)
+
+describe("operations applied to a document", function()
+  local function applied(text, ops)
+    return assert(core.diff_apply_document(document(text), ops))
+  end
+
+  it("make another one, and leave it as it was", function()
+    local d = document '{"a":{"b":[1,2,3]},"text":"hello world","c":{"x":1,"y":2}}'
+    local e = assert(core.diff_apply_document(d, {
+      { op = "set", path = "a.b.0", value = "one" }, { op = "insert", path = "a.b", index = 1, value = { new = true } },
+      { op = "insert", path = "a.b", value = iu.null }, { op = "remove", path = "a.b", index = 2 }, { op = "set", path = "a.\\e", value = 7 },
+      { op = "patch", path = "text", patch = { { 0, 5, "HELLO" }, { 11, 0, "!" } } }, { op = "patch", path = "c", patch = { x = iu.null, z = { w = 1 } } },
+      { op = "set", path = "n\\.m", value = 1 }, { op = "delete", path = "n\\.m" },
+    }))
+    assert.equal('{"a": {"": 7, "b": ["one", {"new": true}, 3, null]}, "c": {"y": 2, "z": {"w": 1}}, "text": "HELLO world!"}', iu.json.canonical(e))
+    assert.equal('{"a":{"b":[1,2,3]},"text":"hello world","c":{"x":1,"y":2}}', iu.json.encode(d))
+    assert.is_true(d == assert(core.diff_apply_document(d, {})))
+  end)
+
+  it("go through documents, and work on a part of one", function()
+    local d = document '{"a":{"b":[1,2,3]}}'
+    assert.equal("[2,3]", iu.json.encode(assert(core.diff_apply_document(d.a.b, document '[{"op":"remove","path":"","index":0}]'))))
+    assert.equal("5", iu.json.encode(applied("[1]", { { op = "set", path = "", value = 5 } })))
+  end)
+
+  it("are what comparing gives", function()
+    local a, b = document '{"list":[{"id":1,"v":[1,2]},{"id":2}],"s":"x"}', document '{"list":[{"id":2},{"id":1,"v":[1,2,3.0]}],"t":"x"}'
+    assert.is_true(b == assert(core.diff_apply_document(a, assert(core.diff_compare(a, b)))))
+  end)
+
+  it("are refused by number, kind and path where they do not fit", function()
+    local text = '{"a":{"b":[1,2]},"s":"g\xC3\xBCn","n":1}'
+    for _, case in ipairs {
+      { { op = "set", path = "x.y", value = 1 }, 'set: path "x.y": there is no member "x"' },
+      { { op = "set", path = "a.b.2", value = 1 }, 'set: path "a.b.2": index 2 is past the end of 2 elements' },
+      { { op = "set", path = "a.b.01", value = 1 }, 'set: path "a.b.01": "01" is no index of an array' },
+      { { op = "set", path = "n.x", value = 1 }, 'set: path "n.x": it leads into a number' },
+      { { op = "set", path = "a..b", value = 1 }, 'set: path "a..b": an empty segment (an empty key is written \\e)' },
+      { { op = "set", path = "a.", value = 1 }, 'set: path "a.": an empty segment (an empty key is written \\e)' },
+      { { op = "delete", path = "q" }, 'delete: path "q": there is no member "q"' },
+      { { op = "delete", path = "" }, 'delete: path "": the whole state cannot be deleted' },
+      { { op = "delete", path = "a.b.0" }, 'delete: path "a.b.0": only a member of an object can be deleted, it leads into an array' },
+      { { op = "insert", path = "a.b", index = 3, value = 1 }, 'insert: path "a.b": index 3 is past the end of 2 elements' },
+      { { op = "insert", path = "a", index = 0, value = 1 }, 'insert: path "a": expected an array, it is an object' },
+      { { op = "remove", path = "a.b", index = 2 }, 'remove: path "a.b": index 2 is past the end of 2 elements' },
+      { { op = "patch", path = "n", patch = {} }, 'patch: path "n": only a string or an object can be patched, it is a number' },
+      { { op = "patch", path = "a", patch = 1 }, 'patch: path "a": patch of an object: expected an object' },
+      { { op = "patch", path = "s", patch = { { 2, 1, "" } } }, 'patch: path "s": patch of a string: an edit is inside a code point' },
+      { { op = "patch", path = "s", patch = { { 1, 1, "" } } }, 'patch: path "s": patch of a string: an edit is inside a code point' },
+      { { op = "patch", path = "s", patch = { { 3, 2, "" } } }, 'patch: path "s": patch of a string: an edit is past the end of the string' },
+      { { op = "patch", path = "s", patch = { { 1, 2, "" }, { 0, 1, "" } } },
+        'patch: path "s": patch of a string: edits must be ascending and not overlap' },
+      { { op = "patch", path = "s", patch = { { 1, 2 } } }, 'patch: path "s": patch of a string: expected edits [at, count, text]' },
+    } do
+      local d, err = core.diff_apply_document(document(text), { { op = "set", path = "n", value = 2 }, case[1] })
+      assert.is_nil(d)
+      assert.equal("ValidationError", err.kind)
+      assert.equal("operations[1] " .. case[2], err.message)
+    end
+  end)
+
+  it("are refused where their form is wrong", function()
+    for _, case in ipairs {
+      { { op = "copy", path = "" }, ': op: expected set, delete, insert, remove or patch, got "copy"' },
+      { {}, ": op: expected set, delete, insert, remove or patch" },
+      { 1, ": expected an object" }, { { op = "set", path = "a" }, ": set: value is missing (null is written as null)" },
+      { { op = "set", value = 1 }, ": set: path: expected a string" }, { { op = "remove", path = "" }, ": remove: index: expected an integer from 0 on" },
+      { { op = "insert", path = "", index = 1.0, value = 1 }, ": insert: index: expected an integer from 0 on" },
+      { { op = "insert", path = "", index = -1, value = 1 }, ": insert: index: expected an integer from 0 on" },
+      { { op = "delete", path = "a", value = 1 }, ": delete: has a field that it does not know" },
+    } do
+      local d, err = core.diff_apply_document(document "[]", { case[1] })
+      assert.is_nil(d)
+      assert.equal("ValidationError", err.kind)
+      assert.equal("operations[0]" .. case[2], err.message)
+    end
+    for _, list in ipairs { 1, "x", { a = 1 } } do
+      local d, err = core.diff_apply_document(document "[]", list)
+      assert.is_nil(d)
+      assert.equal("operations: expected a list", err.message)
+    end
+    local _, err = core.diff_apply_document(document "[]", { { op = "set", path = "", value = print } })
+    assert.equal("operations: function is not a JSON value at $[0].value", err.message)
+    assert.has_error(function() core.diff_apply_document({}, {}) end)
+  end)
+
+  it("cannot nest deeper than JSON may be", function()
+    local deep = document(("["):rep(512) .. ("]"):rep(512))
+    local path = ("0."):rep(510) .. "0"
+    assert(core.diff_apply_document(deep, { { op = "insert", path = path, value = 1 } }))
+    for _, op in ipairs { { op = "insert", path = path, value = {} }, { op = "insert", path = path:sub(3), value = { {} } } } do
+      local d, err = core.diff_apply_document(deep, { op })
+      assert.is_nil(d)
+      assert.truthy(err.message:find("nesting would be deeper than 512", 1, true))
+    end
+  end)
+
+  it("may follow each other ten thousand times: neither memory nor time grows", function()
+    local items = {}
+    for i = 1, 1000 do items[i] = { id = i, name = "item " .. i } end
+    local d = document(iu.json.encode { items = items, count = 0 })
+    for i = 1, 10000 do
+      d = assert(core.diff_apply_document(d, { { op = "set", path = "count", value = i },
+        { op = "set", path = ("items.%d.name"):format(i % 1000), value = "changed " .. i } }))
+    end
+    assert.equal(10000, d.count)
+    assert.equal("changed 10000", d.items[1].name)
+    assert.equal("changed 9999", d.items[1000].name)
+  end)
+end)
