@@ -61,6 +61,7 @@ iu_slice iu__bsatn_column(const iu_type *product, uint32_t index, const uint8_t 
   product = iu__type_deref(product);
   if (row == NULL) row = nothing;
   if (product->tag != IU_T_PRODUCT || index >= product->count) return none;
+  if (index == 0 && product->u.fields[0].type->fixed_size <= len) return (iu_slice){row, product->u.fields[0].type->fixed_size}; /* IU_SIZE_VARIES is larger */
   const uint8_t *end = row + len, *from = skip_fields(product, index, row, end, 0);
   if (from == NULL) return none;
   const uint8_t *to = skip(product->u.fields[index].type, from, end, 1);

@@ -39,7 +39,10 @@ static bool written_again(const iu_store *s, const iu_write *w) {
 
 static void net_delete(const iu_store *s, const iu_write *w, iu_changeset *c) {
   const iu_row *old_row = iu__write_row(w);
+  const iu_write *next = w + 1;
 
+  /* Updated: its insert has the key's place. */
+  if (next < s->log + s->log_count && next->kind == IU_WRITE_UPDATE && iu__write_before(next) == old_row) return;
   if (written_again(s, w)) return;
   if (iu__row_written_now(s, old_row)) old_row = base_of(s, &s->log[iu__write_row(w)->holders]);
   if (old_row != NULL) add_change(c, w->table, old_row, NULL);

@@ -1,7 +1,7 @@
 /* iter.c: iterators over one index.
  *
- * An iterator pins its epoch, so the row it gave last stays in the index until it is closed: after any change of the tree it finds its place
- * again by that row, in O(log n); without changes a step is O(1) and skips rows its epoch does not see.
+ * An iterator pins its epoch, so the row it gave last stays in the index until it is closed: after a change of the tree it finds its place
+ * again by that row, which mostly is where it was, else in O(log n); without changes a step is O(1) and skips rows its epoch does not see.
  *
  * One opened at LATEST in a transaction sees the moment it was opened: the log's length then (`mark`) says which of the transaction's writes
  * count. At commit the positions are lost, so it collects beforehand what it has yet to give. When the transaction is undone to before that
@@ -24,7 +24,7 @@ struct iu_iter {
   uint32_t mark;
   iu_leaf *leaf;          /* good while version is the tree's */
   unsigned pos, stop;     /* ascending: slots below stop are in range; descending: slots from stop on */
-  uint64_t version;
+  uint64_t version, freed; /* freed: the leaf is one while it is the tree's */
   const iu_row *last;     /* given last */
   const iu_row **rest;    /* owned: collected rows, NULL: none are */
   size_t rest_count, rest_at;
@@ -100,6 +100,16 @@ static void enter_leaf(iu_iter *it) {
   else it->stop = it->span.has_high ? iu__node_lower(n, 0, &it->span.high) : n->count;
 }
 
+/* Whether the row given last is where it was: what changed is elsewhere, or behind it, as when each row is updated in turn. */
+static bool stands(const iu_iter *it) {
+  const iu_node *n;
+
+  if (it->last == NULL || it->leaf == NULL || it->freed != it->span.tree->freed) return false;
+  n = &it->leaf->node;
+  if (it->descending) return it->pos < n->count && n->row[it->pos] == it->last;
+  return it->pos > 0 && it->pos <= n->count && n->row[it->pos - 1] == it->last;
+}
+
 /* Puts pos at the slot of the first row to look at, counted as for a step that is yet to be made: one past it when descending. */
 static bool find_place(iu_iter *it) {
   const iu_tree *tree = it->span.tree;
@@ -108,6 +118,11 @@ static bool find_place(iu_iter *it) {
   iu_probe last;
 
   it->version = tree->version;
+  if (stands(it)) {
+    enter_leaf(it);
+    return true;
+  }
+  it->freed = tree->freed;
   if (it->last != NULL) {
     iu__probe_row(&last, tree->key, it->last);
     at = &last;

@@ -11,6 +11,18 @@ static bool has_column(const uint16_t *columns, uint32_t count, uint16_t column)
   return false;
 }
 
+/* Numbers have a normal form as long as they are, and no two the same. */
+static uint16_t exact_bytes(const iu_key *k) {
+  uint32_t bytes = 0, i;
+
+  for (i = 0; i < k->count && bytes <= IU_NORM_SIZE; i++) {
+    const iu_column *c = &k->layout->columns[k->columns[i]];
+    if (c->kind > IU_COLUMN_FLOAT || c->size > IU_NORM_SIZE) return 0;
+    bytes += c->size;
+  }
+  return bytes <= IU_NORM_SIZE ? (uint16_t)bytes : 0;
+}
+
 bool iu__key_init(iu_key *k, const iu_layout *layout, const uint16_t *columns, uint32_t column_count, int32_t primary, bool unique) {
   uint32_t tie = 0, i;
 
@@ -26,6 +38,7 @@ bool iu__key_init(iu_key *k, const iu_layout *layout, const uint16_t *columns, u
   if (tie == 1 && primary >= 0) k->columns[column_count] = (uint16_t)primary;
   else
     for (i = 0; i < tie; i++) k->columns[column_count + i] = (uint16_t)i;
+  k->exact = exact_bytes(k);
   return true;
 }
 
@@ -39,11 +52,6 @@ bool iu__key_init_whole(iu_key *k, const iu_layout *layout) {
 void iu__key_free(iu_key *k) {
   iu__free(k->columns);
   memset(k, 0, sizeof *k);
-}
-
-static int compare_versions(const iu_row *a, const iu_row *b) {
-  if (a->from != b->from) return a->from < b->from ? -1 : 1;
-  return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
 }
 
 int iu__key_compare_columns(const iu_key *k, const iu_row *a, const iu_row *b) {
@@ -63,7 +71,7 @@ int iu__key_compare_columns(const iu_key *k, const iu_row *a, const iu_row *b) {
 int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b) {
   int c = iu__key_compare_columns(k, a, b);
 
-  return c != 0 ? c : compare_versions(a, b);
+  return c != 0 ? c : iu__key_compare_versions(a, b);
 }
 
 void iu__key_norm(const iu_key *k, const iu_row *row, uint8_t out[IU_NORM_SIZE]) {

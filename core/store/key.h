@@ -32,6 +32,7 @@ struct iu_key {
   uint32_t index_columns;  /* those of the index */
   uint32_t count;          /* with those that tell rows apart */
   uint16_t *columns;       /* owned */
+  uint16_t exact;          /* so many bytes of the normal form say all that the columns do; 0: it may take the row */
   bool whole;              /* index_columns are all columns of the row in order */
 };
 
@@ -43,6 +44,11 @@ void iu__key_free(iu_key *k);
 
 /* Compares the columns: 0 for versions of one row. */
 int iu__key_compare_columns(const iu_key *k, const iu_row *a, const iu_row *b);
+/* Of rows whose columns are equal. */
+static inline int iu__key_compare_versions(const iu_row *a, const iu_row *b) {
+  if (a->from != b->from) return a->from < b->from ? -1 : 1;
+  return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
+}
 /* Compares whole keys, then start epoch, then address. */
 int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b);
 

@@ -17,6 +17,12 @@ static uint64_t load_big(const uint8_t *p) {
   return v;
 }
 
+/* With the row at a slot whose window is the probe's. Where that says all of the key, what is left are versions of one row. */
+static int compare_same(const iu_node *n, const iu_probe *p, const iu_row *row) {
+  if (p->row != NULL && p->key->exact != 0 && n->skip + 8u >= p->key->exact) return p->row == row ? 0 : iu__key_compare_versions(p->row, row);
+  return iu__probe_compare(p, row);
+}
+
 /* The first slot in [lo, hi) whose window is at least x. */
 static unsigned window_lower(const iu_node *n, unsigned lo, unsigned hi, uint64_t x) {
   while (lo < hi) {
@@ -49,15 +55,21 @@ static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int a
   lo = window_lower(n, base, n->count, x);
   hi = lo < n->count && n->window[lo] == x ? window_upper(n, lo, n->count, x) : lo;
   if (hi - lo > 2) { /* rows that share much of their key, as those of one transaction do, mostly come in ascending order */
-    if (iu__probe_compare(p, n->row[hi - 1]) >= at) return hi;
+    if (compare_same(n, p, n->row[hi - 1]) >= at) return hi;
     hi--;
   }
   while (lo < hi) {
     unsigned mid = (lo + hi) / 2;
-    if (iu__probe_compare(p, n->row[mid]) >= at) lo = mid + 1;
+    if (compare_same(n, p, n->row[mid]) >= at) lo = mid + 1;
     else hi = mid;
   }
   return lo;
+}
+
+bool iu__node_encloses(const iu_node *n, const iu_probe *p) {
+  uint64_t x = load_big(p->norm + n->skip);
+
+  return n->count > 1 && x > n->window[0] && x < n->window[n->count - 1u] && memcmp(p->norm, n->common, n->skip) == 0;
 }
 
 bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) {

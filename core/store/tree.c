@@ -242,6 +242,10 @@ static bool insert_in(iu_tree *t, iu_row *row, const iu_probe *p) {
     note_run(leaf, pos);
     return true;
   }
+  if (t->in.leaf != NULL && t->in.freed == t->freed && t->in.leaf->node.count < IU_NODE_SLOTS && iu__node_encloses(&t->in.leaf->node, p)) {
+    put_in_leaf(t->in.leaf, iu__node_lower(&t->in.leaf->node, 0, p), row, p);
+    return true;
+  }
   pos = iu__node_lower(&leaf->node, 0, p);
   if (pos > 0) { /* at or after the last leaf's first row: this is the leaf */
     if (leaf->node.count == IU_NODE_SLOTS) path_to_end(t, &path);
@@ -249,6 +253,8 @@ static bool insert_in(iu_tree *t, iu_row *row, const iu_probe *p) {
     leaf = iu__tree_descend(t, p, &path);
     pos = iu__node_lower(&leaf->node, 0, p);
   }
+  t->in.leaf = leaf;
+  t->in.freed = t->freed;
   if (leaf->node.count < IU_NODE_SLOTS) {
     put_in_leaf(leaf, pos, row, p);
     return true;

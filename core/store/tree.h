@@ -5,7 +5,8 @@
  * linked both ways. Appending at the end, and ascending runs in the middle, leave full leaves behind.
  *
  * Rows are borrowed: they must stay as they are until removed. insert may fail for want of memory and then has changed nothing; remove
- * never fails and never allocates. Cost O(log n). Any insert or remove changes `version` and invalidates leaf pointers.
+ * never fails and never allocates. Cost O(log n). Any insert or remove changes `version` and moves rows
+ * about; a leaf pointer is good until `freed` changes.
  */
 #ifndef IU_STORE_TREE_H
 #define IU_STORE_TREE_H
@@ -37,6 +38,8 @@ typedef struct iu_tree {
   iu_leaf *first, *last;
   uint64_t count, version;
   uint64_t leaves, inners;
+  uint64_t freed;      /* leaves that were, ever: while it stays a leaf that was found is still one */
+  struct { iu_leaf *leaf; uint64_t freed; } in, out; /* where the last insert and the last remove went: the next one is near, mostly */
 } iu_tree;
 
 void iu__tree_init(iu_tree *t, const iu_key *key);
@@ -63,6 +66,8 @@ void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const ui
 void iu__node_cut(iu_node *n, unsigned pos);
 /* Slots from `at` on go to the empty node `to`. */
 void iu__node_split(iu_node *n, unsigned at, iu_node *to);
+/* Whether the probe's place is between the first and the last row of a leaf, as far as that shows without looking at one; false: it does not. */
+bool iu__node_encloses(const iu_node *n, const iu_probe *p);
 /* Rows in order into the empty leaf n, with their normal forms. */
 void iu__node_fill(iu_node *n, iu_row *const *rows, unsigned count, uint8_t norms[][IU_NORM_SIZE]);
 /* Lengthens `common` where that is worth touching the rows. */

@@ -32,6 +32,7 @@ static void unlink_leaf(iu_tree *t, iu_leaf *leaf) {
   else t->last = leaf->prev;
   iu__free(leaf);
   t->leaves--;
+  t->freed++;
 }
 
 /* Child `pos` > 0, already freed or emptied into a neighbour. */
@@ -106,6 +107,20 @@ static void lower_root(iu_tree *t) {
   }
 }
 
+/* Where the last one was removed, when neither the first row of the leaf nor its size asks for more than that. */
+static bool cut_near(iu_tree *t, const iu_row *row, const iu_probe *p) {
+  iu_leaf *leaf = t->out.leaf;
+  unsigned pos;
+
+  if (leaf == NULL || t->out.freed != t->freed || leaf->node.count <= JOIN_BELOW || !iu__node_encloses(&leaf->node, p)) return false;
+  pos = iu__node_lower(&leaf->node, 0, p);
+  if (pos == 0 || pos >= leaf->node.count || leaf->node.row[pos] != row) return false;
+  iu__node_cut(&leaf->node, pos);
+  t->count--;
+  t->version++;
+  return true;
+}
+
 void iu__tree_remove(iu_tree *t, iu_row *row) {
   iu_probe p;
   iu_path path;
@@ -114,10 +129,13 @@ void iu__tree_remove(iu_tree *t, iu_row *row) {
   uint32_t height = t->height, level = height;
 
   iu__probe_row(&p, t->key, row);
+  if (cut_near(t, row, &p)) return;
   leaf = iu__tree_descend(t, &p, &path);
   pos = iu__node_lower(&leaf->node, 0, &p);
   assert(pos < leaf->node.count && leaf->node.row[pos] == row);
   iu__node_cut(&leaf->node, pos);
+  t->out.leaf = leaf;
+  t->out.freed = t->freed; /* no longer so where the leaf goes */
   if (leaf->node.count == 0) {
     unlink_leaf(t, leaf);
     level = drop_child(t, &path, height);
