@@ -102,6 +102,87 @@ iu_status iu_ctx_update(iu_ctx *ctx, const char *table, const iu_arg *columns, s
   return status;
 }
 
+/* ---- some columns ---- */
+
+/* The row that the value shows, as it is now; NULL: it is not there any more, or never was one of this table. */
+static const iu_row *row_of(const iu_ctx *ctx, const place *p, const iu_value *value) {
+  if (value->type != p->def->row || value->bytes == NULL) return NULL;
+  if (ctx->given != NULL && value->bytes == ctx->given->data && iu__row_visible(ctx->given, IU_EPOCH_LATEST)) return ctx->given;
+  return iu__table_find_row(p->table, IU_EPOCH_LATEST, value->bytes, value->len);
+}
+
+static iu_status gone(const place *p, iu_error *err) {
+  return iu__fail(err, IU_E_VALIDATION, "table `%s`: the row is not there, or not one of this table", p->def->name);
+}
+
+typedef struct changes { const uint32_t *columns; const iu_arg *values; size_t count; } changes;
+
+static iu_status check_changes(const place *p, const changes *c, iu_error *err) {
+  if (c->count > 0 && (c->columns == NULL || c->values == NULL)) return iu__missing(c->columns == NULL ? "columns" : "values", err);
+  for (size_t i = 0; i < c->count; i++) {
+    if (c->columns[i] >= p->def->row->count) {
+      return iu__fail(err, IU_E_VALIDATION, "table `%s` has %u columns, number %u does not exist (they count from 0)", p->def->name, p->def->row->count,
+                      c->columns[i]);
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (c->columns[j] != c->columns[i]) continue;
+      return iu__fail(err, IU_E_VALIDATION, "table `%s`: column `%s` is given twice", p->def->name, p->def->row->u.fields[c->columns[i]].name);
+    }
+  }
+  return IU_OK;
+}
+
+/* Into ctx->row: the old one, piece by piece, with the new values between. */
+static iu_status merge(iu_ctx *ctx, const place *p, const iu_row *old, const changes *c, iu_error *err) {
+  const uint8_t *from = old->data, *at = from, *end = from + old->len;
+  iu_status status = IU_OK;
+  iu__buf_reset(&ctx->row);
+  for (uint32_t i = 0; status == IU_OK && i < p->def->row->count; i++) {
+    const iu_type *t = p->def->row->u.fields[i].type;
+    const uint8_t *next = t->fixed_size != IU_SIZE_VARIES ? at + t->fixed_size : iu__bsatn_skip(t, at, end);
+    size_t which = 0;
+    while (which < c->count && c->columns[which] != i) which++;
+    if (which < c->count) {
+      iu__buf_put(&ctx->row, from, (size_t)(at - from));
+      status = put_column(p, i, &c->values[which], &ctx->row, err);
+      from = next;
+    }
+    at = next;
+  }
+  iu__buf_put(&ctx->row, from, (size_t)(end - from));
+  return status == IU_OK ? iu__buf_status(&ctx->row, err, "a row") : status;
+}
+
+static iu_status change(iu_ctx *ctx, const place *p, const iu_row *old, const changes *c, iu_value *out, iu_error *err) {
+  const iu_row *stored = NULL;
+  iu_status status = check_changes(p, c, err);
+  if (status == IU_OK) status = merge(ctx, p, old, c, err);
+  if (status == IU_OK) status = iu__tx_replace(ctx->tx, p->number, old, ctx->row.data, ctx->row.len, &stored, err);
+  if (status == IU_OK) give(ctx, p, stored, out);
+  return status;
+}
+
+iu_status iu_ctx_set(iu_ctx *ctx, const char *table, const iu_value *row, const uint32_t *columns, const iu_arg *values, size_t count, iu_value *changed,
+                     iu_error *err) {
+  place p;
+  iu_status status = find_table(ctx, table, &p, err);
+  if (status != IU_OK) return status;
+  if (row == NULL) return iu__missing("row", err);
+  const iu_row *old = row_of(ctx, &p, row);
+  return old != NULL ? change(ctx, &p, old, &(changes){columns, values, count}, changed, err) : gone(&p, err);
+}
+
+iu_status iu_ctx_patch(iu_ctx *ctx, const char *table, const iu_arg *key, const uint32_t *columns, const iu_arg *values, size_t count, iu_value *changed,
+                       iu_error *err) {
+  const iu_row *old;
+  place p;
+  iu_status status = find_key(ctx, table, key, &p, &old, err);
+  if (status == IU_OK && old == NULL) status = missing_row(&p, err);
+  return status == IU_OK ? change(ctx, &p, old, &(changes){columns, values, count}, changed, err) : status;
+}
+
+/* ---- deleting ---- */
+
 iu_status iu_ctx_delete(iu_ctx *ctx, const char *table, const iu_arg *key, bool *found, iu_error *err) {
   const iu_row *row;
   place p;
@@ -115,14 +196,12 @@ iu_status iu_ctx_delete(iu_ctx *ctx, const char *table, const iu_arg *key, bool 
 }
 
 iu_status iu_ctx_delete_row(iu_ctx *ctx, const char *table, const iu_value *value, iu_error *err) {
-  const iu_row *row = NULL;
   place p;
   iu_status status = find_table(ctx, table, &p, err);
   if (status != IU_OK) return status;
   if (value == NULL) return iu__missing("row", err);
-  if (value->type == p.def->row && value->bytes != NULL) row = iu__table_find_row(p.table, IU_EPOCH_LATEST, value->bytes, value->len);
-  if (row == NULL) return iu__fail(err, IU_E_VALIDATION, "table `%s`: the row is not there, or not one of this table", p.def->name);
-  return iu__tx_remove(ctx->tx, p.number, row, err);
+  const iu_row *row = row_of(ctx, &p, value);
+  return row != NULL ? iu__tx_remove(ctx->tx, p.number, row, err) : gone(&p, err);
 }
 
 /* ---- reading ---- */
@@ -135,6 +214,7 @@ iu_status iu_ctx_get(iu_ctx *ctx, const char *table, const iu_arg *key, iu_value
   iu_status status = find_key(ctx, table, key, &p, &row, err);
   if (status != IU_OK || row == NULL) return status;
   *found = true;
+  ctx->given = row;
   give(ctx, &p, row, out);
   return IU_OK;
 }
@@ -221,6 +301,7 @@ iu_status iu_ctx_scan(iu_ctx *ctx, const char *table, const char *index, const i
 bool iu_ctx_rows_next(iu_ctx_rows *rows, iu_value *row) {
   const iu_row *r = rows != NULL ? iu__iter_next(rows->it) : NULL;
   if (r == NULL) return false;
+  rows->ctx->given = r;
   if (row != NULL) *row = iu__value(rows->ctx->schema, rows->type, r->data, r->len);
   return true;
 }
@@ -239,6 +320,7 @@ void iu_ctx_rows_free(iu_ctx_rows *rows) {
 iu_status iu_ctx_call(iu_ctx *ctx, const char *reducer, const iu_arg *args, size_t count, iu_error *err) {
   iu_buf bytes = {0};
   iu_callee f;
+  if (ctx != NULL) ctx->given = NULL; /* a failure frees what it wrote */
   if (ctx == NULL || reducer == NULL) return iu__missing(ctx == NULL ? "ctx" : "reducer", err);
   iu_status status = iu__callee_reducer(ctx->schema, reducer, strlen(reducer), &f, err);
   if (status == IU_OK) status = iu__args_encode(ctx->schema, &f, args, count, &bytes, err);

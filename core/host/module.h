@@ -21,6 +21,7 @@ struct iu_ctx {
   const iu_schema *schema;
   const iu_reducer_call *call;
   iu_ctx_rows *open;              /* not freed yet */
+  const iu_row *given;            /* the row handed out last, which is the one that is changed mostly; NULL: none */
   iu_buf row;                     /* working memory of one write after the other */
   uint32_t last_table;            /* looked up last, + 1; 0: none */
 };

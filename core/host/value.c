@@ -82,6 +82,12 @@ iu_status iu_value_bool(const iu_value *v, bool *out, iu_error *err) {
   return IU_OK;
 }
 
+/* Whether it is a number of just that type: most that are read are. */
+static bool is_plain(const iu_value *v, iu_type_tag tag, size_t size) {
+  const iu_type *t = v != NULL ? v->type : NULL;
+  return t != NULL && t->tag == tag && t->special == IU_S_NONE && v->bytes != NULL && v->len >= size;
+}
+
 /* An integer as 32 bytes, sign extended. */
 static iu_status read_integer(const iu_value *v, const char *expected, uint8_t wide[32], bool *negative, iu_value *in, iu_error *err) {
   const iu_type *t;
@@ -115,6 +121,10 @@ iu_status iu_value_i64(const iu_value *v, int64_t *out, iu_error *err) {
   bool negative;
   iu_value in;
   if (out == NULL) return iu__missing("out", err);
+  if (is_plain(v, IU_T_I64, 8)) {
+    *out = (int64_t)iu__load_u64(v->bytes);
+    return IU_OK;
+  }
   iu_status status = read_integer(v, "an integer of 64 bits", wide, &negative, &in, err);
   if (status != IU_OK) return status;
   if (!filled(wide, negative ? 0xff : 0) || ((wide[7] & 0x80) != 0) != negative) return too_large(&in, "an integer of 64 bits", err);
@@ -127,6 +137,10 @@ iu_status iu_value_u64(const iu_value *v, uint64_t *out, iu_error *err) {
   bool negative;
   iu_value in;
   if (out == NULL) return iu__missing("out", err);
+  if (is_plain(v, IU_T_U64, 8)) {
+    *out = iu__load_u64(v->bytes);
+    return IU_OK;
+  }
   iu_status status = read_integer(v, "an unsigned integer of 64 bits", wide, &negative, &in, err);
   if (status != IU_OK) return status;
   if (negative || !filled(wide, 0)) return too_large(&in, "an unsigned integer of 64 bits", err);
@@ -134,24 +148,32 @@ iu_status iu_value_u64(const iu_value *v, uint64_t *out, iu_error *err) {
   return IU_OK;
 }
 
+static double load_f32(const uint8_t *p) {
+  uint32_t bits = iu__load_u32(p);
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+
+static double load_f64(const uint8_t *p) {
+  uint64_t bits = iu__load_u64(p);
+  double d;
+  memcpy(&d, &bits, 8);
+  return d;
+}
+
 iu_status iu_value_f64(const iu_value *v, double *out, iu_error *err) {
   iu_value in;
   const iu_type *t;
+  iu_status status = IU_OK;
   if (out == NULL) return iu__missing("out", err);
-  iu_status status = unwrap(v, "F32 or F64", &in, &t, err);
-  if (status != IU_OK) return status;
-  if (t->tag == IU_T_F32) {
-    uint32_t bits = iu__load_u32(in.bytes);
-    float f;
-    memcpy(&f, &bits, 4);
-    *out = f;
-  } else if (t->tag == IU_T_F64) {
-    uint64_t bits = iu__load_u64(in.bytes);
-    memcpy(out, &bits, 8);
-  } else {
-    return refuse(&in, "F32 or F64", err);
-  }
-  return IU_OK;
+  if (is_plain(v, IU_T_F32, 4)) *out = load_f32(v->bytes);
+  else if (is_plain(v, IU_T_F64, 8)) *out = load_f64(v->bytes);
+  else if ((status = unwrap(v, "F32 or F64", &in, &t, err)) != IU_OK) return status;
+  else if (t->tag == IU_T_F32) *out = load_f32(in.bytes);
+  else if (t->tag == IU_T_F64) *out = load_f64(in.bytes);
+  else return refuse(&in, "F32 or F64", err);
+  return status;
 }
 
 static iu_status read_bytes(const iu_value *v, const char *expected, bool bytes, const uint8_t **out, size_t *len, iu_error *err) {
@@ -267,9 +289,27 @@ iu_status iu_value_field(const iu_value *v, const char *name, iu_value *out, iu_
   return IU_E_VALIDATION;
 }
 
+/* A field of fixed size of a product, which is what a row's columns mostly are. */
+static bool next_fixed(const iu_value *v, uint32_t *position, iu_value *out) {
+  const iu_type *t = v != NULL ? v->type : NULL;
+  if (t == NULL || t->tag != IU_T_PRODUCT || v->bytes == NULL || out == NULL || position == NULL || *position >= t->count) return false;
+  const uint8_t *begin = v->bytes, *p = begin, *end = begin + v->len;
+  const iu_type *part = t->u.fields[*position].type;
+  if (*position > 0) {
+    p = (const uint8_t *)out->bytes;
+    if (p == NULL || p < begin || p > end || out->len > (size_t)(end - p)) return false;
+    p += out->len;
+  }
+  if (part->fixed_size > (size_t)(end - p)) return false;
+  *out = iu__value(v->schema, part, p, part->fixed_size);
+  ++*position;
+  return true;
+}
+
 bool iu_value_next(const iu_value *v, uint32_t *position, iu_value *out) {
   const iu_type *t = type_of(v);
   const uint8_t *p, *begin, *end;
+  if (next_fixed(v, position, out)) return true;
   if (t == NULL || out == NULL || position == NULL || *position >= iu_value_count(v)) return false;
   const iu_type *part = first_part(v, t, *position, &begin);
   end = (const uint8_t *)v->bytes + v->len;

@@ -553,6 +553,13 @@ IU_API uint64_t iu_ctx_random(iu_ctx *ctx);         /* 64 even bits; every trans
 IU_API iu_status iu_ctx_insert(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err);
 /* By primary key, as are delete and get. The row must be there: IU_E_VALIDATION. */
 IU_API iu_status iu_ctx_update(iu_ctx *ctx, const char *table, const iu_arg *columns, size_t count, iu_value *row, iu_error *err);
+/* Some columns of a row that is there, as iu_ctx_get, _find or _scan gave it; the others stay as they are. columns: their positions in the table, from 0, each
+ * once. `changed` may be NULL: the row as it is then; the one given does not change. */
+IU_API iu_status iu_ctx_set(iu_ctx *ctx, const char *table, const iu_value *row, const uint32_t *columns, const iu_arg *values, size_t count, iu_value *changed,
+                            iu_error *err);
+/* The same of the row with that primary key. */
+IU_API iu_status iu_ctx_patch(iu_ctx *ctx, const char *table, const iu_arg *key, const uint32_t *columns, const iu_arg *values, size_t count,
+                              iu_value *changed, iu_error *err);
 /* found may be NULL: then a row that is not there is IU_E_VALIDATION. */
 IU_API iu_status iu_ctx_delete(iu_ctx *ctx, const char *table, const iu_arg *key, bool *found, iu_error *err);
 /* A row as iu_ctx_get, _find and _scan gave it. */

@@ -88,6 +88,60 @@ static iu_status play(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err
   return IU_OK; /* one scan is left open */
 }
 
+/* Some columns of a row, by the row and by its key. */
+static iu_status retouch(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err) {
+  enum { ID, NAME, X, GUILD };
+  static const uint32_t x_only[] = {X}, guild_then_name[] = {GUILD, NAME}, twice[] = {X, X}, none_such[] = {5};
+  iu_arg bob = iu_arg_text("bob"), one = iu_arg_u64(1), nine = iu_arg_u64(9), words = iu_arg_text("far"), ann = iu_arg_text("ann");
+  iu_arg far = iu_arg_f64(100), texts[] = {iu_arg_text("a guild with a long name"), iu_arg_text("b")};
+  iu_value row, other, changed;
+  iu_ctx_rows *rows;
+  const char *text;
+  size_t len, seen = 0;
+  double x;
+  bool found;
+  (void)ud, (void)args;
+  assert_int_equal(iu_ctx_call(ctx, "spawn", &bob, 1, err), IU_OK);
+  /* Each in turn, while the scan stands on it: it sees what it saw when it began. */
+  assert_int_equal(iu_ctx_scan(ctx, "player", NULL, NULL, NULL, false, &rows, err), IU_OK);
+  while (iu_ctx_rows_next(rows, &row)) {
+    assert_int_equal(iu_ctx_set(ctx, "player", &row, x_only, &far, 1, &changed, err), IU_OK);
+    assert_int_equal(iu_column_f64(&row, "x", &x, err), IU_OK);
+    assert_true(x == 1.5);
+    assert_int_equal(iu_column_f64(&changed, "x", &x, err), IU_OK);
+    assert_true(x == 100);
+    assert_int_equal(iu_ctx_set(ctx, "player", &row, x_only, &far, 1, NULL, err), IU_E_VALIDATION); /* it is another one now */
+    assert_string_equal(err->message, "table `player`: the row is not there, or not one of this table");
+    seen++;
+  }
+  assert_int_equal(seen, 2);
+  /* Not the one that was given last; other sizes, in another order. */
+  assert_int_equal(iu_ctx_get(ctx, "player", &one, &row, &found, err), IU_OK);
+  assert_int_equal(iu_ctx_patch(ctx, "player", &one, x_only, &far, 1, NULL, err), IU_OK); /* as it was */
+  assert_int_equal(iu_ctx_set(ctx, "player", &changed, guild_then_name, texts, 2, &other, err), IU_OK);
+  assert_int_equal(iu_column_string(&other, "guild", &text, &len, err), IU_OK);
+  assert_memory_equal(text, "a guild with a long name", len);
+  assert_int_equal(iu_column_string(&other, "name", &text, &len, err), IU_OK);
+  assert_true(len == 1 && text[0] == 'b');
+  assert_int_equal(iu_column_f64(&other, "x", &x, err), IU_OK);
+  assert_true(x == 100);
+  assert_int_equal(iu_ctx_set(ctx, "player", &other, NULL, NULL, 0, NULL, err), IU_OK); /* nothing */
+  /* Refusals change nothing. */
+  assert_int_equal(iu_ctx_set(ctx, "player", &row, x_only, &words, 1, NULL, err), IU_E_VALIDATION);
+  assert_string_equal(err->message, "table `player`: x: expected F32, got \"far\"");
+  assert_int_equal(iu_ctx_set(ctx, "player", &row, twice, texts, 2, NULL, err), IU_E_VALIDATION);
+  assert_string_equal(err->message, "table `player`: column `x` is given twice");
+  assert_int_equal(iu_ctx_set(ctx, "player", &row, none_such, &far, 1, NULL, err), IU_E_VALIDATION);
+  assert_string_equal(err->message, "table `player` has 5 columns, number 5 does not exist (they count from 0)");
+  assert_int_equal(iu_ctx_set(ctx, "player", &other, &guild_then_name[1], &ann, 1, NULL, err), IU_E_CONFLICT);
+  assert_int_equal(iu_ctx_set(ctx, "tick", &row, x_only, &far, 1, NULL, err), IU_E_VALIDATION);
+  assert_int_equal(iu_ctx_set(ctx, "player", NULL, x_only, &far, 1, NULL, err), IU_E_VALIDATION);
+  assert_int_equal(iu_ctx_set(ctx, "player", &row, NULL, &far, 1, NULL, err), IU_E_VALIDATION);
+  assert_int_equal(iu_ctx_patch(ctx, "player", &nine, x_only, &far, 1, NULL, err), IU_E_VALIDATION);
+  assert_string_equal(err->message, "table `player`: there is no row with that `id`");
+  return iu_ctx_patch(ctx, "player", &one, x_only, (iu_arg[]){iu_arg_f64(-1)}, 1, NULL, err);
+}
+
 static iu_status tick(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err) {
   iu_value row;
   uint64_t id;
@@ -130,7 +184,7 @@ static void declare(arena *a) {
               iu_module_column(a->m, "tick", "id", "u64", IU_COLUMN_PRIMARY_KEY | IU_COLUMN_AUTO_INC, NULL, err) == IU_OK &&
               iu_module_column(a->m, "tick", "at", "schedule_at", 0, NULL, err) == IU_OK && iu_module_schedule(a->m, "tick", "at", "on_tick", err) == IU_OK &&
               iu_module_reducer(a->m, "spawn", name, 1, spawn, a, err) == IU_OK && iu_module_reducer(a->m, "play", NULL, 0, play, a, err) == IU_OK &&
-              iu_module_reducer(a->m, "plan", NULL, 0, plan, a, err) == IU_OK && iu_module_reducer(a->m, "on_tick", NULL, 0, tick, a, err) == IU_OK &&
+              iu_module_reducer(a->m, "plan", NULL, 0, plan, a, err) == IU_OK && iu_module_reducer(a->m, "retouch", NULL, 0, retouch, a, err) == IU_OK && iu_module_reducer(a->m, "on_tick", NULL, 0, tick, a, err) == IU_OK &&
               iu_module_on(a->m, IU_MOMENT_INIT, started, a, err) == IU_OK;
   if (!good) fail_msg("%s", err->message);
 }
@@ -168,6 +222,22 @@ static void reducers_in_c_do_what_a_transaction_may(void **state) {
   if (iu_call(a->u, "play", NULL, 0, 0, &a->err) != IU_OK) fail_msg("%s", a->err.message);
   assert_int_equal(iu_count(a->u, "player", &n, NULL), IU_OK);
   assert_int_equal(n, 1); /* ann; bob came and went */
+}
+
+static void a_reducer_changes_some_columns(void **state) {
+  arena *a = *state;
+  iu_cursor *rows;
+  iu_value row;
+  double x;
+  if (iu_call(a->u, "retouch", NULL, 0, 0, &a->err) != IU_OK) fail_msg("%s", a->err.message);
+  assert_int_equal(iu_query_once(a->u, "SELECT * FROM player WHERE name = 'ann'", 0, &rows, &a->err), IU_OK);
+  assert_true(iu_cursor_next(rows, &row));
+  assert_int_equal(iu_column_f64(&row, "x", &x, &a->err), IU_OK);
+  assert_true(x == -1);
+  iu_cursor_free(rows);
+  assert_int_equal(iu_query_once(a->u, "SELECT * FROM player WHERE name = 'b' AND x = 100", 0, &rows, &a->err), IU_OK);
+  assert_int_equal(iu_cursor_count(rows), 1);
+  iu_cursor_free(rows);
 }
 
 static void a_refusal_has_the_reducers_words(void **state) {
@@ -351,7 +421,7 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      T(reducers_in_c_do_what_a_transaction_may), T(a_refusal_has_the_reducers_words), T(a_reducer_may_free_its_universe), T(scheduled_rows_run_their_reducer), T(a_scheduled_reducer_may_free_its_universe),
+      T(a_reducer_changes_some_columns), T(reducers_in_c_do_what_a_transaction_may), T(a_refusal_has_the_reducers_words), T(a_reducer_may_free_its_universe), T(scheduled_rows_run_their_reducer), T(a_scheduled_reducer_may_free_its_universe),
       T(a_module_is_opened_by_several_universes_and_then_closed_to_additions), T(mistakes_of_declarations_are_named),
       T(errors_nobody_waits_for_go_to_the_handler), T(the_allocator_is_set_first_or_not_at_all), T(any_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);

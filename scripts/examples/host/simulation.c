@@ -62,21 +62,19 @@ static iu_status ask_rule(host *h, double v[4], double dt, iu_error *err) {
 }
 
 static iu_status move(host *h, iu_ctx *ctx, const iu_value *row, double dt, iu_error *err) {
-  iu_arg columns[5];
+  static const uint32_t columns[] = {1, 2, 3, 4}; /* x, y, vx, vy: all but the id */
+  iu_arg values[4];
   iu_value column = {0};
   uint32_t at = 0;
-  uint64_t id = 0;
   double v[4] = {0, 0, 0, 0};
   iu_status status = IU_OK;
   int i;
-  for (i = 0; i < 5 && status == IU_OK && iu_value_next(row, &at, &column); i++) {
-    status = i == 0 ? iu_value_u64(&column, &id, err) : iu_value_f64(&column, &v[i - 1], err);
-  }
+  iu_value_next(row, &at, &column);
+  for (i = 0; i < 4 && status == IU_OK && iu_value_next(row, &at, &column); i++) status = iu_value_f64(&column, &v[i], err);
   if (status == IU_OK) status = ask_rule(h, v, dt, err);
   if (status != IU_OK) return status;
-  columns[0] = iu_arg_u64(id);
-  for (i = 0; i < 4; i++) columns[i + 1] = iu_arg_f64(v[i]);
-  return iu_ctx_update(ctx, "mover", columns, 5, NULL, err);
+  for (i = 0; i < 4; i++) values[i] = iu_arg_f64(v[i]);
+  return iu_ctx_set(ctx, "mover", row, columns, values, 4, NULL, err);
 }
 
 static iu_status step(void *ud, iu_ctx *ctx, const iu_value *args, iu_error *err) {
