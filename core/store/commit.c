@@ -111,7 +111,10 @@ static void hold_changes(iu_store *s, iu_changeset *c) {
     iu__pin(s, &c->pin, c->epoch - 1);
     return;
   }
-  for (i = 0; c->log != NULL && i < c->count; i++) ((iu_row *)(uintptr_t)c->changes[i].new_row)->holders = 1; /* a place in the log until now */
+  for (i = 0; c->log != NULL && i < c->count; i++) {
+    ((iu_row *)(uintptr_t)c->changes[i].new_row)->holders = 1; /* a place in the log until now */
+    c->changes[i].old_row = NULL; /* a row of that key that is gone since an earlier commit, and not ours to hold */
+  }
   for (i = 0; c->log == NULL && i < c->count; i++) {
     if (c->changes[i].old_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].old_row);
     if (c->changes[i].new_row != NULL) iu__row_hold((iu_row *)(uintptr_t)c->changes[i].new_row);

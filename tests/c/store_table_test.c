@@ -352,6 +352,38 @@ static void a_large_change_set_of_inserts_is_in_order_and_keeps_its_rows(void **
   assert_int_equal(store->rows, 0);
 }
 
+/* Dead versions of the same keys are still stored. */
+static void a_large_change_set_of_keys_that_were_deleted_has_no_old_rows(void **state) {
+  enum { ROWS = 2000 };
+  iu_changeset *first, *deletes, *again;
+  char id[16];
+  uint32_t i;
+  (void)state;
+
+  begin();
+  for (i = 0; i < ROWS; i++) {
+    snprintf(id, sizeof id, "%u", i);
+    insert_item(id, "k", i, i, "n");
+  }
+  first = commit();
+  begin();
+  for (i = 0; i < ROWS; i++) assert_int_equal(iu__tx_delete(table(ITEM), first->changes[i].new_row, NULL), IU_OK);
+  deletes = commit();
+  begin();
+  for (i = 0; i < ROWS; i++) {
+    snprintf(id, sizeof id, "%u", i);
+    insert_item(id, "k", i, i + 1, "n");
+  }
+  again = commit();
+  assert_int_equal(again->count, ROWS);
+  for (i = 0; i < ROWS; i++) assert_null(again->changes[i].old_row);
+  iu__changeset_release(store, again);
+  iu__changeset_release(store, first);
+  iu__changeset_release(store, deletes);
+  iu__store_reclaim(store);
+  assert_int_equal(store->rows, ROWS);
+}
+
 static void writing_needs_a_transaction_and_only_one_is_open(void **state) {
   iu_changeset *c = (iu_changeset *)&fx;
   (void)state;
@@ -446,6 +478,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(pinned_epochs_keep_their_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(a_change_set_keeps_its_rows_readable, setup, teardown),
       cmocka_unit_test_setup_teardown(a_large_change_set_of_inserts_is_in_order_and_keeps_its_rows, setup, teardown),
+      cmocka_unit_test_setup_teardown(a_large_change_set_of_keys_that_were_deleted_has_no_old_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(writing_needs_a_transaction_and_only_one_is_open, setup, teardown),
       cmocka_unit_test_setup_teardown(rows_and_transactions_have_a_largest_size, setup, teardown),
       cmocka_unit_test_setup_teardown(keys_of_any_bytes_find_nothing, setup, teardown),
