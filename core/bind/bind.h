@@ -126,6 +126,9 @@ void iu__works_close(iu_lua *x);
 void iu__backup_open(lua_State *L);                /* backup.c */
 void iu__file_open(lua_State *L);                  /* file.c */
 int iu__check_file_method(lua_State *L);
+/* An iu_difference_fn: appends { table, message } to the list at index `list`. */
+typedef struct iu_difference_list { lua_State *L; int list; bool lost; /* no memory for one */ } iu_difference_list;
+void iu__on_difference(void *ud, const char *table, const char *what);
 void iu__http_answer_open(lua_State *L);           /* http_answer.c */
 void iu__module_open(lua_State *L);                /* module.c */
 

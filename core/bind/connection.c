@@ -123,7 +123,12 @@ static int f_open(lua_State *L) {
   int at;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
+  lua_newtable(L);
+  luaL_checkstack(L, LUA_MINSTACK, "open");
+  iu_difference_list differences = {L, 2, false};
   iu__engine_config_init(&config);
+  config.differs = iu__on_difference;
+  config.differs_ud = &differences;
   lua_getfield(L, 1, "path");
   config.path = luaL_optlstring(L, -1, NULL, &path_len);
   if (config.path != NULL && strlen(config.path) != path_len) {
@@ -157,7 +162,13 @@ static int f_open(lua_State *L) {
   IU_ENTER(x, L);
   if (status == IU_OK) status = iu__engine_open(&config, &c, &err);
   IU_LEAVE(x);
-  if (status != IU_OK) return iu__push_failure(L, x, &err);
+  if (status != IU_OK) {
+    iu__push_failure(L, x, &err);
+    if (lua_rawlen(L, 2) == 0 || differences.lost) return 2;
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "details");
+    return 2;
+  }
   iu__connection_adopt(lc, c);
   lua_settop(L, at);
   return 1;

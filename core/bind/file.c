@@ -12,13 +12,15 @@ static const char *file_name(lua_State *L, int index, iu_error *err) {
   return NULL;
 }
 
-typedef struct finding { lua_State *L; bool warning; const char *table, *message; } finding;
+typedef struct finding { const bool *warning; const char *table, *message; } finding;
 
 static int finding_body(lua_State *L) {
   const finding *f = lua_touserdata(L, 2);
   lua_createtable(L, 0, 3);
-  lua_pushboolean(L, f->warning);
-  lua_setfield(L, -2, "warning");
+  if (f->warning != NULL) {
+    lua_pushboolean(L, *f->warning);
+    lua_setfield(L, -2, "warning");
+  }
   lua_pushstring(L, f->table);
   lua_setfield(L, -2, "table");
   lua_pushstring(L, f->message);
@@ -27,16 +29,24 @@ static int finding_body(lua_State *L) {
   return 0;
 }
 
+/* Appends to the list at `list`; false: no memory. */
+static bool append(lua_State *L, int list, finding f) {
+  lua_pushcfunction(L, finding_body);
+  lua_pushvalue(L, list);
+  lua_pushlightuserdata(L, &f);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 /* The list is at 3. */
 static iu_status on_finding(void *ud, bool warning, const char *table, const char *message) {
-  lua_State *L = ud;
-  finding f = {L, warning, table, message};
-  lua_pushcfunction(L, finding_body);
-  lua_pushvalue(L, 3);
-  lua_pushlightuserdata(L, &f);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return IU_OK;
-  lua_pop(L, 1);
-  return IU_E_NOMEM;
+  return append(ud, 3, (finding){&warning, table, message}) ? IU_OK : IU_E_NOMEM;
+}
+
+void iu__on_difference(void *ud, const char *table, const char *what) {
+  iu_difference_list *d = ud;
+  if (!append(d->L, d->list, (finding){NULL, table, what})) d->lost = true;
 }
 
 /* conn:check_file(path) -> { findings = { { warning, table, message } }, tables, rows, ... } or nil, err */

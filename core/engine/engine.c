@@ -139,12 +139,19 @@ static void on_scheduled(void *ud) {
 
 /* ---- opening: the file ---- */
 
+static void log_difference(void *ud, const char *table, const char *what) {
+  const iu_engine *e = ud;
+  iu__log(&e->config.log, IU_LOG_WARN, "the file's table `%s` is not that of the schema: %s", table, what);
+}
+
 static iu_status open_journal(iu_engine *e, iu_error *err) {
   iu_journal_config jc;
   iu__journal_config_init(&jc);
   jc.path = e->path;
   jc.snapshot = e->config.snapshot;
   jc.recover_prefix = e->config.recover_prefix;
+  jc.differs = e->config.differs != NULL ? e->config.differs : log_difference;
+  jc.differs_ud = e->config.differs != NULL ? e->config.differs_ud : e;
   jc.schema = e->schema;
   jc.durability = e->config.durability;
   jc.flush_interval_ms = e->config.flush_interval_ms;

@@ -32,6 +32,8 @@ typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
   bool snapshot;                     /* a memory universe that starts with what the file holds; the file is neither locked nor changed */
   bool recover_prefix;               /* damaged journal: iu_journal_config */
+  iu_difference_fn differs;          /* hears each difference of an open that ends with IU_E_MIGRATION; NULL: the log does */
+  void *differs_ud;
   const iu_abi_module *module;           /* held; NULL: iu__nerv_module(), but where no_nerv is set */
   bool no_nerv;
   const iu_hosted_module *modules;   /* behind it, in this order; borrowed for the open, what they point to until `release` */

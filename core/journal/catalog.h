@@ -13,6 +13,7 @@
 
 #include "../sats/schema.h"
 #include "cell.h"
+#include "journal.h"
 
 typedef struct iu_catalog_table {
   const iu_table_def *def;
@@ -41,8 +42,8 @@ static inline const iu_catalog_table *iu__jcatalog_by_id(const iu_catalog *l, ui
   return id - 1u < l->count ? &l->tables[l->by_id[id - 1]] : NULL;
 }
 /* Compares with the file and gives ids. New tables, new columns at the end that have a default value, and unique constraints that came or went are taken
- * down for alter.c; every other difference: IU_E_MIGRATION with a list of them. */
-iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err);
+ * down for alter.c; every other difference: IU_E_MIGRATION with a list of them, which is cut to what a message holds; `tell` (may be NULL) hears each. */
+iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_difference_fn tell, void *ud, iu_error *err);
 /* Makes the tables that are not in the file, within the caller's transaction. iu__jcatalog_created notes that it was committed. */
 iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err);
 void iu__jcatalog_created(iu_catalog *l);

@@ -2,11 +2,14 @@
 #include "db.h"
 #include "catalog.h"
 
-#define SHOWN_BYTES 640 /* of the list; one more entry, and how many are left out, fit behind that */
-#define LINE_SHOWN 96
+#define SHOWN_BYTES 640 /* of the list in the message; one more entry, and how many are left out, fit behind that */
+#define ENTRY_SHOWN 280 /* of one entry there */
+#define LINE_SHOWN 1024 /* of a line of a definition, where entries are told one by one */
 
 typedef struct differences {
-  iu_buf text;
+  iu_difference_fn tell; /* may be NULL */
+  void *ud;
+  iu_buf text, entry;
   uint32_t count, hidden;
 } differences;
 
@@ -17,15 +20,24 @@ static void put_line(iu_buf *out, const char *line, size_t len) {
   else iu__buf_printf(out, "`%s`", iu__printable(shown, LINE_SHOWN, line, len));
 }
 
-/* True when it is among those that are shown. */
-static bool begin(differences *d, const char *table) {
+/* The entry is complete: told whole, and put into the message while there is room. */
+static void end(differences *d, const char *table) {
+  size_t len = d->entry.len, cut = len;
+
   d->count++;
-  if (d->text.len > SHOWN_BYTES) {
-    d->hidden++;
-    return false;
+  iu__buf_put_u8(&d->entry, 0);
+  if (d->entry.failed) {
+    d->text.failed = d->entry.failed;
+    return;
   }
-  iu__buf_printf(&d->text, "%stable `%s`: ", d->count > 1 ? "; " : "", table);
-  return true;
+  if (d->tell != NULL) d->tell(d->ud, table, (const char *)d->entry.data);
+  if (d->text.len > SHOWN_BYTES) d->hidden++;
+  else {
+    if (len > ENTRY_SHOWN)
+      for (cut = ENTRY_SHOWN; cut > 0 && (d->entry.data[cut] & 0xc0) == 0x80; cut--) {} /* not inside a character */
+    iu__buf_printf(&d->text, "%stable `%s`: %.*s%s", d->count > 1 ? "; " : "", table, (int)cut, (const char *)d->entry.data, cut < len ? "..." : "");
+  }
+  iu__buf_reset(&d->entry);
 }
 
 typedef struct line { const char *p; size_t len; } line;
@@ -59,13 +71,11 @@ static line counterpart(line wanted, const char *definition) {
   return (line){"", 0};
 }
 
-static bool report(differences *d, const char *table, line file, line schema) {
-  if (!begin(d, table)) return false;
-  put_line(&d->text, file.p, file.len);
-  iu__buf_put_str(&d->text, " in the file is ");
-  put_line(&d->text, schema.p, schema.len);
-  iu__buf_put_str(&d->text, " in the schema");
-  return true;
+static void put_both(differences *d, line file, line schema) {
+  put_line(&d->entry, file.p, file.len);
+  iu__buf_put_str(&d->entry, " in the file is ");
+  put_line(&d->entry, schema.p, schema.len);
+  iu__buf_put_str(&d->entry, " in the schema");
 }
 
 static bool begins_with(line l, const char *word) { return strncmp(l.p, word, strlen(word)) == 0; }
@@ -94,8 +104,9 @@ static bool is_addable(const iu_catalog_table *t, line l, uint32_t file_columns)
 }
 
 static void report_added(differences *d, const iu_catalog_table *t, line l) {
-  if (report(d, t->def->name, (line){"", 0}, l) && begins_with(l, "column "))
-    iu__buf_put_str(&d->text, " (a column is added behind all others, with a default value)");
+  put_both(d, (line){"", 0}, l);
+  if (begins_with(l, "column ")) iu__buf_put_str(&d->entry, " (a column is added behind all others, with a default value)");
+  end(d, t->def->name);
 }
 
 static void compare_definitions(differences *d, iu_catalog_table *t, const char *file) {
@@ -109,7 +120,8 @@ static void compare_definitions(differences *d, iu_catalog_table *t, const char 
   for (rest = file; next_line(&rest, &l);) {
     other = counterpart(l, schema);
     if (begins_with(l, "unique ") || (other.len == l.len && memcmp(other.p, l.p, l.len) == 0)) continue;
-    report(d, t->def->name, l, other);
+    put_both(d, l, other);
+    end(d, t->def->name);
   }
   for (rest = schema; next_line(&rest, &l);) {
     if (counterpart(l, file).len == 0 && !begins_with(l, "unique ") && !is_addable(t, l, t->file_columns)) report_added(d, t, l);
@@ -117,7 +129,8 @@ static void compare_definitions(differences *d, iu_catalog_table *t, const char 
   if (d->count != before) return;
   for (rest = schema, rest_file = file; next_line(&rest_file, &other) && begins_with(other, "column ");) {
     if (next_line(&rest, &l) && l.len == other.len && memcmp(l.p, other.p, l.len) == 0) continue;
-    if (begin(d, t->def->name)) iu__buf_put_str(&d->text, "its columns are in another order");
+    iu__buf_put_str(&d->entry, "its columns are in another order");
+    end(d, t->def->name);
     return;
   }
 }
@@ -132,14 +145,15 @@ static iu_catalog_table *find(iu_catalog *l, const char *name) {
 static iu_status read_table(iu_catalog *l, sqlite3_stmt *st, differences *d, iu_error *err) {
   int64_t id = sqlite3_column_int64(st, 0);
   const char *name = (const char *)sqlite3_column_text(st, 1), *definition = (const char *)sqlite3_column_text(st, 2);
-  char shown[4 * LINE_SHOWN + 4];
+  char shown[4 * IU_SCHEMA_NAME_MAX + 4];
   iu_catalog_table *t;
 
   if (name == NULL || definition == NULL || id < 1 || id > UINT32_MAX >> 2)
     return iu__fail(err, IU_E_STORAGE, "the file is damaged: an entry of _iu_table is incomplete");
   t = find(l, name);
   if (t == NULL) {
-    if (begin(d, iu__printable(shown, LINE_SHOWN, name, strlen(name)))) iu__buf_put_str(&d->text, "is not in the schema");
+    iu__buf_put_str(&d->entry, "is not in the schema");
+    end(d, iu__printable(shown, IU_SCHEMA_NAME_MAX, name, strlen(name)));
     return IU_OK;
   }
   if (t->in_file) return iu__fail(err, IU_E_STORAGE, "the file is damaged: _iu_table lists `%s` twice", name);
@@ -199,8 +213,8 @@ static iu_status give_ids(iu_catalog *l, iu_error *err) {
   return IU_OK;
 }
 
-iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err) {
-  differences d = {.count = 0};
+iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_difference_fn tell, void *ud, iu_error *err) {
+  differences d = {.tell = tell, .ud = ud};
   iu_status status = read_tables(l, db, &d, err);
 
   if (status == IU_OK) status = refuse_unlisted(l, db, err);
@@ -210,5 +224,6 @@ iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_error *err) {
   if (status == IU_OK && d.count != 0)
     status = iu__fail(err, IU_E_MIGRATION, "the file's tables are not those of the schema: %s", (const char *)d.text.data);
   iu__buf_free(&d.text);
+  iu__buf_free(&d.entry);
   return status == IU_OK ? give_ids(l, err) : status;
 }

@@ -338,7 +338,7 @@ static iu_status check_all(checker *c, const char *path, iu_error *err) {
   c->out->closed = state.closed;
   status = check_integrity(c, err);
   if (status == IU_OK) {
-    tables_known = iu__jcatalog_read(&c->catalog, c->db, &why) == IU_OK;
+    tables_known = iu__jcatalog_read(&c->catalog, c->db, NULL, NULL, &why) == IU_OK;
     if (!tables_known && why.status == IU_E_NOMEM) status = iu__fail_nomem(err);
     else if (!tables_known) report(c, why.status == IU_E_MIGRATION, NULL, "%s (their rows were not looked at)", why.message);
   }

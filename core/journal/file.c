@@ -171,7 +171,7 @@ static iu_status fill_new(sqlite3 *db, iu_catalog *l, iu_error *err) {
                                       "PRAGMA auto_vacuum=INCREMENTAL; BEGIN IMMEDIATE", "creating the file", err);
 
   if (status == IU_OK) status = iu__jdb_exec(db, create_sql, "creating the file", err);
-  if (status == IU_OK) status = iu__jcatalog_read(l, db, err);
+  if (status == IU_OK) status = iu__jcatalog_read(l, db, NULL, NULL, err);
   if (status == IU_OK) status = iu__jcatalog_create(l, db, err);
   if (status == IU_OK) status = iu__jdb_exec(db, "COMMIT", "creating the file", err);
   return status;

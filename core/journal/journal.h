@@ -29,6 +29,9 @@
 
 typedef enum iu_durability { IU_DUR_FULL, IU_DUR_NORMAL, IU_DUR_OFF } iu_durability;
 
+/* One thing in which the file's table differs from the schema's, in words; both borrowed. It may not call anything here. */
+typedef void (*iu_difference_fn)(void *ud, const char *table, const char *what);
+
 typedef struct iu_journal_config {
   const char *path;              /* borrowed; NULL: keep nothing */
   bool snapshot;                 /* start with what the file at `path` holds, and keep nothing: no lock, no change to it (snapshot.h) */
@@ -40,6 +43,8 @@ typedef struct iu_journal_config {
   uint64_t pending_bytes_max;    /* commits not yet written, in memory (default 256 MiB); past it the journal is full */
   uint32_t fold_idle_ms;         /* fold after this long without commits (default 1000) */
   uint32_t busy_timeout_ms;      /* how long to wait for other readers of the file (default 5000) */
+  iu_difference_fn differs;      /* hears of every difference, before the open ends with IU_E_MIGRATION, whose message names the first few; may be NULL */
+  void *differs_ud;
   void (*wake)(void *ud);        /* called on the journal's thread after progress or failure: schedule a poll; may be NULL */
   void *wake_ud;
 } iu_journal_config;

@@ -10,7 +10,7 @@ typedef struct null_journal {
   iu_meta_set meta;
   uint64_t last;
   char *source;            /* the file it starts with, or NULL */
-  const iu_schema *schema;
+  iu_journal_config config; /* but its path */
 } null_journal;
 
 static bool null_is_new(const iu_journal *j) {
@@ -33,7 +33,7 @@ static iu_status null_load(iu_journal *j, const iu_journal_sink *sink, iu_journa
 
   memset(out, 0, sizeof *out);
   out->clean = true;
-  if (n->source != NULL) status = iu__jsnapshot_load(n->source, n->schema, &n->meta, sink, out, err);
+  if (n->source != NULL) status = iu__jsnapshot_load(n->source, &n->config, &n->meta, sink, out, err);
   n->last = out->last_sequence;
   return status;
 }
@@ -121,7 +121,8 @@ iu_status iu__journal_null_open(const iu_journal_config *c, iu_journal **out, iu
 
   if (j == NULL) return iu__fail_nomem(err);
   j->base.vtable = &null_vtable;
-  j->schema = c->schema;
+  j->config = *c;
+  j->config.path = NULL; /* borrowed for the call only */
   if (c->path != NULL) status = iu__jfile_resolve(c->path, &j->source, err);
   if (status == IU_OK && j->source != NULL) status = iu__jfile_look(j->source, &is_new, err);
   if (status == IU_OK && is_new) status = iu__fail(err, IU_E_STORAGE, "%s: there is no universe", c->path);

@@ -20,17 +20,17 @@ iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   return status;
 }
 
-iu_status iu__jsnapshot_load(const char *path, const iu_schema *schema, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
+iu_status iu__jsnapshot_load(const char *path, const iu_journal_config *c, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
                              iu_error *err) {
   iu_catalog catalog = {0};
   iu_file_state state;
   sqlite3 *db = NULL;
-  iu_status status = iu__jcatalog_init(&catalog, schema, err);
+  iu_status status = iu__jcatalog_init(&catalog, c->schema, err);
 
   if (status == IU_OK) status = iu__jsnapshot_open(path, &db, err);
   if (status == IU_OK) status = iu__jdb_exec(db, "BEGIN", "reading the file", err);
   if (status == IU_OK) status = iu__jload_state(db, path, meta, &state, err);
-  if (status == IU_OK) status = iu__jcatalog_read(&catalog, db, err);
+  if (status == IU_OK) status = iu__jcatalog_read(&catalog, db, c->differs, c->differs_ud, err);
   for (uint32_t i = 0; i < catalog.count && status == IU_OK; i++) {
     if (catalog.tables[i].changed)
       status = iu__fail(err, IU_E_MIGRATION, "%s: table `%s` is that of an earlier schema: opening the universe once changes it", path, catalog.tables[i].def->name);

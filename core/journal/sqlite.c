@@ -63,7 +63,7 @@ static iu_status open_file(iu_sqlite_journal *j, iu_error *err) {
   if (status != IU_OK) return status;
   sqlite3_wal_hook(j->db, on_wal_commit, j);
   status = iu__jload_state(j->db, j->path, &j->meta, &j->found, err);
-  if (status == IU_OK && !j->is_new) status = iu__jcatalog_read(&j->catalog, j->db, err);
+  if (status == IU_OK && !j->is_new) status = iu__jcatalog_read(&j->catalog, j->db, j->config.differs, j->config.differs_ud, err);
   if (status != IU_OK) return status;
   take_state(j);
   used = j->last != 0;

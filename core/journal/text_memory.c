@@ -65,7 +65,7 @@ static iu_status make(iu_text_memory *m, const iu_schema *schema, uint32_t table
   sqlite3_db_config(m->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   status = iu__jdb_exec(m->db, tables_sql, making, err);
   if (status == IU_OK) status = iu__jcatalog_init(&m->catalog, schema, err);
-  if (status == IU_OK) status = iu__jcatalog_read(&m->catalog, m->db, err);
+  if (status == IU_OK) status = iu__jcatalog_read(&m->catalog, m->db, NULL, NULL, err);
   if (status == IU_OK) status = iu__jcatalog_create(&m->catalog, m->db, err);
   if (status == IU_OK) status = iu__jdb_exec(m->db, sql, making, err);
   if (status == IU_OK) status = iu__jtext_read(&m->catalog, m->db, err);

@@ -306,7 +306,7 @@ function core.authority(text, port) end
 function core.module_definition(plan) end
 
 ---@param options inner_universe.core.OpenOptions
----@return inner_universe.core.Connection? conn, inner_universe.Error? err
+---@return inner_universe.core.Connection? conn, inner_universe.Error? err a MigrationError has `details`: { table, message } for each difference
 function core.open(options) end
 
 ---@class inner_universe.core.Connection

@@ -303,13 +303,20 @@ static void everything_else_is_refused_with_what_differs(void **state) {
   expect_rows(g, PLAYER, 3, 2);
 }
 
+static void count_differences(void *ud, iu_log_level level, const char *message) {
+  if (level == IU_LOG_WARN && strstr(message, "is not that of the schema: `column c") != NULL) ++*(uint32_t *)ud;
+}
+
 static void a_long_list_says_how_many_more(void **state) {
   game *g = *state;
-  uint32_t shown = 0, hidden = 0;
+  uint32_t shown = 0, hidden = 0, logged = 0;
   columns_now = 30;
   assert_int_equal(game_reopen(g), IU_OK);
   type_now = IU_T_U64;
+  g->log = (iu_log){count_differences, &logged, IU_LOG_WARN};
   assert_int_equal(game_reopen(g), IU_E_MIGRATION);
+  g->log = (iu_log){NULL, NULL, IU_LOG_ERROR};
+  assert_int_equal(logged, 30); /* all of them */
   for (const char *at = g->err.message; (at = strstr(at, "in the file is")) != NULL; at++) shown++;
   assert_non_null(strstr(g->err.message, "; and "));
   assert_int_equal(sscanf(strstr(g->err.message, "; and "), "; and %u more", &hidden), 1);

@@ -163,9 +163,28 @@ describe("a file whose module changed", function()
       assert.is_nil(other)
       assert.equal("MigrationError", err.kind, tostring(err))
       assert.truthy(err.message:find("`?t`?"), err.message)
+      assert.equal("t", err.details[1].table)
+      assert.truthy(err.message:find(err.details[1].message, 1, true), err.message)
     end
     conn = support.connect({ module = module(BASE) }, target)
     assert.equal("ada", conn:get("t", 1).name)
+  end)
+
+  it("names every difference in the details, however many there are", function()
+    local function columns(type)
+      local list = { { "id", "u64" }, { "name", "string" } }
+      for i = 1, 200 do list[#list + 1] = { ("column_%d"):format(i), type, default = 0 } end
+      return list
+    end
+    local conn = support.connect({ module = module(columns("u32")) })
+    local target = support.target_of(conn)
+    assert(conn:close())
+    local other, err = iu.connect(target, { module = module(columns("u16")) })
+    assert.is_nil(other)
+    assert.equal("MigrationError", err.kind)
+    assert.truthy(err.message:find("; and %d+ more"), err.message)
+    assert.equal(200, #err.details)
+    assert.same({ table = "t", message = "`column column_200 U32` in the file is `column column_200 U16` in the schema" }, err.details[200])
   end)
 end)
 
