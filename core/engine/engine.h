@@ -24,6 +24,7 @@
 #define IU_ENGINE_SESSIONS_MAX 10000
 #define IU_ENGINE_QUEUE_ITEMS_MAX 100000u      /* what one session has not been told yet: commits, subscriptions that came or went */
 #define IU_ENGINE_QUEUE_BYTES_MAX (256ull << 20) /* and the rows and arguments of those commits */
+#define IU_SCHEDULE_DELAY_MS_MAX INT64_C(68719476735) /* 2^36 - 1: a scheduled row is less than that ahead, some 2.18 years */
 #define IU_ENGINE_INDEXES_MAX 64u
 #define IU_ENGINE_INDEX_PATH_MAX 200u /* bytes */
 #define IU_ENGINE_TEXT_NOTES_MAX (8u << 20) /* bytes of keys noted for a text index in memory; past it the next search makes it anew */

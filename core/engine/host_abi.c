@@ -178,6 +178,13 @@ int32_t iu__stdb_datastore_index_scan_range_bsatn(struct iu_host *h, uint32_t id
   return iter_open(h, it, NULL, iter);
 }
 
+static int32_t delete_row(iu_host *h, iu_table *t, const iu_row *row) {
+  iu_engine *e = h->engine;
+  if (iu__tx_room_for_delete(e, &h->failure) != IU_OK || iu__tx_delete(t, row, &h->failure) != IU_OK) return IU_ABI_NO_SPACE;
+  iu__tx_note_delete(&e->tx, t, row);
+  return IU_ABI_OK;
+}
+
 int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, uint32_t id, const void *prefix, uint32_t prefix_len,
                                                             uint32_t prefix_elems, const void *rstart, uint32_t rstart_len,
                                                             const void *rend, uint32_t rend_len, uint32_t *count) {
@@ -191,11 +198,10 @@ int32_t iu__stdb_datastore_delete_by_index_scan_range_bsatn(struct iu_host *h, u
   *count = 0;
   if (iu__table_iter(t, IU_EPOCH_LATEST, index, &range, false, &it, &h->failure) != IU_OK) return IU_ABI_NO_SPACE;
   while ((row = iu__iter_next(it)) != NULL) {
-    if (iu__tx_delete(t, row, &h->failure) != IU_OK) {
+    if (delete_row(h, t, row) != IU_ABI_OK) {
       iu__iter_close(it);
       return IU_ABI_NO_SPACE;
     }
-    iu__tx_note_delete(&h->engine->tx, t, row);
     (*count)++;
   }
   iu__iter_close(it);
@@ -217,8 +223,7 @@ int32_t iu__stdb_datastore_delete_all_by_eq_bsatn(struct iu_host *h, uint32_t ta
     if (iu__bsatn_check(iu__table_def(t)->row, &r, NULL) != IU_OK) return IU_ABI_BSATN_DECODE_ERROR;
     row = iu__table_find_row(t, IU_EPOCH_LATEST, start, (size_t)(r.p - start));
     if (row == NULL) continue;
-    if (iu__tx_delete(t, row, &h->failure) != IU_OK) return IU_ABI_NO_SPACE;
-    iu__tx_note_delete(&h->engine->tx, t, row);
+    if (delete_row(h, t, row) != IU_ABI_OK) return IU_ABI_NO_SPACE;
     (*count)++;
   }
   return IU_ABI_OK;
@@ -273,7 +278,7 @@ static int32_t write_check(iu_host *h, iu_table *t, const void *row, uint32_t le
 
 static int32_t draw(iu_host *h, const iu_table *t, uint8_t *row, uint32_t len, uint8_t *generated, uint32_t *generated_len) {
   uint16_t column;
-  iu__tx_note_put(&h->engine->tx, iu__table_def(t));
+  if (iu__tx_note_put(&h->engine->tx, iu__table_def(t), row, len, NULL) != IU_OK) return IU_ABI_SCHEDULE_AT_DELAY_TOO_LONG;
   return iu__sequences_draw(h->engine, t, row, len, generated, generated_len, &column) ? IU_ABI_OK : IU_ABI_AUTO_INC_OVERFLOW;
 }
 

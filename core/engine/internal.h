@@ -240,14 +240,23 @@ static inline iu_hosted *iu__module_of(iu_engine *e, uint32_t reducer) { return 
 /* `init` of those modules that the file has not seen. */
 iu_status iu__modules_init(iu_engine *e, iu_error *err);
 
+/* schedule.c: IU_E_VALIDATION for a row that is too far ahead. */
+iu_status iu__schedule_check(const iu_engine *e, const iu_table_def *def, const void *row, size_t len, iu_error *err);
+
 /* write.c */
 /* Draws a number for every sequence column that holds 0, writes it into the row and, behind each other, into `generated` (may be NULL; IU_GENERATED_MAX
  * bytes). false: a sequence is used up; *column is its column. */
 #define IU_SEQUENCE_COLUMNS_MAX 16
 #define IU_GENERATED_MAX (IU_SEQUENCE_COLUMNS_MAX * 32u)
 bool iu__sequences_draw(iu_engine *e, const iu_table *t, uint8_t *row, size_t len, uint8_t *generated, uint32_t *generated_len, uint16_t *column);
-iu_status iu__tx_room(iu_engine *e, size_t len, iu_error *err);            /* IU_E_OVERLOADED past the transaction's cap */
-static inline void iu__tx_note_put(iu_tx *tx, const iu_table_def *def) { tx->scheduled += def->schedule_reducer >= 0; }
+iu_status iu__tx_room(iu_engine *e, size_t len, iu_error *err);            /* IU_E_OVERLOADED past the transaction's caps */
+iu_status iu__tx_room_for_delete(iu_engine *e, iu_error *err);
+/* Of a row that is about to be put. */
+static inline iu_status iu__tx_note_put(iu_tx *tx, const iu_table_def *def, const void *row, size_t len, iu_error *err) {
+  if (def->schedule_reducer < 0) return IU_OK;
+  tx->scheduled++;
+  return iu__schedule_check(tx->engine, def, row, len, err);
+}
 void iu__tx_note_delete(iu_tx *tx, const iu_table *t, const iu_row *row);  /* what the journal will keep of it */
 iu_status iu__check_args(iu_engine *e, uint32_t reducer, const void *args, size_t len, iu_error *err);
 

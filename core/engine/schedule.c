@@ -82,6 +82,17 @@ static int64_t schedule_of(const iu_table_def *def, const iu_row *row, bool *onc
   return !*once && micros < 0 ? 0 : micros;
 }
 
+/* As on a SpacetimeDB server, whose timers do not reach further. */
+iu_status iu__schedule_check(const iu_engine *e, const iu_table_def *def, const void *row, size_t len, iu_error *err) {
+  const uint8_t *at = iu__bsatn_column(def->row, def->schedule_column, row, len).p;
+  int64_t micros = (int64_t)iu__load_u64(at + 1), limit = IU_SCHEDULE_DELAY_MS_MAX * 1000;
+  bool over = at[0] == 1 ? micros > e->last_timestamp && (uint64_t)micros - (uint64_t)e->last_timestamp >= (uint64_t)limit : micros >= limit;
+  if (!over) return IU_OK;
+  return iu__fail(err, IU_E_VALIDATION, "table `%s`: `%s` is %s: expected less than %lld days (2^36 - 1 ms), as on a SpacetimeDB server; schedule again from the reducer",
+                  def->name, def->row->u.fields[def->schedule_column].name, at[0] == 1 ? "too far ahead" : "too long an interval",
+                  (long long)(IU_SCHEDULE_DELAY_MS_MAX / 86400000 + 1));
+}
+
 static iu_due due_of(const iu_table *t, const iu_row *row, int64_t now) {
   const iu_table_def *def = iu__table_def(t);
   bool once;

@@ -42,13 +42,13 @@ bool iu__sequences_draw(iu_engine *e, const iu_table *t, uint8_t *row, size_t le
   return true;
 }
 
-static iu_status room_for_change(iu_engine *e, iu_error *err) {
+iu_status iu__tx_room_for_delete(iu_engine *e, iu_error *err) {
   if (iu__tx_changes(e->store) < IU_ENGINE_TX_ROWS_MAX) return IU_OK;
   return iu__fail(err, IU_E_OVERLOADED, "transaction over %u rows: split it into several", IU_ENGINE_TX_ROWS_MAX);
 }
 
 iu_status iu__tx_room(iu_engine *e, size_t len, iu_error *err) {
-  iu_status status = room_for_change(e, err);
+  iu_status status = iu__tx_room_for_delete(e, err);
   if (status != IU_OK) return status;
   if (len <= IU_ENGINE_TX_BYTES_MAX && iu__tx_bytes(e->store) + len <= IU_ENGINE_TX_BYTES_MAX) return IU_OK;
   return iu__fail(err, IU_E_OVERLOADED, "transaction over %u bytes: split it into several", IU_ENGINE_TX_BYTES_MAX);
@@ -108,10 +108,9 @@ iu_status iu__tx_put(iu_tx *tx, uint32_t table, uint8_t *row, size_t len, const 
   iu_table *t;
   iu_status status = writable(tx, table, &t, err);
   if (status == IU_OK) status = iu__tx_room(tx->engine, len, err);
+  if (status == IU_OK) status = iu__tx_note_put(tx, iu__table_def(t), row, len, err);
   if (status == IU_OK) status = draw(tx, t, row, len, err);
-  if (status != IU_OK) return status;
-  iu__tx_note_put(tx, iu__table_def(t));
-  return iu__tx_insert(t, row, len, stored, NULL, err);
+  return status == IU_OK ? iu__tx_insert(t, row, len, stored, NULL, err) : status;
 }
 
 static bool same_key(const iu_table_def *def, const iu_row *a, const uint8_t *row, size_t len) {
@@ -125,8 +124,8 @@ iu_status iu__tx_replace(iu_tx *tx, uint32_t table, const iu_row *old_row, uint8
   iu_table *t;
   iu_status status = writable(tx, table, &t, err);
   if (status == IU_OK) status = iu__tx_room(tx->engine, len, err);
+  if (status == IU_OK) status = iu__tx_note_put(tx, iu__table_def(t), row, len, err);
   if (status == IU_OK) status = draw(tx, t, row, len, err);
-  if (status == IU_OK) iu__tx_note_put(tx, iu__table_def(t));
   if (status == IU_OK) status = iu__tx_update(t, old_row, row, len, stored, err);
   if (status == IU_OK && !same_key(iu__table_def(t), old_row, row, len)) iu__tx_note_delete(tx, t, old_row);
   return status;
@@ -135,7 +134,7 @@ iu_status iu__tx_replace(iu_tx *tx, uint32_t table, const iu_row *old_row, uint8
 iu_status iu__tx_remove(iu_tx *tx, uint32_t table, const iu_row *row, iu_error *err) {
   iu_table *t;
   iu_status status = writable(tx, table, &t, err);
-  if (status == IU_OK) status = room_for_change(tx->engine, err);
+  if (status == IU_OK) status = iu__tx_room_for_delete(tx->engine, err);
   if (status == IU_OK) status = iu__tx_delete(t, row, err);
   if (status == IU_OK) iu__tx_note_delete(tx, t, row);
   return status;

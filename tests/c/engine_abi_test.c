@@ -225,6 +225,47 @@ static int32_t strange_code_body(fixture *f, struct iu_host *h, uint32_t args, u
   (void)f; (void)h; (void)args; (void)err;
   return 77;
 }
+/* Rows of `secret` from first_secret on; then a delete of all of them in one go. */
+static uint64_t first_secret, secrets;
+static int32_t add_secrets(fixture *f, struct iu_host *h, uint32_t args, uint32_t err) {
+  uint32_t id = table_id(h, "secret");
+  int32_t rc = 0;
+  (void)f; (void)args; (void)err;
+  for (uint64_t i = 0; i < secrets && rc == 0; i++) {
+    uint8_t row[8];
+    uint32_t len = sizeof row;
+    iu__store_u64(row, first_secret + i);
+    rc = iu__stdb_datastore_insert_bsatn(h, id, row, &len);
+  }
+  return rc;
+}
+static int32_t delete_secrets(fixture *f, struct iu_host *h, uint32_t args, uint32_t err) {
+  uint8_t low[9] = {0}, high[9] = {0};
+  uint32_t count = 0;
+  (void)f; (void)args; (void)err;
+  memset(high + 1, 0xff, 8);
+  int32_t rc = iu__stdb_datastore_delete_by_index_scan_range_bsatn(h, index_id(h, "secret_id_idx_btree"), NULL, 0, 0, low, 9, high, 9, &count);
+  assert_int_equal(count, rc == 0 ? secrets : IU_ENGINE_TX_ROWS_MAX);
+  return rc;
+}
+static void a_transaction_over_its_rows_is_refused_whole(void **state) {
+  fixture *f = *state;
+  secrets = IU_ENGINE_TX_ROWS_MAX + 1u;
+  first_secret = 1;
+  assert_int_equal(run(f, add_secrets), IU_E_OVERLOADED);
+  assert_non_null(strstr(f->err.message, "transaction over 1000000 rows: split it into several"));
+  secrets = IU_ENGINE_TX_ROWS_MAX;
+  assert_int_equal(run(f, add_secrets), IU_OK);
+  secrets = 1;
+  first_secret = 0;
+  assert_int_equal(run(f, add_secrets), IU_OK);
+  assert_int_equal(run(f, delete_secrets), IU_E_OVERLOADED); /* deletes count as well */
+  assert_non_null(strstr(f->err.message, "transaction over 1000000 rows"));
+  iu_engine_status s;
+  iu__engine_get_status(f->c, &s);
+  assert_int_equal(s.store.rows, IU_ENGINE_TX_ROWS_MAX + 1u);
+}
+
 static void a_strange_return_code_is_a_failure(void **state) {
   fixture *f = *state;
   assert_int_equal(run(f, strange_code_body), IU_E_PERSISTENCE);
@@ -281,7 +322,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(names_are_found_only_inside_a_transaction), T(sequences_fill_zeros_and_are_not_rolled_back), T(inserts_check_rows_and_unique_keys),
       T(updates_go_by_a_unique_index), T(scans_and_deletes_by_range), T(arguments_are_read_in_pieces),
-      T(a_transaction_over_its_cap_is_refused_whole), T(a_strange_return_code_is_a_failure), T(a_reducer_cannot_call_through_a_connection),
+      T(a_transaction_over_its_cap_is_refused_whole), T(a_transaction_over_its_rows_is_refused_whole), T(a_strange_return_code_is_a_failure), T(a_reducer_cannot_call_through_a_connection),
       T(a_scheduled_call_runs_after_the_transaction), T(hostile_arguments_are_refused_with_an_offset)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

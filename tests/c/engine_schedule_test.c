@@ -48,6 +48,35 @@ static void one_shot_rows_run_in_order_and_go(void **state) {
 static iu_status arm_interval(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
   return put_tick(g, tx, 0, false, (int64_t)iu__load_u64(call->args.p), "i", NULL, err);
 }
+/* As on a SpacetimeDB server: less than 2^36 - 1 ms ahead. */
+static iu_status arm_at(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
+  bool once = g->number != 0;
+  return put_tick(g, tx, 0, once, (int64_t)iu__load_u64(call->args.p) + (once ? call->timestamp : 0), "far", NULL, err);
+}
+static iu_status move_away(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
+  const iu_row *row = find_id(g, TICK, 1);
+  uint8_t copy[64];
+  assert_true(row->len <= sizeof copy);
+  memcpy(copy, row->data, row->len);
+  iu__store_u64(copy + 9, iu__load_u64(call->args.p)); /* behind the id and the tag */
+  return iu__tx_replace(tx, g->first_table + TICK, row, copy, row->len, NULL, err);
+}
+static void what_is_too_far_ahead_is_refused(void **state) {
+  game *g = *state;
+  const uint64_t most = (uint64_t)IU_SCHEDULE_DELAY_MS_MAX * 1000;
+  assert_int_equal(IU_SCHEDULE_DELAY_MS_MAX, (INT64_C(1) << 36) - 1);
+  for (int once = 0; once < 2; once++) {
+    g->number = (uint64_t)once;
+    assert_int_equal(act(g, arm_at, most), IU_E_VALIDATION);
+    assert_non_null(strstr(g->err.message, once ? "table `tick`: `at` is too far ahead: expected less than 796 days" : "table `tick`: `at` is too long an interval"));
+    assert_int_equal(act(g, arm_at, INT64_MAX - (uint64_t)once * 4000000000000000ull), IU_E_VALIDATION);
+    assert_int_equal(count_of(g, TICK), (uint64_t)once);
+    assert_int_equal(act(g, arm_at, most - 1), IU_OK);
+  }
+  assert_int_equal(act(g, move_away, most), IU_E_VALIDATION);
+  assert_int_equal(act(g, move_away, most - 1), IU_OK);
+}
+
 static iu_status drop_ticks(game *g, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
   (void)call;
   return iu__tx_remove(tx, g->first_table + TICK, find_id(g, TICK, 1), err);
@@ -218,6 +247,7 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, game_setup, game_teardown)
   const struct CMUnitTest tests[] = {
+      T(what_is_too_far_ahead_is_refused),
       T(one_shot_rows_run_in_order_and_go), T(interval_rows_run_again_until_they_are_deleted), T(an_interval_of_nothing_leaves_the_loop_its_turns),
       T(a_failed_run_is_logged_and_its_row_goes_all_the_same), T(a_transaction_that_was_undone_arms_nothing),
       T(a_row_that_is_written_again_runs_at_its_new_time_once), T(a_reducer_may_move_its_own_row), T(overdue_rows_run_after_the_open_once),
