@@ -60,6 +60,16 @@ void iu__pending_end(iu_universe *u, iu_pending_call *p, iu_status status, const
   iu__job_post(u->rt->loop, &u->ended_job);
 }
 
+void iu__unheard(iu_universe *u, const char *what, const iu_error *why) {
+  if (u->rt->on_error == NULL) {
+    iu__log(&u->rt->log, IU_LOG_WARN, "%s: %s", what, why->message);
+    return;
+  }
+  iu__gate_enter(u);
+  u->rt->on_error(u->rt->on_error_ud, what, why);
+  iu__gate_leave(u);
+}
+
 /* why NULL: it went well. p is taken. */
 static void tell(iu_universe *u, iu_pending_call *p, const iu_error *why) {
   iu_cursor *rows = p->rows;
@@ -70,11 +80,7 @@ static void tell(iu_universe *u, iu_pending_call *p, const iu_error *why) {
     iu__gate_leave(u);
   } else {
     iu_cursor_free(rows);
-    if (why != NULL && u->rt->on_error != NULL) {
-      iu__gate_enter(u);
-      u->rt->on_error(u->rt->on_error_ud, p->name, why);
-      iu__gate_leave(u);
-    } else if (why != NULL) iu__log(&u->rt->log, IU_LOG_WARN, "%s: %s", p->name, why->message);
+    if (why != NULL) iu__unheard(u, p->name, why);
   }
   free_call(p);
 }

@@ -133,6 +133,8 @@ void iu__universe_drop(iu_universe *u);
 iu_status iu__missing(const char *what, iu_error *err);              /* "what: expected ..., got NULL" */
 
 /* call.c */
+/* A failure that nobody waits for: to the runtime's on_error, or the log. */
+void iu__unheard(iu_universe *u, const char *what, const iu_error *why);
 iu_status iu__pending_new(const char *what, size_t len, iu_done_fn done, void *ud, iu_pending_call **out, iu_error *err);
 /* It was begun: `pending` will answer, or it has ended already (0). p is taken. */
 void iu__pending_begun(iu_universe *u, iu_pending_call *p, uint64_t pending, uint64_t deadline);

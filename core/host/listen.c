@@ -98,7 +98,9 @@ static void tell_sub(iu_universe *u, iu_host_sub *sub, iu_sub_event what, const 
   sub->waiter = NULL;
   if (w == NULL) {
     if (sub->fn == NULL) {
-      if (what == IU_SUB_FAILED) iu__log(&u->rt->log, IU_LOG_WARN, "a subscription: %s", err != NULL ? err->message : "it failed");
+      iu_error none;
+      if (err == NULL && what == IU_SUB_FAILED) iu__fail(&none, IU_E_PERSISTENCE, "it failed");
+      if (what == IU_SUB_FAILED) iu__unheard(u, "subscription", err != NULL ? err : &none);
       return;
     }
     iu__gate_enter(u);

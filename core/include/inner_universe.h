@@ -123,7 +123,7 @@ typedef struct iu_universe iu_universe;
 typedef enum iu_log_level { IU_LOG_ERROR, IU_LOG_WARN, IU_LOG_INFO, IU_LOG_DEBUG, IU_LOG_TRACE } iu_log_level;
 /* `message` is UTF-8, borrowed. On the runtime's thread. */
 typedef void (*iu_log_fn)(void *ud, iu_log_level level, const char *message);
-/* `what` is the call's name; borrowed, as is err. */
+/* `what` is the call's name, or "subscription"; borrowed, as is err. In it everything may be called that may be called in a callback. */
 typedef void (*iu_error_fn)(void *ud, const char *what, const iu_error *err);
 
 /* Start from iu_runtime_options_default(); fields that are zero mean what the brackets say. New fields are added at the end. */
@@ -133,7 +133,9 @@ typedef struct iu_runtime_options {
   iu_log_fn log;             /* [NULL: silence] */
   void *log_ud;
   iu_log_level log_level;    /* [errors only] */
-  iu_error_fn on_error;      /* [NULL: they are logged as warnings] failures that nobody waits for: of calls without a `done` */
+  /* [NULL: they are logged as warnings] failures of what you began and nobody waits for: a call, query or flush without a `done`, a subscription without a function.
+   * What nobody began is in the log alone: a scheduled reducer that fails, a journal that cannot be written (the next call says so, too). */
+  iu_error_fn on_error;
   void *on_error_ud;
 } iu_runtime_options;
 static inline iu_runtime_options iu_runtime_options_default(void) {
@@ -333,7 +335,7 @@ typedef void (*iu_done_fn)(void *ud, iu_universe *u, const iu_error *err, iu_cur
 IU_API iu_status iu_call(iu_universe *u, const char *reducer, const iu_arg *args, size_t count, int64_t timeout_ms, iu_error *err);
 /* The arguments as JSON text: an array, or an object by parameter names. */
 IU_API iu_status iu_call_json(iu_universe *u, const char *reducer, const char *json, int64_t timeout_ms, iu_error *err);
-/* Does not wait. IU_OK: `done` (NULL: nobody is interested; failures are logged) is called once, later. Else the call was not made and `done` is
+/* Does not wait. IU_OK: `done` (NULL: a failure goes to the runtime's on_error) is called once, later. Else the call was not made and `done` is
  * never called: a wrong name, count or type, a closed universe, no memory. The reducer's refusal always goes to `done`. */
 IU_API iu_status iu_call_async(iu_universe *u, const char *reducer, const iu_arg *args, size_t count, int64_t timeout_ms, iu_done_fn done, void *ud,
                                iu_error *err);

@@ -382,12 +382,47 @@ static void backups(void **state) {
   unlink(copy);
 }
 
+static void hear_failure(void *ud, const char *what, const iu_error *err) {
+  assert_ptr_equal(ud, &now);
+  hear(what);
+  hear(strstr(err->message, "the query could not be evaluated any more") != NULL ? "!" : err->message);
+}
+
+/* With a function it goes there, without one to on_error of the runtime. */
+static void a_subscription_that_fails_is_heard(void **state) {
+  static const char *const queries[] = {ROBOT_QUERY};
+  iu_runtime *was = now.rt, *own;
+  iu_runtime_options o = iu_runtime_options_default();
+  iu_universe *u;
+  fetched f;
+  (void)state;
+  o.on_error = hear_failure;
+  o.on_error_ud = &now;
+  GOOD(iu_runtime_new(&o, &own, &now.err));
+  for (int with = 0; with < 2; with++) {
+    now.rt = own;
+    u = open_more(NULL);
+    GOOD(iu_subscribe(u, queries, 1, 0, with ? hear_sub : NULL, &now, NULL, &now.err));
+    now.heard[0] = '\0';
+    for (int set = 0; set < 8; set++) {
+      char json[40];
+      snprintf(json, sizeof json, "{\"fail_set\":%d}", set);
+      assert_int_equal(http(&server, "POST", "/peer/fault", json, &f), 200);
+    }
+    turn_until_heard(with ? "f" : "subscription!");
+    iu_free(u);
+    now.rt = was;
+  }
+  GOOD(iu_runtime_free(own, &now.err));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_EVERY_WORLD(rows_are_heard_and_read), IN_EVERY_WORLD(others_are_heard_too), IN_EVERY_WORLD(a_subscription_brings_what_is_there),
       IN_EVERY_WORLD(calls_end_once_and_later), IN_EVERY_WORLD(wrong_calls_show_the_signature), IN_EVERY_WORLD(cursors),
       IN_EVERY_WORLD(a_cursor_outlives_the_close), IN_EVERY_WORLD(the_schema_is_told), IN_EVERY_WORLD(an_event_tells_who_and_what),
       IN_EVERY_WORLD(facts), IN_EVERY_WORLD(backups),
+      {"a subscription that fails is heard", a_subscription_that_fails_is_heard, world_open, world_close, &world_kinds[ON_SERVER]},
       {"a file keeps what was left", a_file_keeps, world_open, world_close, &world_kinds[IN_FILE]},
       {"a snapshot leaves the file alone", a_snapshot_leaves_the_file_alone, world_open, world_close, &world_kinds[IN_FILE]},
       {"a damaged journal is recovered on demand", a_damaged_journal_is_recovered_on_demand, world_open, world_close, &world_kinds[IN_FILE]},
