@@ -144,6 +144,8 @@ static int f_open(lua_State *L) {
   }
   lua_getfield(L, 1, "snapshot");
   config.snapshot = lua_toboolean(L, -1);
+  lua_getfield(L, 1, "known_only");
+  config.known_only = lua_toboolean(L, -1);
   lua_getfield(L, 1, "recover");
   config.recover_prefix = luaL_checkoption(L, -1, "no", recoveries) == 1;
   config.fold_bytes = iu__opt_u64(L, 1, "fold_bytes");

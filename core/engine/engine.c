@@ -149,6 +149,7 @@ static iu_status open_journal(iu_engine *e, iu_error *err) {
   iu__journal_config_init(&jc);
   jc.path = e->path;
   jc.snapshot = e->config.snapshot;
+  jc.known_only = e->config.known_only;
   jc.recover_prefix = e->config.recover_prefix;
   jc.differs = e->config.differs != NULL ? e->config.differs : log_difference;
   jc.differs_ud = e->config.differs != NULL ? e->config.differs_ud : e;

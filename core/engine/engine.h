@@ -32,6 +32,7 @@
 typedef struct iu_engine_config {
   const char *path;                  /* NULL: memory */
   bool snapshot;                     /* a memory universe that starts with what the file holds; the file is neither locked nor changed */
+  bool known_only;                   /* with snapshot: without the tables that the modules do not declare */
   bool recover_prefix;               /* damaged journal: iu_journal_config */
   iu_difference_fn differs;          /* hears each difference of an open that ends with IU_E_MIGRATION; NULL: the log does */
   void *differs_ud;

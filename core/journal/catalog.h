@@ -53,5 +53,7 @@ void iu__jcatalog_finalize(iu_catalog *l);
 
 /* catalog_text.c: the definition of a table as stored, given to the caller (iu__free). */
 iu_status iu__jcatalog_define(const iu_table_def *def, char **out, iu_error *err);
+/* The word for a special or a scalar there; NULL: it has none. */
+const char *iu__jtype_name(uint8_t tag, uint8_t special);
 
 #endif

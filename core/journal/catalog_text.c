@@ -1,6 +1,6 @@
 /* catalog_text.c: a table's definition as text, one fact a line. It is stored and compared byte for byte for the life of a file, so every name in
  * it is written down here and nowhere else. Types are spelled out with their refs followed (positions in a typespace shift when a schema
- * grows); a ref to a type that is being spelled out, as in a recursive type, is `^n`, n levels up.
+ * grows); a ref to a type that is being spelled out, as in a recursive type (columns of modules have none), is `^n`, n levels up. file_schema.c reads it back.
  */
 #include "../base/alloc.h"
 #include "catalog.h"
@@ -34,6 +34,12 @@ static const char *special_name(uint8_t special) {
   }
 }
 
+const char *iu__jtype_name(uint8_t tag, uint8_t special) {
+  const char *name = special_name(special);
+
+  return name != NULL || tag >= IU_T_COUNT ? name : scalar_names[tag];
+}
+
 static void put_type(type_walk *w, const iu_type *t);
 
 static void put_fields(type_walk *w, const iu_type *t, const char *open, const char *between, const char *close) {
@@ -48,9 +54,8 @@ static void put_fields(type_walk *w, const iu_type *t, const char *open, const c
 }
 
 static void put_plain(type_walk *w, const iu_type *t) {
-  const char *name = special_name(t->special);
+  const char *name = iu__jtype_name(t->tag, t->special);
 
-  if (name == NULL) name = scalar_names[t->tag];
   if (name != NULL) {
     iu__buf_put_str(w->out, name);
   } else if (t->special == IU_S_OPTION || t->tag == IU_T_ARRAY) {

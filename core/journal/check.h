@@ -1,9 +1,10 @@
 /* check.h: is a universe file what it should be? Reads everything, of one moment, and changes nothing; also while the file is open elsewhere.
  *
- * Looked at: SQLite's own integrity check; format, named values, the tables against the schema; the journal's checksums, sequence and frames; each row against its type
- * and its readable columns against the row; auto-increment positions against the rows (a position behind its rows is a warning: rows may be given values). Tables
- * of another schema are a warning; their rows are not looked at.
- * Damage does not end it. Cost: one pass over the file, and the memory of one row.
+ * Looked at: SQLite's own integrity check; format, named values, the list of tables; of every table in the file, whoever declared it (file_schema.h), each row against its
+ * type and its readable columns against the row; the journal's checksums, sequence and frames; auto-increment positions against the rows (a position behind its
+ * rows is a warning: rows may be given values); text indexes, by FTS5's integrity check and against the rows; where nothing of that is wrong, primary keys
+ * and unique constraints of what an open would load. Where a table of `schema` is another one in the file, that is a warning.
+ * Damage does not end it. Cost: two passes over the file and the memory of a universe that holds its rows; the text indexes, copied to a temporary file.
  */
 #ifndef IU_JOURNAL_CHECK_H
 #define IU_JOURNAL_CHECK_H

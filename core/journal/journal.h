@@ -35,6 +35,7 @@ typedef void (*iu_difference_fn)(void *ud, const char *table, const char *what);
 typedef struct iu_journal_config {
   const char *path;              /* borrowed; NULL: keep nothing */
   bool snapshot;                 /* start with what the file at `path` holds, and keep nothing: no lock, no change to it (snapshot.h) */
+  bool known_only;               /* with snapshot: tables of the file that the schema has not are left out; else they are a difference */
   bool recover_prefix;           /* a journal that is damaged: keep the commits before the damage, the rest is set aside; else it is refused */
   const iu_schema *schema;       /* held */
   iu_durability durability;

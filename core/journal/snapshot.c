@@ -2,6 +2,7 @@
 #include "snapshot.h"
 
 #include "db.h"
+#include "file_schema.h"
 
 #define BUSY_MS 5000
 
@@ -20,23 +21,56 @@ iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   return status;
 }
 
-iu_status iu__jsnapshot_load(const char *path, const iu_journal_config *c, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
-                             iu_error *err) {
-  iu_catalog catalog = {0};
-  iu_file_state state;
-  sqlite3 *db = NULL;
-  iu_status status = iu__jcatalog_init(&catalog, c->schema, err);
+/* ---- with known_only: a sink that drops what the schema has not ---- */
 
-  if (status == IU_OK) status = iu__jsnapshot_open(path, &db, err);
-  if (status == IU_OK) status = iu__jdb_exec(db, "BEGIN", "reading the file", err);
-  if (status == IU_OK) status = iu__jload_state(db, path, meta, &state, err);
+typedef struct filter { const iu_journal_sink *to; uint32_t known; } filter;
+
+static iu_status put(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
+  const filter *f = ud;
+  return table < f->known ? f->to->put(f->to->ud, table, row, len, err) : IU_OK;
+}
+static iu_status del(void *ud, uint32_t table, const void *key, size_t len, iu_error *err) {
+  const filter *f = ud;
+  return table < f->known ? f->to->del(f->to->ud, table, key, len, err) : IU_OK;
+}
+static iu_status sequence(void *ud, uint32_t table, uint32_t which, int64_t next, iu_error *err) {
+  const filter *f = ud;
+  return table < f->known ? f->to->sequence(f->to->ud, table, which, next, err) : IU_OK;
+}
+static iu_status tables_read(void *ud, iu_error *err) {
+  const filter *f = ud;
+  return f->to->tables_read != NULL ? f->to->tables_read(f->to->ud, err) : IU_OK;
+}
+
+static iu_status load(sqlite3 *db, const char *path, const iu_journal_config *c, const iu_file_state *state, const iu_journal_sink *sink, iu_journal_recovery *out,
+                      iu_error *err) {
+  iu_file_schema all = {.space_count = 0};
+  iu_catalog catalog = {0};
+  filter f = {sink, c->schema->table_count};
+  iu_journal_sink filtered = {&f, put, del, sequence, tables_read};
+  iu_status status = c->known_only ? iu__jfile_schema_read(db, c->schema, true, &all, err) : IU_OK;
+
+  if (status == IU_OK) status = iu__jcatalog_init(&catalog, c->known_only ? &all.schema : c->schema, err);
   if (status == IU_OK) status = iu__jcatalog_read(&catalog, db, c->differs, c->differs_ud, err);
   for (uint32_t i = 0; i < catalog.count && status == IU_OK; i++) {
     if (catalog.tables[i].changed)
       status = iu__fail(err, IU_E_MIGRATION, "%s: table `%s` is that of an earlier schema: opening the universe once changes it", path, catalog.tables[i].def->name);
   }
-  if (status == IU_OK) status = iu__jload_all(db, &catalog, &state, false, sink, out, err);
-  sqlite3_close(db);
+  if (status == IU_OK) status = iu__jload_all(db, &catalog, state, false, c->known_only ? &filtered : sink, out, err);
   iu__jcatalog_free(&catalog);
+  iu__jfile_schema_free(&all);
+  return status;
+}
+
+iu_status iu__jsnapshot_load(const char *path, const iu_journal_config *c, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
+                             iu_error *err) {
+  iu_file_state state;
+  sqlite3 *db = NULL;
+  iu_status status = iu__jsnapshot_open(path, &db, err);
+
+  if (status == IU_OK) status = iu__jdb_exec(db, "BEGIN", "reading the file", err);
+  if (status == IU_OK) status = iu__jload_state(db, path, meta, &state, err);
+  if (status == IU_OK) status = load(db, path, c, &state, sink, out, err);
+  sqlite3_close(db);
   return status;
 }

@@ -7,7 +7,7 @@
 
 /* Opens for reading alone; `path` as given. Messages name it. */
 iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err);
-/* Named values and rows, each checked, as an open gives them. Of the configuration: the schema, and who hears of differences. */
+/* Named values and rows, each checked, as an open gives them. Of the configuration: the schema, known_only, and who hears of differences. */
 iu_status iu__jsnapshot_load(const char *path, const iu_journal_config *c, iu_meta_set *meta, const iu_journal_sink *sink, iu_journal_recovery *out,
                              iu_error *err);
 

@@ -296,6 +296,7 @@ function core.authority(text, port) end
 ---@field pending_bytes_max? integer
 ---@field client_info? string
 ---@field modules? table[] { name, definition, defaults = { { table, position, bytes } }, table_count, run = { function }, log }
+---@field known_only? boolean with snapshot: without the tables of the file that no module declares
 ---@field no_nerv? boolean
 ---@field reducer_timeout_ms? integer 0: no limit
 ---@field reducer_memory_mb? integer 0: no limit

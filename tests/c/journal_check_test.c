@@ -127,6 +127,169 @@ static void damage_is_found(void **state) {
   }
 }
 
+/* ---- tables that nobody here declares ---- */
+
+/* The same file, checked by those who know only the first so many of its tables. */
+static void tables_of_others_are_looked_at(void **state) {
+  fixture f;
+  model m = {0};
+  iu_check_counts n;
+  iu_error err;
+  (void)state;
+  fixture_begin(&f);
+  make(&f, &m, 300);
+  for (uint32_t known = 0; known <= T_COUNT; known++) {
+    iu_schema schema = f.schema;
+    findings found = {.count = 0};
+    schema.table_count = known;
+    assert_ok(iu__check_file(f.path, &schema, note, &found, &n, &err), &err);
+    if (n.errors != 0) fail_msg("%s", found.text);
+    assert_int_equal(n.rows, m.count);
+    assert_int_equal(n.tables, T_COUNT);
+  }
+  iu_schema none = {.table_count = 0};
+  findings found = {.count = 0};
+  sql_exec(f.path, "UPDATE note SET data = x'00' WHERE key = (SELECT min(key) FROM note); UPDATE person SET _row = substr(_row, 1, length(_row) - 1)");
+  assert_ok(iu__check_file(f.path, &none, note, &found, &n, &err), &err);
+  if (strstr(found.text, "error note: ") == NULL || strstr(found.text, "is no valid row") == NULL) fail_msg("%s", found.text);
+  model_free(&m);
+  fixture_end(&f);
+}
+
+/* A definition that cannot be read back, or is made to break out of the SQL it goes into, is damage, and the rest is looked at as far as it goes. */
+static void strange_definitions_are_damage(void **state) {
+  static const char *const cases[] = {
+      "", "column", "column id String", "column id String\nprimary key other\n", "column id Strong\n", "column id (a: String\n", "column id Option<Option<String>\n",
+      "column id String\nunique\n", "column id String\nauto increment x\n", "column id {a: ^0}\n", "column i\"d String\n", "column id String\nnonsense\n",
+      "column id (: String, : U8)\ncolumn age U32\n"};
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model m = {0};
+    findings found = {.count = 0};
+    iu_schema none = {.table_count = 0};
+    iu_check_counts n;
+    iu_error err;
+    char sql[512];
+    fixture_begin(&f);
+    make(&f, &m, 20);
+    snprintf(sql, sizeof sql, "UPDATE _iu_table SET definition = '%s' WHERE name = 'person'", cases[i]);
+    sql_exec(f.path, sql);
+    assert_ok(iu__check_file(f.path, &none, note, &found, &n, &err), &err);
+    if (n.errors == 0) fail_msg("%s: nothing was found", cases[i]);
+    if (i + 1 < sizeof cases / sizeof *cases && strstr(found.text, "the definition of table `person` cannot be understood") == NULL && cases[i][0] != '\0') fail_msg("%s: %s", cases[i], found.text);
+    model_free(&m);
+    fixture_end(&f);
+  }
+  fixture f;
+  model m = {0};
+  findings found = {.count = 0};
+  iu_schema none = {.table_count = 0};
+  iu_check_counts n;
+  iu_error err;
+  fixture_begin(&f);
+  make(&f, &m, 20);
+  sql_exec(f.path, "UPDATE _iu_table SET name = 'person\" --' WHERE name = 'person'");
+  assert_ok(iu__check_file(f.path, &none, note, &found, &n, &err), &err);
+  assert_non_null(strstr(found.text, "cannot be understood"));
+  model_free(&m);
+  fixture_end(&f);
+}
+
+static void tables_of_another_schema_are_warned_of(void **state) {
+  fixture f;
+  model m = {0};
+  findings found = {.count = 0};
+  iu_table_def tables[T_COUNT];
+  iu_check_counts n;
+  iu_error err;
+  (void)state;
+  fixture_begin(&f);
+  make(&f, &m, 100);
+  iu_schema schema = f.schema;
+  memcpy(tables, f.tables, sizeof tables);
+  tables[T_TAG].row = f.tables[T_NOTE].row;         /* all of it differs */
+  tables[T_COUNTER].sequence_count = 0;             /* so does a line */
+  tables[T_TAG].index_count = 1, tables[T_TAG].indexes = &f.unique_tag;
+  schema.tables = tables;
+  assert_ok(iu__check_file(f.path, &schema, note, &found, &n, &err), &err);
+  assert_int_equal(n.errors, 0);
+  assert_non_null(strstr(found.text, "warning tag: `column a String` in the file is nothing in the schema"));
+  assert_non_null(strstr(found.text, "warning counter: `auto increment id` in the file is nothing in the schema"));
+  assert_int_equal(n.rows, m.count); /* looked at all the same */
+  model_free(&m);
+  fixture_end(&f);
+}
+
+/* Two rows of one key, or of a unique text, that SQLite does not know to be such. */
+static void rows_that_do_not_go_together_are_found(void **state) {
+  static const struct { const char *sql, *says; } cases[] = {
+      {"INSERT INTO reading SELECT CAST(substr(_row, 1, 8) || x'0100000078' AS BLOB), at, 'x' FROM reading LIMIT 1", "the rows do not go together: "},
+      {"UPDATE _iu_table SET definition = definition || 'unique name' || char(10) WHERE name = 'person'", NULL},
+      {"UPDATE _iu_table SET definition = definition || 'unique b' || char(10) WHERE name = 'tag'", "the rows do not go together: "}};
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model m = {0};
+    findings found = {.count = 0};
+    iu_schema none = {.table_count = 0};
+    iu_check_counts n;
+    iu_error err;
+    fixture_begin(&f);
+    make(&f, &m, 300);
+    sql_exec(f.path, cases[i].sql);
+    assert_ok(iu__check_file(f.path, &none, note, &found, &n, &err), &err);
+    if (n.errors == 0 || (cases[i].says != NULL && strstr(found.text, cases[i].says) == NULL)) fail_msg("%s: %s", cases[i].sql, found.text);
+    model_free(&m);
+    fixture_end(&f);
+  }
+}
+
+/* ---- text indexes ---- */
+
+static const char make_index[] =
+    "CREATE TABLE _iu_text_index (table_name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL, texts TEXT NOT NULL);"
+    "CREATE TABLE _iu_text_person_key (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);"
+    "CREATE VIRTUAL TABLE _iu_text_person USING fts5 (name);"
+    "INSERT INTO _iu_text_person_key (key) SELECT id FROM person;"
+    "INSERT INTO _iu_text_person (rowid, name) SELECT n, json_extract(p.metadata, '$.name') FROM _iu_text_person_key JOIN person AS p ON p.id = key;"
+    "INSERT INTO _iu_text_index VALUES ('person', 'metadata', 'name')";
+
+static void damage_of_text_indexes_is_found(void **state) {
+  static const struct { const char *sql, *says; } cases[] = {
+      {"UPDATE _iu_text_person_content SET c0 = 'Eve' WHERE id = (SELECT min(id) FROM _iu_text_person_content WHERE c0 IS NOT NULL)", "the text index does not have its texts"},
+      {"UPDATE _iu_text_person_content SET c0 = 'Eve' WHERE id = (SELECT min(id) FROM _iu_text_person_content WHERE c0 IS NOT NULL)", "error person: its text index: "},
+      {"DELETE FROM _iu_text_person_idx; DELETE FROM _iu_text_person_data WHERE id > 10", "error person: its text index: "},
+      {"DELETE FROM _iu_text_person_key WHERE n = 1", "error person: the text index has texts (number 1) of no row"},
+      {"INSERT INTO _iu_text_person_key VALUES (9999, 'nobody')", "error person: the text index has a row `nobody`, and the table has not"},
+      {"DELETE FROM _iu_text_person_content WHERE id = 1", "the text index does not have its texts"},
+      {"DROP TABLE _iu_text_person", "text indexes: "},
+      {"UPDATE _iu_text_index SET table_name = 'nothing'", "text indexes: the file is damaged: the entry `nothing` of _iu_text_index"},
+      {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE _iu_text_person (name)' WHERE name = '_iu_text_person'", "error person: its text index: "}};
+  (void)state;
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+    fixture f;
+    model m = {0};
+    findings found = {.count = 0};
+    iu_check_counts n;
+    iu_error err;
+    uint64_t before;
+    fixture_begin(&f);
+    make(&f, &m, 300);
+    sql_exec(f.path, make_index);
+    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
+    if (n.errors != 0) fail_msg("%s", found.text);
+    sql_exec(f.path, cases[i].sql);
+    before = sum_of(f.path);
+    found = (findings){.count = 0};
+    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
+    if (n.errors == 0 || strstr(found.text, cases[i].says) == NULL) fail_msg("%s: found %llu: %s", cases[i].sql, (unsigned long long)n.errors, found.text);
+    assert_int_equal(sum_of(f.path), before);
+    model_free(&m);
+    fixture_end(&f);
+  }
+}
+
 static void a_position_behind_its_rows_is_a_warning(void **state) {
   fixture f;
   findings found = {.count = 0};
@@ -213,6 +376,8 @@ static void every_allocation_fails_once(void **state) {
   (void)state;
   fixture_begin(&f);
   make(&f, &m, 30);
+  sql_exec(f.path, make_index);
+  f.schema.table_count = T_TAG; /* the rest by the file's own words */
   for (bool fired = true; fired; at++) {
     findings found = {.count = 0};
     iu__errinj_arm(IU_ERRINJ_ALLOC, at);
@@ -297,6 +462,8 @@ static void killed_at_any_moment(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_wrong), cmocka_unit_test(a_file_in_use_is_looked_at), cmocka_unit_test(damage_is_found),
+      cmocka_unit_test(tables_of_others_are_looked_at), cmocka_unit_test(strange_definitions_are_damage), cmocka_unit_test(tables_of_another_schema_are_warned_of),
+      cmocka_unit_test(rows_that_do_not_go_together_are_found), cmocka_unit_test(damage_of_text_indexes_is_found),
       cmocka_unit_test(a_position_behind_its_rows_is_a_warning), cmocka_unit_test(many_findings_are_counted_and_a_caller_may_end_it),
       cmocka_unit_test(what_is_no_universe_is_said), cmocka_unit_test(every_allocation_fails_once), cmocka_unit_test(a_compact_file_holds_the_same),
       cmocka_unit_test(killed_at_any_moment)};

@@ -11,6 +11,9 @@ static const char make_index[] =
     "CREATE TABLE IF NOT EXISTS _iu_text_index (table_name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL, texts TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS _iu_text_person_key (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);"
     "CREATE VIRTUAL TABLE IF NOT EXISTS _iu_text_person USING fts5 (name);"
+    "INSERT INTO _iu_text_person_key (key) SELECT id FROM person WHERE id NOT IN (SELECT key FROM _iu_text_person_key);"
+    "INSERT INTO _iu_text_person (rowid, name) SELECT n, json_extract(p.metadata, '$.name') FROM _iu_text_person_key JOIN person AS p ON p.id = key "
+    "WHERE n NOT IN (SELECT rowid FROM _iu_text_person);"
     "INSERT OR IGNORE INTO _iu_text_index VALUES ('person', 'metadata', 'name')";
 
 typedef enum fault { WRITE_FAILS, WRITE_IS_SHORT, DISK_IS_FULL_ONCE, SYNC_FAILS, FAULT_COUNT } fault;

@@ -85,6 +85,73 @@ describe("a universe's file", function()
     assert.same({}, { table.unpack(result.findings) })
   end)
 
+  local ARENA = {
+    tables = {
+      player = {
+        columns = { { "id", "u64" }, { "name", "string" }, { "at", "Place" }, { "guild", "string?" } },
+        primary_key = "id", auto_inc = "id", unique = { "name" },
+      },
+      spot = { columns = { { "x", "f32" }, { "y", "f32" }, { "marks", "[Mark]" } } },
+    },
+    types = { Place = { { "x", "f32" }, { "y", "f32" } }, Mark = { sum = { "none", { "seen", "Place" } } } },
+    reducers = {
+      spawn = { params = { { "name", "string" } }, run = function(ctx, name)
+        ctx.db.player:insert { name = name, at = { x = 1, y = 2 } }
+        ctx.db.spot:insert { x = 1, y = 2, marks = { "none", { tag = "seen", value = { x = 3, y = 4 } } } }
+      end },
+    },
+  }
+
+  local function play(nerv)
+    local conn = assert(iu.connect(path, { module = assert(iu.module("arena", ARENA)), nerv = nerv }))
+    assert(conn:call("spawn", "Ada Lovelace"))
+    assert(conn:call("spawn", "Bob the builder"))
+    assert(conn:close())
+  end
+
+  it("is found to be good with a module's tables in it, whatever their types", function()
+    fill()
+    play()
+    local result = assert(iu.json.decode(command.iu("check --json " .. quote(path)).out))
+    assert.same({ 0, 0, 2 }, { result.errors, result.warnings, result.hashes })
+    assert.equal(18, result.tables)
+    os.remove(path)
+    play(false)
+    result = assert(iu.json.decode(command.iu("check --json " .. quote(path)).out))
+    assert.same({ 0, 0, 2 }, { result.errors, result.warnings, result.tables })
+    assert.equal(3, result.rows)
+  end)
+
+  it("shows damage in a module's tables, and in NERV's beside them", function()
+    fill()
+    play()
+    local whole = read(path)
+    replace("Ada Lovelace", "Ada Lovelock")
+    local text = read(path)
+    write(path, (whole:gsub("Ada Lovelace", "Ada Lovelock", 1)))
+    checked(1, "player: the row `1`: the column `name` is not what the row holds")
+    write(path, text)
+    checked(0)
+    replace("AAAAAAAAAAAA\12\0\0\0BBBBBBBBBBBB", "AAAAAAAAAAAA\12\0\0\0BBBBBBBBBBBX")
+    replace("AAAAAAAAAAAABBBBBBBBBBBB", "AAAAAAAAAAAABBBBBBBBBBBX")
+    checked(1, "the relation `RRRRRRRR`: its to_entity `BBBBBBBBBBBX` does not exist")
+  end)
+
+  it("shows a text index that has not what its rows have", function()
+    local manager = assert(iu.open(path))
+    assert(manager:create_entity("Person", { name = "Ada", description = "countess of engines" }, "ada"))
+    assert(manager:create_entity("Person", { name = "Bob" }, "bob"))
+    assert.equal(1, #assert(manager:search_entities("countess")))
+    assert(manager:shutdown())
+    checked(0, "nothing is wrong")
+    local whole = read(path)
+    replace("Adacountess of engines", "Adacountess of engimes") -- what the index says that its texts are
+    checked(1, "entity: the row `ada`: the text index does not have its texts", "entity: its text index: ")
+    write(path, whole)
+    replace("\1\8countess", "\1\8countesz") -- a word of the index itself
+    checked(1, "entity: its text index: ")
+  end)
+
   it("is checked while it is open, and as a killed process left it", function()
     fill()
     local manager = assert(iu.open(path))

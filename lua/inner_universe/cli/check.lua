@@ -1,5 +1,5 @@
--- check.lua: `iu check FILE`: is everything in a universe file as it should be? The core looks at bytes (checksums, rows, columns); then the file is loaded
--- into memory, as an open would, and what NERV's tables say of each other is compared here. The file is only read.
+-- check.lua: `iu check FILE`: is everything in a universe file as it should be? The core looks at bytes (checksums, rows, columns, indexes; whoever
+-- declared the tables); then NERV's tables are loaded into memory, as an open would, and what they say of each other is compared here. The file is only read.
 
 local core = require("inner_universe.core")
 local iu = require("inner_universe")
@@ -12,9 +12,10 @@ local check = {
   summary = "look for damage in a universe file",
   usage = "FILE [--json]",
   details = [[
-Looks at everything: SQLite's integrity check, the journal's checksums and numbers, every row against its type and its readable columns, keys and unique
-constraints, the ends of relations, counts and heads, and each state against its hash. Only reads; a file that is open is looked at as of one moment, a
-file that was not closed properly as the next open would find it. Exit status: 0 nothing is wrong (warnings do not count), 1 something is.]],
+Looks at everything: SQLite's integrity check, the journal's checksums and numbers, every row of every table (modules' own, too) against its
+type and its readable columns, text indexes, keys and unique constraints, the ends of relations, counts and heads, and each state against its
+hash. Only reads; a file that is open is looked at as of one moment, a file that was not closed properly as the next open would find it.
+Exit status: 0 nothing is wrong (warnings do not count), 1 something is.]],
   options = { json = { help = "one object" } },
   min = 1,
   max = 1,
@@ -55,7 +56,7 @@ local function check_events(conn, result)
 end
 
 local function state_of(conn, id)
-  local rows = assert(conn:select("state_snapshot", { filters = { { "version_id", "Equals", id } }, order_by = "part" }))
+  local rows = assert(conn:select("state_snapshot", { filters = { { "version_id", "Equals", core.json_encode(id) } }, order_by = "part" }))
   local texts = {}
   for i, row in ipairs(rows) do
     if row.part ~= i - 1 or row.parts ~= #rows then return nil, ("part %d of %d is where part %d should be"):format(row.part, row.parts, i - 1) end
@@ -103,9 +104,9 @@ local function check_versions(conn, result)
 end
 
 local function check_meaning(path, result)
-  local conn, err = iu.connect(path, { snapshot = true })
+  local conn, err = core.open({ path = path, snapshot = true, known_only = true }) -- modules of its own or not
   if not conn then
-    add(result, err.kind == "MigrationError", nil, "it cannot be opened with the toolkit's own tables alone: %s", out.message(err))
+    add(result, err.kind == "MigrationError", nil, "what the toolkit's own tables say of each other was not looked at: %s", out.message(err))
     return
   end
   local open <close> = conn
