@@ -106,7 +106,8 @@ return function(ctx, methods, get_manager)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "query_deltas", "version_id")
     local rows, err = ctx.conn:select("delta_record", {
-      filters = { { field = "state_version_id", operator = "Equals", value = version_id } }, order_by = "timestamp",
+      filters = { { field = "state_version_id", operator = "Equals", value = version_id }, { field = "kind", operator = "Equals", value = "recorded" } },
+      order_by = "timestamp",
     })
     if not rows then return nil, err end
     return codec.all(rows, codec.delta)
@@ -142,6 +143,9 @@ return function(ctx, methods, get_manager)
       return nil, err or codec.not_found(kind, what, id)
     end
   end
+
+  --- A row of state_version as users see it.
+  client.version_of_row = codec.version
 
   client.get_state_version = reader("state_version", codec.version, "VersionNotFoundError", "state version")
   client.get_event = reader("event_log", codec.event, "PersistenceError", "event")

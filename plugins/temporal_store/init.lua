@@ -1,88 +1,150 @@
--- init.lua: the temporal store: every commit stores a version row, the state's text in parts, and moves the branch's head, in one transaction.
+-- init.lua: the temporal store: states in versions, versions on branches. What a state's rows are is in states.lua; here is what users call.
 --
--- The state is kept as exact JSON text; data_hash is the SHA-256 of its canonical text (Python's json.dumps(state, sort_keys=True)), and
--- get_state checks it: a state that does not match its hash is a StorageError, never an answer.
+-- A commit is one call of the reducer commit_state_version: the version, its delta, its snapshot and the branch's head are there together or not at all.
+-- data_hash is the SHA-256 of the state's canonical text (Python's json.dumps(state, sort_keys=True)), and get_state checks it: a state that does not match its
+-- hash is a StorageError, never an answer.
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local make_versions = plugin.load "versions"
+local make_states = plugin.load "states"
+local make_ancestry = plugin.load "ancestry"
+local make_blame = plugin.load "blame"
+local make_upkeep = plugin.load "upkeep"
+local merge3 = plugin.load "merge3"
+
 local M = {}
 
-local ENCODING = "json"
+local CLOSED = "temporal_store is closed"
+local RETRIES = 10 -- commits that found the head moved, before that is told
+local BASES_MAX = 16 -- common ancestors that a merge takes into account
 
 function M.validate(config)
-  if math.type(config.part_bytes) ~= "integer" or config.part_bytes < 1024 or config.part_bytes > 16777216 then
-    return nil, ("part_bytes: expected an integer from 1024 to 16777216, got %s"):format(tostring(config.part_bytes))
+  local function integer(name, low, high)
+    local value = config[name]
+    if math.type(value) == "integer" and value >= low and value <= high then return nil end
+    return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
   end
+  local why = integer("part_bytes", 1024, 16777216) or integer("snapshot_every", 1, 10000) or integer("cache_bytes", 0, 1 << 40)
+  if why then return nil, why end
   if config.branch == "" then return nil, "branch: expected a name" end
   return true
+end
+
+local function invalid(message, ...)
+  return nil, iu.errors.new("ValidationError", message:format(...))
 end
 
 function M.start(ctx)
   local check = ctx.check
   local manager = ctx.plugin("persistence_manager")
   local methods = {}
-  local CLOSED = "temporal_store is closed"
   local stopped = false
+  local current = ctx.config.branch
+
+  local versions = make_versions(ctx, function(row) return manager.client.version_of_row(row) end)
+  local states = make_states(ctx, versions)
+  local ancestry = make_ancestry(versions)
+  local blame = make_blame(states, ancestry)
+  local upkeep = make_upkeep(ctx, versions, states)
+
+  local function closed() return stopped or not ctx.conn end
 
   local function versioning_on()
     if ctx.settings.features.enable_state_versioning then return true end
     return nil, iu.errors.new("ValidationError", "state versioning is off (features.enable_state_versioning)")
   end
 
-  local function head_id()
-    local branch, err = ctx.conn:get("state_branch", ctx.config.branch)
-    if branch then return branch.head_version_id end
+  -- ---- committing ----
+
+  -- One try on the head as it is now. what: { document, operations, description, branch, author, tags, metadata, merge_parent }.
+  local function commit_on(what, head)
+    local parent
+    if head then
+      local err
+      parent, err = states.load(head)
+      if not parent and err.kind ~= "VersionNotFoundError" then
+        ctx.log.warn("the state before is unreadable, so this commit stands alone: %s", err.message)
+      end
+    end
+    local plan, err = states.plan(what.document, parent, head)
+    if not plan then return nil, err end
+    local id = iu.uuid()
+    if plan.staged then
+      local ok
+      ok, err = states.put_snapshot(id, plan.staged)
+      if not ok then return nil, err end
+    end
+    local ok
+    ok, err = ctx.conn:call("commit_state_version", head or "", what.description, what.hash, what.branch, what.author, what.tags, what.metadata,
+      what.merge_parent or "", "", head or "", plan.delta, plan.snapshot, id)
+    if ok then
+      states.remember(id, plan.state)
+      return id
+    end
+    if plan.staged then ctx.conn:send("prune_versions", {}, {}, { id }) end
     return nil, err
   end
 
-  local function parts_of(text)
-    local parts, size = {}, ctx.config.part_bytes
-    for at = 1, #text, size do
-      parts[#parts + 1] = { encoding = ENCODING, data = text:sub(at, at + size - 1) }
+  -- expected: the head it must be ("" for none), or nil: whatever it is.
+  local function commit(what, expected)
+    local err
+    what.hash, err = iu.json.hash(what.document)
+    if not what.hash then return nil, err end
+    for attempt = 1, RETRIES do
+      local head, why = versions.head(what.branch)
+      if why then return nil, why end
+      if expected and expected ~= (head or "") then
+        return nil, iu.errors.new("ConflictError", ('expected_parent: branch "%s" is at %s, expected %s'):format(what.branch, head or "no version yet",
+          expected == "" and "no version yet" or expected), { details = { branch = what.branch, head = head, expected = expected } })
+      end
+      local id
+      id, err = commit_on(what, head)
+      if id or err.kind ~= "ConflictError" or expected or attempt == RETRIES then return id, err end
     end
-    return parts
   end
 
-  local OPTIONS = { author = true, tags = true, metadata = true }
-  local function check_options(options)
+  local COMMIT_OPTIONS = { branch = true, author = true, tags = true, metadata = true, expected_parent = true }
+  local function read_options(options, description)
     for key in pairs(options) do
-      if not OPTIONS[key] then
-        return nil, iu.errors.new("ValidationError", ("options: unknown key `%s` (known: author, metadata, tags)"):format(tostring(key)))
+      if not COMMIT_OPTIONS[key] then
+        return invalid("options: unknown key `%s` (known: author, branch, expected_parent, metadata, tags)", tostring(key))
       end
     end
-    return true
+    for _, key in ipairs { "branch", "expected_parent" } do
+      if options[key] ~= nil and type(options[key]) ~= "string" then return invalid("options.%s: string expected, got %s", key, type(options[key])) end
+    end
+    local metadata, err = iu.json.encode(options.metadata or iu.object {})
+    if not metadata then return nil, err end
+    return {
+      description = description or "", branch = options.branch or current, author = options.author or "", tags = options.tags or {}, metadata = metadata,
+    }
   end
 
-  --- Stores a state as the next version of the branch. options: author, tags, metadata (a table). The version's id.
-  ---@param state table
+  --- Stores a state as the next version of a branch. A state is a table or a document (iu.json.document). expected_parent: the version that the branch must be
+  --- at ("" for none yet); without it a commit follows whatever is there. The version's id.
+  ---@param state table|inner_universe.Document
   ---@param description? string
-  ---@param options? { author?: string, tags?: string[], metadata?: table }
+  ---@param options? { branch?: string, author?: string, tags?: string[], metadata?: table, expected_parent?: string }
   ---@return string? version_id
-  ---@return inner_universe.Error? err
+  ---@return inner_universe.Error? err ConflictError: the branch is not at expected_parent
   function methods:commit_version(state, description, options)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
-    check.type(state, "table", 1, "commit_version", "state")
+    if closed() then check.raise(CLOSED) end
+    if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
     check.optional(description, "string", 2, "commit_version", "description")
     check.optional(options, "table", 3, "commit_version", "options")
-    options = options or {}
     local ok, err = versioning_on()
-    if ok then ok, err = check_options(options) end
     if not ok then return nil, err end
-    local text, hash, metadata, head
-    text, err = iu.json.encode(state)
-    if not text then return nil, err end
-    hash, err = iu.json.hash(state)
-    if not hash then return nil, err end
-    metadata, err = iu.json.encode(options.metadata or iu.object {})
-    if not metadata then return nil, err end
-    head, err = head_id()
-    if err then return nil, err end
-    local id = iu.uuid()
-    ok, err = ctx.conn:call("commit_state_version", head or "", description or "", hash, ctx.config.branch, options.author or "",
-      options.tags or {}, metadata, "", "", head or "", nil, parts_of(text), id)
-    if not ok then return nil, err end
-    return id
+    local what
+    what, err = read_options(options or {}, description)
+    if not what then return nil, err end
+    what.document, err = states.document(state)
+    if not what.document then return nil, err end
+    return commit(what, (options or {}).expected_parent)
   end
+
+  -- ---- notes beside versions ----
 
   local function record(version_id, operations, description)
     local ok, err = versioning_on()
@@ -97,7 +159,7 @@ function M.start(ctx)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if closed() then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_delta", "version_id")
     check.type(operations, "table", 2, "record_delta", "operations")
     check.optional(description, "string", 3, "record_delta", "description")
@@ -111,7 +173,7 @@ function M.start(ctx)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function methods:record_state_delta(version_id, operations, description)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if closed() then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "record_state_delta", "version_id")
     check.type(operations, "table", 2, "record_state_delta", "operations")
     check.optional(description, "string", 3, "record_state_delta", "description")
@@ -123,95 +185,467 @@ function M.start(ctx)
   ---@return inner_universe.Delta[]? deltas
   ---@return inner_universe.Error? err
   function methods:get_deltas(version_id)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if closed() then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "get_deltas", "version_id")
     return manager.client:query_deltas(version_id)
   end
 
-  --- { version_id, parent_version_id, description, data_hash, timestamp, author, tags, metadata, branch, owner }.
-  ---@param version_id string
+  -- ---- reading ----
+
+  --- { version_id, parent_version_id, merge_parent_id, branch, description, data_hash, tree_hash, timestamp, author, tags, metadata, owner }.
+  ---@param version_id string an id, or the name of a branch or a tag
   ---@return inner_universe.Version? version
   ---@return inner_universe.Error? err VersionNotFoundError
   function methods:get_version(version_id)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if closed() then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "get_version", "version_id")
-    return manager.client:get_state_version(version_id)
+    return versions.resolve(version_id)
   end
 
-  --- The head of the branch as get_version gives it; nil without an error when nothing was committed yet.
+  --- The head of the current branch as get_version gives it; nil without an error when nothing was committed yet.
   ---@return inner_universe.Version? version
   ---@return inner_universe.Error? err
   function methods:get_current_version()
-    if stopped or not ctx.conn then check.raise(CLOSED) end
-    local head, err = head_id()
+    if closed() then check.raise(CLOSED) end
+    local head, err = versions.head(current)
     if not head then return nil, err end
-    return methods.get_version(self, head)
+    return versions.get(head)
   end
 
-  --- From a version (default: the current one) back to the first, as an array; at most `limit`.
-  ---@param version_id? string
+  local function state_of(version, options)
+    local state, err = states.read(version)
+    if not state then return nil, err end
+    if options and options.document then return state.document end
+    return state.document:totable()
+  end
+
+  --- The state as it was committed. A version that was committed without a state (client:commit_state_version): VersionNotFoundError.
+  ---@param version_id string an id, or the name of a branch or a tag
+  ---@param options? { document?: boolean } document: as it lies in memory, an immutable document, instead of tables of one's own
+  ---@return any state
+  ---@return inner_universe.Error? err VersionNotFoundError, StorageError
+  function methods:get_state(version_id, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "get_state", "version_id")
+    check.optional(options, "table", 2, "get_state", "options")
+    local ok, err = check.options("get_state", options, { document = "boolean" })
+    if not ok then return nil, err end
+    local version
+    version, err = versions.resolve(version_id)
+    if not version then return nil, err end
+    return state_of(version, options)
+  end
+
+  --- The state of a branch at a time, and the version that it is; VersionNotFoundError when there was none yet.
+  ---@param time integer microseconds since the epoch
+  ---@param options? { branch?: string, document?: boolean }
+  ---@return any state
+  ---@return inner_universe.Version|inner_universe.Error version
+  function methods:as_of(time, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(time, "integer", 1, "as_of", "time")
+    check.optional(options, "table", 2, "as_of", "options")
+    local ok, err = check.options("as_of", options, { branch = "string", document = "boolean" })
+    if not ok then return nil, err end
+    local branch = options and options.branch or current
+    local head
+    head, err = versions.head(branch)
+    if err then return nil, err end
+    for version, why in versions.back(head) do
+      if not version then return nil, why end
+      if version.timestamp <= time then
+        local state
+        state, err = state_of(version, options)
+        if state == nil then return nil, err end
+        return state, version
+      end
+    end
+    return nil, iu.errors.new("VersionNotFoundError", ('branch "%s" had no version at %d'):format(branch, time))
+  end
+
+  -- ---- history ----
+
+  local HISTORY = { branch = "string", path = "string", limit = "integer", before = "any" }
+
+  -- Did what lies at the path change from a version's first parent to it?
+  local function changed_at(version, segments, keep)
+    local function value_of(id)
+      local state, err = states.load(id, keep)
+      if not state then return nil, err end
+      local v = state.document
+      for _, segment in ipairs(segments) do
+        if not iu.json.is_document(v) then return nil end
+        local index = segment:match("^%d+$") and math.tointeger(tonumber(segment))
+        local inner = v[segment]
+        if type(inner) == "function" then inner = nil end -- a method of documents is no member
+        if inner == nil and index then inner = v[index + 1] end
+        v = inner
+      end
+      return v
+    end
+    local mine, err = value_of(version.version_id)
+    if err then return nil, err end
+    local old
+    if version.parent_version_id then
+      old, err = value_of(version.parent_version_id)
+      if err and err.kind ~= "VersionNotFoundError" then return nil, err end
+    end
+    keep[version.version_id] = nil
+    if mine == nil or old == nil then return mine ~= old end
+    return not iu.diff.equal(mine, old)
+  end
+
+  local function history_by(options)
+    local ok, err = check.options("history", options, HISTORY)
+    if not ok then return nil, err end
+    local before = options.before
+    if before ~= nil and type(before) ~= "string" and math.type(before) ~= "integer" then
+      return invalid("history: before: a version or a time (integer microseconds) expected, got %s", tostring(before))
+    end
+    local segments
+    if options.path then
+      segments, err = iu.diff.segments(options.path)
+      if not segments then return nil, err end
+    end
+    local id
+    if type(before) == "string" then
+      local version
+      version, err = versions.resolve(before)
+      if not version then return nil, err end
+      id = version.parent_version_id
+    else
+      id, err = versions.head(options.branch or current)
+      if err then return nil, err end
+    end
+    local out, keep = {}, {}
+    for version, why in versions.back(id) do
+      if not version then return nil, why end
+      if math.type(before) ~= "integer" or version.timestamp < before then
+        local take = true
+        if segments then
+          take, err = changed_at(version, segments, keep)
+          if take == nil then return nil, err end
+        end
+        if take then out[#out + 1] = version end
+        if #out == options.limit then break end
+      end
+    end
+    return out
+  end
+
+  --- Versions along first parents, the youngest first. Of a table of options: of a branch, only those that changed what lies at `path`, only those `before` a
+  --- version or a time, at most `limit`. Of a version (default: the current one): from it back to the first.
+  ---@param version_id? string|{ branch?: string, path?: string, limit?: integer, before?: string|integer }
   ---@param limit? integer
   ---@return inner_universe.Version[]? versions
   ---@return inner_universe.Error? err
   function methods:history(version_id, limit)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if closed() then check.raise(CLOSED) end
+    if type(version_id) == "table" then return history_by(version_id) end
     check.optional(version_id, "string", 1, "history", "version_id")
     check.optional(limit, "integer", 2, "history", "limit")
-    local id = version_id
-    if not id then
-      local head, err = head_id()
-      if err then return nil, err end
-      id = head
+    local id, err
+    if version_id then
+      local version
+      version, err = versions.resolve(version_id)
+      id = version and version.version_id
+    else
+      id, err = versions.head(current)
     end
-    local versions = {}
-    while id and #versions < (limit or math.huge) do
-      local version, err = methods.get_version(self, id)
-      if not version then return nil, err end
-      versions[#versions + 1] = version
-      id = version.parent_version_id
-    end
-    return versions
-  end
-
-  local function state_text(version_id)
-    local rows, err = ctx.conn:select("state_snapshot", {
-      filters = { { field = "version_id", operator = "Equals", value = version_id } }, order_by = "part",
-    })
-    if not rows then return nil, err end
-    local texts = {}
-    for i, row in ipairs(rows) do
-      if row.encoding ~= ENCODING or row.part ~= i - 1 or row.parts ~= #rows then
-        return nil, iu.errors.new("StorageError", ("version %s: part %d of its state is missing or unreadable"):format(version_id, i - 1))
-      end
-      texts[i] = row.data
-    end
-    return #texts > 0 and table.concat(texts) or nil
-  end
-
-  --- The state as it was committed. A version that was committed without a state (client:commit_state_version): VersionNotFoundError.
-  ---@param version_id string
-  ---@return table? state
-  ---@return inner_universe.Error? err VersionNotFoundError, StorageError
-  function methods:get_state(version_id)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "get_state", "version_id")
-    local version, err = methods.get_version(self, version_id)
-    if not version then return nil, err end
-    local text
-    text, err = state_text(version_id)
     if err then return nil, err end
-    if not text then
-      return nil, iu.errors.new("VersionNotFoundError", ("version %s was committed without its state"):format(version_id))
+    local out = {}
+    if limit and limit < 1 then return out end
+    for version, why in versions.back(id) do
+      if not version then return nil, why end
+      out[#out + 1] = version
+      if #out == limit then break end
     end
-    local state, hash
-    state, err = iu.json.decode(text)
-    if state == nil then return nil, iu.errors.new("StorageError", ("version %s: %s"):format(version_id, err.message), { cause = err }) end
-    hash, err = iu.json.hash(state)
-    if not hash then return nil, err end
-    if version.data_hash and hash ~= version.data_hash then
-      return nil, iu.errors.new("StorageError", ("version %s: its state does not match its hash"):format(version_id))
+    return out
+  end
+
+  local function two_states(a, b)
+    local out = {}
+    for i, ref in ipairs { a, b } do
+      local version, err = versions.resolve(ref)
+      if not version then return nil, err end
+      out[i], err = states.read(version)
+      if not out[i] then return nil, err end
     end
-    return state
+    return out[1].document, out[2].document
+  end
+
+  --- The operations that lead from one version's state to another's.
+  ---@param from string
+  ---@param to string
+  ---@param options? { arrays?: "auto"|"by_index"|table<string, string> } as iu.diff.compare takes them
+  ---@return inner_universe.Operation[]? operations
+  ---@return inner_universe.Error? err
+  function methods:diff(from, to, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(from, "string", 1, "diff", "from")
+    check.type(to, "string", 2, "diff", "to")
+    check.optional(options, "table", 3, "diff", "options")
+    local old, new = two_states(from, to)
+    if not old then return nil, new end
+    return iu.diff.compare(old, new, options)
+  end
+
+  --- Who last changed each leaf under a path (default: the whole state): rows { path, value, version_id, author, timestamp, description }.
+  ---@param path? string
+  ---@param options? { version?: string } default: the current one
+  ---@return table[]? rows
+  ---@return inner_universe.Error? err
+  function methods:blame(path, options)
+    if closed() then check.raise(CLOSED) end
+    check.optional(path, "string", 1, "blame", "path")
+    check.optional(options, "table", 2, "blame", "options")
+    local ok, err = check.options("blame", options, { version = "string" })
+    if not ok then return nil, err end
+    local version
+    version, err = versions.resolve(options and options.version or current)
+    if not version then return nil, err end
+    return blame(version, path or "")
+  end
+
+  --- Commits the state of an old version anew, on the current branch. The new version's id.
+  ---@param version_id string
+  ---@param description? string
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
+  function methods:revert(version_id, description)
+    if closed() then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "revert", "version_id")
+    check.optional(description, "string", 2, "revert", "description")
+    local ok, err = versioning_on()
+    if not ok then return nil, err end
+    local version, state
+    version, err = versions.resolve(version_id)
+    if not version then return nil, err end
+    state, err = states.read(version)
+    if not state then return nil, err end
+    local what = read_options({}, description or ("Revert to %s"):format(version.version_id))
+    what.document = state.document
+    return commit(what)
+  end
+
+  -- ---- branches and tags ----
+
+  --- The branch that commits move.
+  ---@return string
+  function methods:current_branch()
+    return current
+  end
+
+  --- Makes a branch the current one of this universe handle: commits move it from now on. true, or VersionNotFoundError.
+  ---@param branch string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:checkout(branch)
+    if closed() then check.raise(CLOSED) end
+    check.type(branch, "string", 1, "checkout", "branch")
+    local row, err = versions.name(branch, "branch")
+    if err then return nil, err end
+    if not row and branch ~= ctx.config.branch then
+      return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(branch))
+    end
+    current = branch
+    return true
+  end
+
+  local function name_version(method, name, kind, from)
+    local version, err = versions.resolve(from)
+    if not version then return nil, err end
+    local ok
+    ok, err = ctx.conn:call("set_branch", name, kind, version.version_id, method == "branch" and "" or nil)
+    if not ok then return nil, err end
+    return version.version_id
+  end
+
+  --- Makes a branch at a version (default: the current one). ConflictError when there is one of that name. The version's id.
+  ---@param name string
+  ---@param from? string an id, or the name of a branch or a tag
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
+  function methods:branch(name, from)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "branch", "name")
+    check.optional(from, "string", 2, "branch", "from")
+    return name_version("branch", name, "branch", from or current)
+  end
+
+  --- Names a version (default: the current one); a tag of that name moves. The version's id.
+  ---@param name string
+  ---@param version_id? string
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
+  function methods:tag(name, version_id)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "tag", "name")
+    check.optional(version_id, "string", 2, "tag", "version_id")
+    return name_version("tag", name, "tag", version_id or current)
+  end
+
+  local function named(kind)
+    local rows, err = versions.names(kind)
+    if not rows then return nil, err end
+    local out = {}
+    for i, row in ipairs(rows) do
+      out[i] = { name = row.name, head_version_id = row.head_version_id, updated_at = row.updated_at }
+      if kind == "branch" then out[i].current = row.name == current end
+    end
+    return out
+  end
+
+  --- Rows { name, head_version_id, updated_at, current }, by name.
+  ---@return table[]? branches
+  ---@return inner_universe.Error? err
+  function methods:branches()
+    if closed() then check.raise(CLOSED) end
+    return named("branch")
+  end
+
+  --- Rows { name, head_version_id, updated_at }, by name.
+  ---@return table[]? tags
+  ---@return inner_universe.Error? err
+  function methods:tags()
+    if closed() then check.raise(CLOSED) end
+    return named("tag")
+  end
+
+  local function unname(name, kind)
+    local row, err = versions.name(name, kind)
+    if err then return nil, err end
+    if not row then return nil, iu.errors.new("VersionNotFoundError", ("no %s is called %s"):format(kind, name)) end
+    return ctx.conn:call("set_branch", name, kind, "", row.head_version_id)
+  end
+
+  --- Removes a branch; its versions stay until they are pruned. Not the current one.
+  ---@param name string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:delete_branch(name)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "delete_branch", "name")
+    if name == current then return invalid('delete_branch: "%s" is the current branch; check out another one first', name) end
+    return unname(name, "branch")
+  end
+
+  --- Removes a tag.
+  ---@param name string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:delete_tag(name)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "delete_tag", "name")
+    return unname(name, "tag")
+  end
+
+  -- ---- merging ----
+
+  local merge_base
+
+  -- The state that two versions come of: that of their common ancestor; where there are several, those merged, conflicts as the older one has them.
+  merge_base = function(ours, theirs, depth)
+    local common, err = ancestry.common(ours, theirs)
+    if not common then return nil, err end
+    if #common == 0 then return iu.object {}, nil, common end
+    local base
+    for i = 1, math.min(#common, depth > 0 and BASES_MAX or 1) do
+      local state
+      state, err = state_of(common[i])
+      if err then return nil, err end
+      if base == nil then
+        base = state
+      else
+        local below, why = merge_base(common[1], common[i], depth - 1)
+        if why then return nil, why end
+        base = merge3.merge(below, base, state, "ours")
+      end
+    end
+    return base, nil, common
+  end
+
+  local MERGE = { into = "string", resolve = "any", description = "string", author = "string", tags = "table", metadata = "table" }
+
+  --- Merges a version (or the head of a branch) into a branch: three-way over what both come of. What does not collide is merged, and committed as a version
+  --- with both parents, whose id is the answer; when there is nothing to merge, the head's id. What collides is a ConflictError whose details.conflicts are
+  --- rows { path, base, ours, theirs } (nil: absent), and nothing is committed; `resolve` decides instead: "ours", "theirs", or a function of such a row
+  --- that answers the value (row.absent: none; nil: stays a conflict).
+  ---@param theirs string
+  ---@param options? { into?: string, resolve?: "ours"|"theirs"|function, description?: string, author?: string, tags?: string[], metadata?: table }
+  ---@return string? version_id
+  ---@return inner_universe.Error? err
+  function methods:merge(theirs, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(theirs, "string", 1, "merge", "theirs")
+    check.optional(options, "table", 2, "merge", "options")
+    options = options or {}
+    local ok, err = versioning_on()
+    if ok then ok, err = check.options("merge", options, MERGE) end
+    if not ok then return nil, err end
+    local resolve = options.resolve
+    if resolve ~= nil and resolve ~= "ours" and resolve ~= "theirs" and type(resolve) ~= "function" then
+      return invalid('merge: resolve: "ours", "theirs" or a function expected, got %s', tostring(resolve))
+    end
+    local into = options.into or current
+    local head, other
+    head, err = versions.head(into)
+    if err then return nil, err end
+    if not head then return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(into)) end
+    other, err = versions.resolve(theirs)
+    if not other then return nil, err end
+    head, err = versions.get(head)
+    if not head then return nil, err end
+    local base, why, common = merge_base(head, other, 8)
+    if why then return nil, why end
+    if common[1] and common[1].version_id == other.version_id then return head.version_id end
+    local ours, incoming
+    ours, err = state_of(head)
+    if err then return nil, err end
+    incoming, err = state_of(other)
+    if err then return nil, err end
+    local merged, conflicts = merge3.merge(base, ours, incoming, resolve)
+    if #conflicts > 0 then
+      return nil, iu.errors.new("ConflictError", ('merging %s into "%s": %d conflict%s, the first at path "%s"'):format(theirs, into, #conflicts,
+        #conflicts == 1 and "" or "s", conflicts[1].path), { details = { conflicts = conflicts } })
+    end
+    local what
+    what, err = read_options({ author = options.author, tags = options.tags, metadata = options.metadata },
+      options.description or ("Merge %s into %s"):format(theirs, into))
+    if not what then return nil, err end
+    what.branch, what.merge_parent = into, other.version_id
+    what.document, err = states.document(merged)
+    if not what.document then return nil, err end
+    return commit(what, head.version_id)
+  end
+
+  -- ---- upkeep ----
+
+  --- Recomputes every state and hash from the stored rows. { versions, stateless, bytes }, or nil and a StorageError: the first version that differs is its
+  --- details.version_id.
+  ---@return { versions: integer, stateless: integer, bytes: integer }? report
+  ---@return inner_universe.Error? err
+  function methods:verify()
+    if closed() then check.raise(CLOSED) end
+    return upkeep.verify()
+  end
+
+  --- { versions, snapshots, deltas, snapshot_bytes, delta_bytes, longest_chain, branches, tags, cached, cached_bytes }.
+  ---@return table? numbers
+  ---@return inner_universe.Error? err
+  function methods:stats()
+    if closed() then check.raise(CLOSED) end
+    return upkeep.stats()
+  end
+
+  --- Removes old versions; what stays can be read as before. { removed, kept, bytes, snapshots_written, versions }. The owner's.
+  ---@param options { keep_last?: integer, older_than?: number, keep_tags?: boolean, max_bytes?: integer, dry_run?: boolean }
+  ---@return table? report
+  ---@return inner_universe.Error? err
+  function methods:prune(options)
+    if closed() then check.raise(CLOSED) end
+    check.type(options, "table", 1, "prune", "options")
+    return upkeep.prune(options)
   end
 
   function methods:stop()
@@ -219,9 +653,9 @@ function M.start(ctx)
   end
 
   function methods:health()
-    local head, err = head_id()
+    local head, err = versions.head(current)
     if err then return nil, tostring(err) end
-    return true, { head = head }
+    return true, { head = head, branch = current }
   end
 
   return ctx.hooks.class("temporal_store", methods, {}).new {}

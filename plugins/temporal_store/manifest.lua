@@ -1,12 +1,14 @@
 -- manifest.lua: plain data, read before anything of the plugin runs (lua/README.md, "A plugin").
 return {
   name = "temporal_store",
-  version = "0.1.0",
+  version = "0.2.0",
   api = ">=1.0 <2",
-  description = "Versioned states: commit, read back, deltas beside versions.",
+  description = "Versioned states: deltas and snapshots, branches, merges, history, blame, pruning.",
   requires = { persistence_manager = ">=0.1 <1" },
   config = {
     branch = { default = "main", description = "The branch that commits move." },
-    part_bytes = { default = 4194304, description = "A state's text is stored in parts of this many bytes." },
+    part_bytes = { default = 4194304, description = "A snapshot is stored in parts of this many bytes." },
+    snapshot_every = { default = 50, description = "At most so many deltas lie between a version and its snapshot." },
+    cache_bytes = { default = 67108864, description = "Memory for the states used last; cache_size_mb bounds it too." },
   },
 }

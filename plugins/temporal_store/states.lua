@@ -1,0 +1,290 @@
+-- states.lua: how states lie in rows, and how they come back. A version has the delta that leads to it from its parent (a `chain` row of delta_record), a
+-- snapshot (parts of its JSON text, compressed), or both. Reading goes back along deltas to the nearest snapshot and forward again; a commit writes a snapshot
+-- when that way would become too long or too heavy. In memory a state is a document (iu.json.document), which shares with its base what did not change.
+
+local iu = require "inner_universe"
+
+local CHAIN_MAX = 100000 -- deltas that reading goes back over: more is a circle, which only damage can make
+local ENCODINGS = { json = true, ["json+gzip"] = true }
+local STATE_MAX = 1 << 30 -- bytes of a state's text
+local COMMIT_BYTES = 16 << 20 -- snapshot bytes that go with the commit's own call; more is staged before
+local WEIGHT = 4 -- bytes of memory a document takes for each of its text, about
+
+local function damaged(id, format, ...)
+  return nil, iu.errors.new("StorageError", ("version %s: "):format(id) .. format:format(...), { details = { version_id = id } })
+end
+
+---@param ctx table
+---@param versions table versions.lua
+return function(ctx, versions)
+  local states = {}
+
+  -- The cache: the last states used, within a number of bytes ----------------------------------------------------
+
+  local cache = { entries = {}, bytes = 0, clock = 0, max = math.min(ctx.config.cache_bytes, ctx.settings.cache_size_mb << 20) }
+
+  local function forget_oldest()
+    local oldest
+    for id, entry in pairs(cache.entries) do
+      if not oldest or entry.used < cache.entries[oldest].used then oldest = id end
+    end
+    cache.bytes = cache.bytes - cache.entries[oldest].weight
+    cache.entries[oldest] = nil
+  end
+
+  local function remember(id, state)
+    cache.clock = cache.clock + 1
+    local old = cache.entries[id]
+    if old then cache.bytes = cache.bytes - old.weight end
+    local weight = state.bytes * WEIGHT
+    cache.entries[id] = { state = state, weight = weight, used = cache.clock }
+    cache.bytes = cache.bytes + weight
+    while cache.bytes > cache.max do forget_oldest() end
+  end
+
+  local function recall(id)
+    local entry = cache.entries[id]
+    if not entry then return nil end
+    cache.clock = cache.clock + 1
+    entry.used = cache.clock
+    return entry.state
+  end
+
+  ---@return integer entries, integer bytes
+  function states.cached()
+    local count = 0
+    for _ in pairs(cache.entries) do count = count + 1 end
+    return count, cache.bytes
+  end
+
+  --- Pruned versions must not be answered from memory.
+  ---@param id string
+  function states.forget(id)
+    local entry = cache.entries[id]
+    if entry then cache.bytes, cache.entries[id] = cache.bytes - entry.weight, nil end
+  end
+
+  -- Reading ------------------------------------------------------------------------------------------------------
+
+  --- The text of a version's snapshot; nil without an error when it has none.
+  ---@param id string
+  ---@return string?, inner_universe.Error?
+  function states.snapshot_text(id)
+    local rows, err = ctx.conn:select("state_snapshot", {
+      filters = { { field = "version_id", operator = "Equals", value = id } }, order_by = "part",
+    })
+    if not rows then return nil, err end
+    if #rows == 0 then return nil end
+    local texts = {}
+    for i, row in ipairs(rows) do
+      if not ENCODINGS[row.encoding] or row.encoding ~= rows[1].encoding or row.part ~= i - 1 or row.parts ~= #rows then
+        return damaged(id, "part %d of its state is missing or unreadable", i - 1)
+      end
+      texts[i] = row.data
+    end
+    local text = table.concat(texts)
+    if rows[1].encoding == "json" then return text end
+    text, err = iu.gunzip(text, STATE_MAX)
+    if not text then return damaged(id, "its snapshot: %s", err.message) end
+    return text
+  end
+
+  --- The delta that leads to a version: { base_version_id, operations, bytes }; nil without an error when it has none.
+  ---@param id string
+  ---@return table?, inner_universe.Error?
+  function states.delta(id)
+    local rows, err = ctx.conn:select("delta_record", {
+      filters = { { field = "state_version_id", operator = "Equals", value = id }, { field = "kind", operator = "Equals", value = "chain" } },
+    })
+    if not rows then return nil, err end
+    local row = rows[1]
+    if not row then return nil end
+    local operations, why = iu.diff.from_rows(row.operations)
+    if not operations then return damaged(id, "its delta: %s", why.message) end
+    return { base_version_id = row.base_version_id, operations = operations, bytes = states.bytes_of(row.operations) }
+  end
+
+  --- About what operations take in their row.
+  ---@param variants table[]
+  ---@return integer
+  function states.bytes_of(variants)
+    local bytes = 0
+    for _, variant in ipairs(variants) do
+      local fields = variant.value
+      bytes = bytes + #fields.path + #(fields.value or "") + #(fields.patch or "") + 16
+    end
+    return bytes
+  end
+
+  local function from_snapshot(id)
+    local text, err = states.snapshot_text(id)
+    if not text then return nil, err end
+    local document, why = iu.json.document(text)
+    if not document then return damaged(id, "its snapshot: %s", why.message) end
+    return { document = document, bytes = #text, chain = 0, chain_bytes = 0 }
+  end
+
+  -- From a version back to one whose state is at hand. What lies between, nearest first.
+  local function find_base(id, keep)
+    local deltas, at = {}, id
+    for _ = 1, CHAIN_MAX do
+      local state, err = keep and keep[at] or (not keep and recall(at)) or nil, nil
+      if not state then state, err = from_snapshot(at) end
+      if err then return nil, err end
+      if state then return state, deltas, at end
+      local delta
+      delta, err = states.delta(at)
+      if err then return nil, err end
+      if not delta or delta.base_version_id == "" then
+        local version
+        version, err = versions.get(at)
+        if not version then return nil, err end
+        if at ~= id then return damaged(id, "its state stands on that of %s, which has none", at) end
+        return nil, iu.errors.new("VersionNotFoundError", ("version %s was committed without its state"):format(id))
+      end
+      deltas[#deltas + 1] = { id = at, delta = delta }
+      at = delta.base_version_id
+    end
+    return damaged(id, "more than %d deltas lie before it", CHAIN_MAX)
+  end
+
+  --- The state of a version: { document, bytes, chain, chain_bytes }: about how long its text is, how many deltas lie between it and its snapshot, and what
+  --- they take. keep: a table of states by id that is used and filled instead of the cache, with every state that was passed; nothing else is trusted then.
+  ---@param id string
+  ---@param keep? table<string, table>
+  ---@return table?, inner_universe.Error?
+  function states.load(id, keep)
+    local state, deltas, base = find_base(id, keep)
+    if not state then return nil, deltas end
+    if keep then keep[base] = state end
+    for i = #deltas, 1, -1 do
+      local step = deltas[i]
+      local document, err = iu.diff.apply(state.document, step.delta.operations)
+      if not document then return damaged(step.id, "its delta does not fit the state before: %s", err.message) end
+      state = {
+        document = document, bytes = state.bytes, chain = state.chain + 1, chain_bytes = state.chain_bytes + step.delta.bytes,
+      }
+      if keep then keep[step.id] = state end
+    end
+    if not keep then remember(id, state) end
+    return state
+  end
+
+  --- Is the state what the version's hash says? true, or nil and a StorageError.
+  ---@param version inner_universe.Version
+  ---@param state table
+  ---@return true?, inner_universe.Error?
+  function states.check(version, state)
+    if not version.data_hash then return true end
+    local hash, err = iu.json.hash(state.document)
+    if not hash then return nil, err end
+    if hash == version.data_hash then return true end
+    local _, failure = damaged(version.version_id, "its state does not match its hash")
+    failure.details.expected, failure.details.found = version.data_hash, hash
+    return nil, failure
+  end
+
+  --- As `load`, checked against the version's hash; a state that is in the cache was.
+  ---@param version inner_universe.Version
+  ---@return table?, inner_universe.Error?
+  function states.read(version)
+    local id = version.version_id
+    local state = recall(id)
+    if state then return state end
+    local err
+    state, err = states.load(id)
+    if not state then return nil, err end
+    local ok
+    ok, err = states.check(version, state)
+    if ok then return state end
+    states.forget(id)
+    return nil, err
+  end
+
+  -- Writing ------------------------------------------------------------------------------------------------------
+
+  --- Any state as a document.
+  ---@param state table|userdata
+  ---@return table? document, inner_universe.Error?
+  function states.document(state)
+    if type(state) == "userdata" then return state end
+    local text, err = iu.json.encode(state)
+    if not text then return nil, err end
+    return iu.json.document(text)
+  end
+
+  local function parts_of(document)
+    local text, err = iu.json.encode(document)
+    if not text then return nil, err end
+    local packed
+    packed, err = iu.gzip(text)
+    if not packed then return nil, err end
+    local parts, size = {}, ctx.config.part_bytes
+    for at = 1, #packed, size do parts[#parts + 1] = { encoding = "json+gzip", data = packed:sub(at, at + size - 1) } end
+    return parts, nil, #packed, #text
+  end
+
+  --- A snapshot beside a version that may be there or not yet; true, or nil, err.
+  ---@param id string
+  ---@param parts table[]
+  ---@return true?, inner_universe.Error?
+  function states.put_snapshot(id, parts)
+    for i, part in ipairs(parts) do
+      local ok, err = ctx.conn:call("put_snapshot", id, i - 1, #parts, part.encoding, part.data)
+      if not ok then return nil, err end
+    end
+    return true
+  end
+
+  --- What a commit writes for a state: its delta and its snapshot, and the state as `load` would give it.
+  ---@param document table
+  ---@param parent? table the parent's state
+  ---@param parent_id? string
+  ---@param operations? inner_universe.Operation[] from the parent's state to this one, where they are known
+  ---@return { delta?: table, snapshot: table[], staged?: table[], state: table }?, inner_universe.Error?
+  function states.plan(document, parent, parent_id, operations)
+    local plan = { snapshot = {}, state = { document = document, chain = 0, chain_bytes = 0, bytes = 0 } }
+    local bytes, err = math.huge, nil
+    if parent then
+      if not operations then operations, err = iu.diff.compare(parent.document, document) end
+      if not operations then return nil, err end
+      local variants
+      variants, err = iu.diff.to_rows(operations)
+      if not variants then return nil, err end
+      bytes = states.bytes_of(variants)
+      plan.delta = { base_version_id = parent_id, operations = variants, metadata = { description = "", tags = {} } }
+      plan.state.bytes, plan.state.chain, plan.state.chain_bytes = parent.bytes, parent.chain + 1, parent.chain_bytes + bytes
+    end
+    if parent and plan.state.chain < ctx.config.snapshot_every and plan.state.chain_bytes <= parent.bytes / 2 then return plan end
+    local parts, why, packed, plain = parts_of(document)
+    if not parts then return nil, why end
+    if bytes > plain then plan.delta = nil end -- larger than the state itself, which is written anyway
+    plan.state.bytes, plan.state.chain, plan.state.chain_bytes = plain, 0, 0
+    if packed > COMMIT_BYTES then plan.staged = parts else plan.snapshot = parts end
+    return plan
+  end
+
+  --- Gives a version a snapshot of its own, if it has none.
+  ---@param id string
+  ---@param keep table<string, table>
+  ---@return boolean?, inner_universe.Error? written
+  function states.ground(id, keep)
+    local text, err = states.snapshot_text(id)
+    if text then return false end
+    if err then return nil, err end
+    local state
+    state, err = states.load(id, keep)
+    if not state then return nil, err end
+    local parts
+    parts, err = parts_of(state.document)
+    if not parts then return nil, err end
+    local ok
+    ok, err = states.put_snapshot(id, parts)
+    if not ok then return nil, err end
+    return true
+  end
+
+  states.remember = remember
+
+  return states
+end
