@@ -49,6 +49,10 @@ static iu_status read_keys(lua_State *L, int table, iu_compare_options *options,
 static iu_status read_options(lua_State *L, int index, iu_compare_options *options, iu_compare_key *keys, iu_error *err) {
   memset(options, 0, sizeof *options);
   if (lua_isnoneornil(L, index)) return IU_OK;
+  lua_pushliteral(L, "in_parts");
+  lua_rawget(L, index);
+  options->in_parts = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   lua_pushliteral(L, "arrays");
   lua_rawget(L, index);
   if (lua_isnil(L, -1)) return IU_OK;

@@ -116,12 +116,14 @@ static iu_status compare(iu_comparer *c, const iu_json *old, const iu_json *new_
   root = iu__compare_values(c, old, new_, 0);
   if (c->failed) return iu__fail_nomem(err);
   if (root == NULL) return IU_OK;
-  if (!iu__weigh(root) || !iu__emit(root, c->arena, out)) return iu__fail_nomem(err);
+  if (!iu__weigh(root)) return iu__fail_nomem(err);
+  if (c->options->in_parts && root->form == IU_FORM_WHOLE && (root->kind == IU_CHANGE_ARRAY || root->kind == IU_CHANGE_OBJECT)) root->form = IU_FORM_PARTS;
+  if (!iu__emit(root, c->arena, out)) return iu__fail_nomem(err);
   return IU_OK;
 }
 
 iu_status iu__compare(const iu_json *old, const iu_json *new_, const iu_compare_options *options, iu_arena *arena, iu_operations *out, iu_error *err) {
-  static const iu_compare_options plain = {false, NULL, 0};
+  static const iu_compare_options plain = {false, false, NULL, 0};
   iu_arena scratch = {0};
   iu_comparer *c = iu__arena_zero(&scratch, 1, sizeof *c);
   iu_status status;

@@ -16,6 +16,7 @@ typedef struct iu_compare_key { const char *path; size_t path_len; const char *k
 
 typedef struct iu_compare_options {
   bool by_index;             /* elements belong together that have the same index */
+  bool in_parts;             /* an array or object is not replaced as a whole by another one at the root, even where that is smaller */
   const iu_compare_key *keys; /* the first that fits an array counts; without, or where a key is missing or not unique: as "auto" does */
   uint32_t key_count;
 } iu_compare_options;

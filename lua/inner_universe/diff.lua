@@ -43,14 +43,14 @@ end
 
 ---The operations that make `new` of `old`: apply(old, compare(old, new)) is exactly `new`. `arrays`: "auto" matches elements that are objects by their `id`,
 ---`key` or `name` and others by longest common subsequence; "by_index" compares what stands at the same place; a table names the key for arrays at
----a path (`*` is any segment), others are "auto".
+---a path (`*` is any segment), others are "auto". `in_parts`: an array or object at the root is changed, never replaced by another one as a whole.
 ---@param old any a value or a document
 ---@param new any
----@param options? { arrays?: "auto"|"by_index"|table<string, string> }
+---@param options? { arrays?: "auto"|"by_index"|table<string, string>, in_parts?: boolean }
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function diff.compare(old, new, options)
   check.optional(options, "table", 3, "compare", "options")
-  local ok, err = check.options("compare", options, { arrays = "any" })
+  local ok, err = check.options("compare", options, { arrays = "any", in_parts = "boolean" })
   if ok then ok, err = check_arrays(options and options.arrays) end
   if not ok then return nil, err end
   return core.diff_compare(old, new, options)
