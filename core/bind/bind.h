@@ -189,6 +189,7 @@ void iu__push_row_or_nil(lua_State *L, const iu_table_def *def, const iu_row *ro
 void iu__tell_rows(void *ud, iu_row_source *source);   /* the listener's `rows`; ud: the iu_lua_connection */
 /* read.c */
 int iu__query_method(lua_State *L);
+int iu__query_is_sql_method(lua_State *L);
 int iu__get_method(lua_State *L);
 int iu__select_method(lua_State *L);
 int iu__explain_method(lua_State *L);

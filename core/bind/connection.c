@@ -434,7 +434,8 @@ uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_err
 
 void iu__connection_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"call", m_call}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method}, {"select", iu__select_method},
+      {"call", m_call}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method},
+      {"query_is_sql", iu__query_is_sql_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},

@@ -2,6 +2,7 @@
  *
  * C memory that is held while Lua values are built is released on every way out: building runs in a protected call.
  */
+#include "../client/client.h"
 #include "bind.h"
 
 /* ---- results ---- */
@@ -54,6 +55,15 @@ int iu__query_method(lua_State *L) {
   iu_error err;
   iu_status status = c->vtable->query(c, sql, len, &rows, &pending, &err);
   return iu__give(L, lc->x, status, &err, pending, rows, iu__rows_body);
+}
+
+/* conn:query_is_sql(text): whether only the server's SQL over HTTP answers it. */
+int iu__query_is_sql_method(lua_State *L) {
+  iu_connection *c = iu__check_connection(L, 1)->c;
+  size_t len;
+  const char *sql = luaL_checklstring(L, 2, &len);
+  lua_pushboolean(L, iu__is_client(c) && iu__client_query_is_sql(c, sql, len));
+  return 1;
 }
 
 int iu__get_method(lua_State *L) {

@@ -74,6 +74,8 @@ typedef struct iu_client_status {
 } iu_client_status;
 void iu__client_get_status(iu_connection *c, iu_client_status *out);
 bool iu__is_client(const iu_connection *c);  /* for those who ask for a status */
+/* A column list, COUNT(*) or LIMIT over tables that no subscription holds whole: the WebSocket has no such queries, the server's SQL over HTTP has. */
+bool iu__client_query_is_sql(iu_connection *c, const char *sql, size_t len);
 
 /* token.c: the file that a token is kept in. *out is given (iu__free); NULL: there is no such file, or it is empty. */
 iu_status iu__token_read(const char *path, char **out, iu_error *err);

@@ -39,7 +39,7 @@ static iu_status give_local(iu_client *c, iu_status status, iu_rows *const *give
   if (status != IU_OK) return status;
   iu_rows *rows = *given;
   rows->owner = iu__world_hold(c);
-  rows->release = local_release;
+  rows->release = rows->release == iu__copied_rows_free ? answered_release : local_release; /* results of their own are copies */
   return IU_OK;
 }
 
@@ -255,6 +255,26 @@ void iu__read_part_dropped(iu_request *r) {
 static bool is_whole(const iu_client *c, uint32_t table) { return c->online && c->ws != NULL && !c->resync && c->whole[table] > 0; }
 static uint64_t shown(const iu_client *c) { return iu__view_epoch(c->base.view); }
 
+static bool parse_once(const iu_connection *conn, const char *sql, size_t len, iu_query **q) {
+  return iu__query_parse_for(IU_QUERY_ONCE, conn->schema, sql, len, conn->identity, true, q, NULL) == IU_OK;
+}
+
+static bool reads_whole(const iu_client *c, const iu_query *q) {
+  if (!iu__query_is_join(q)) return is_whole(c, iu__query_table(q));
+  const iu_query_side *sides = iu__query_sides(q);
+  return is_whole(c, sides[0].table) && is_whole(c, sides[1].table);
+}
+
+bool iu__client_query_is_sql(iu_connection *conn, const char *sql, size_t len) {
+  const iu_client *c = iu__client_of(conn);
+  iu_query *q;
+  if (len > IU_SQL_MAX || !parse_once(conn, sql, len, &q)) return false;
+  bool more = iu__query_is_count(q) || iu__query_has_columns(q) || iu__query_limit(q) != UINT64_MAX;
+  bool asked = more && !reads_whole(c, q);
+  iu__query_free(q);
+  return asked;
+}
+
 iu_status iu__client_query(iu_connection *conn, const char *sql, size_t len, iu_rows **out, uint64_t *pending, iu_error *err) {
   iu_client *c = iu__client_of(conn);
   iu_query *q;
@@ -263,8 +283,8 @@ iu_status iu__client_query(iu_connection *conn, const char *sql, size_t len, iu_
   *out = NULL;
   if (status != IU_OK) return status;
   if (len > IU_SQL_MAX) return iu__fail(err, IU_E_VALIDATION, "a query of %zu bytes is longer than %d", len, IU_SQL_MAX);
-  if (iu__query_parse(conn->schema, sql, len, conn->identity, true, &q, NULL) == IU_OK) { /* else the server knows more than we do, or says what is wrong */
-    bool local = is_whole(c, iu__query_table(q));
+  if (parse_once(conn, sql, len, &q)) { /* else the server knows more than we do, or says what is wrong */
+    bool local = reads_whole(c, q);
     if (local) status = give_local(c, iu__rows_query(conn->store, shown(c), q, out, err), out);
     iu__query_free(q);
     if (local) return status;

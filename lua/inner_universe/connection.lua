@@ -333,6 +333,17 @@ function Connection:subscribe(queries, options)
   return subscription.new(inner, id, options)
 end
 
+-- Over HTTP, after what was sent over the WebSocket before it.
+local function query_by_http(inner, sql)
+  local core = inner.core
+  local ok, id = core:flush()
+  if ok == false then ok, id = await(inner, id, "query", inner.timeout, 3) end
+  if not ok then return nil, id end
+  if not inner.core then return nil, closed_error() end
+  local rows, err = inner.by_http(core, 3, sql, inner.timeout)
+  return rows, err
+end
+
 ---Rows of a one-off query over the latest committed state.
 ---@param sql string
 ---@return table[]?, inner_universe.Error?
@@ -341,6 +352,10 @@ function Connection:query(sql)
   local core = inner.core
   if not core then closed() end
   check.type(sql, "string", 1, "query", "sql")
+  if inner.by_http and core:query_is_sql(sql) then
+    local found, why = query_by_http(inner, sql)
+    return found, why
+  end
   local rows, err = core:query(sql)
   return fold_answer(inner, rows, err, "query", inner.timeout)
 end
@@ -693,7 +708,8 @@ local metatable = {
 }
 
 ---@param core_conn table taken
----@param options { target: string, timeout?: number, parent?: inner_universe.Connection, modules?: table[], remote?: boolean, again?: fun(token: string?) }
+---@param options { target: string, timeout?: number, parent?: inner_universe.Connection, modules?: table[], remote?: boolean, again?: fun(token: string?),
+---  by_http?: fun(core: table, level: integer, sql: string, timeout: number): table[]?, inner_universe.Error? }
 ---@return inner_universe.Connection
 function connection.new(core_conn, options)
   local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {}, opened = tasks.waiter() }
@@ -705,6 +721,7 @@ function connection.new(core_conn, options)
     timeout = options.timeout or DEFAULT_TIMEOUT,
     remote = options.remote, -- over a network
     again = options.again, -- makes one more connection to the same server
+    by_http = options.by_http, -- runs SQL that the WebSocket's protocol has not
     text_indexes = {}, -- that are in the file
     jobs = {}, -- on other threads, work.lua
     modules = options.modules, -- in Lua, of the universe that this connection opened

@@ -5,6 +5,7 @@ local check = require("inner_universe.check")
 local errors = require("inner_universe.errors")
 local suggest = require("inner_universe.suggest")
 local connection = require("inner_universe.connection")
+local server_sql = require("inner_universe.server_sql")
 local token_file = require("inner_universe.token_file")
 
 local remote = {}
@@ -91,6 +92,7 @@ function remote.open(parsed, options)
     target = parsed.text,
     timeout = options.timeout,
     remote = true,
+    by_http = server_sql.of_connection(parsed, options),
     again = function(token)
       local own = {}
       for key, value in pairs(options) do own[key] = value end

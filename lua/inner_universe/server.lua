@@ -5,6 +5,7 @@ local runtime = require("inner_universe.runtime")
 local errors = require("inner_universe.errors")
 local check = require("inner_universe.check")
 local server_request = require("inner_universe.server_request")
+local server_sql = require("inner_universe.server_sql")
 local target = require("inner_universe.target")
 local token_file = require("inner_universe.token_file")
 
@@ -389,13 +390,7 @@ end
 function Server:sql(name, text)
   check.type(name, "string", 1, "sql", "name")
   check.type(text, "string", 2, "sql", "text")
-  local reads = text:match("^%s*(%a+)")
-  local path, fields = database_path(name, "/sql", { body = text, content_type = "text/plain", writes = not reads or reads:upper() ~= "SELECT" })
-  if not path then return nil, fields end
-  local answer, err = send(self, 2, "sql " .. name, "POST", path, fields)
-  if not answer then return nil, err end
-  local results
-  results, err = runtime.core.sql_answer(answer.body)
+  local results, err = server_sql.run(self, 2, name, text)
   if not results then return nil, err end
   local facts = { results = results, columns = {} }
   for key, value in pairs(results[1] or {}) do

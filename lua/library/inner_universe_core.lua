@@ -508,6 +508,11 @@ function Connection:is_closed() end
 ---@return boolean
 function Connection:knows(kind, name) end
 
+---Whether only a server's SQL over HTTP answers it: a column list, COUNT(*) or LIMIT over tables that no subscription holds whole.
+---@param sql string
+---@return boolean
+function Connection:query_is_sql(sql) end
+
 ---@return { tables: table<string, table>, reducers: table<string, table> }
 function Connection:schema() end
 
