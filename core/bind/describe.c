@@ -70,6 +70,10 @@ static void push_table(lua_State *L, const iu_schema *s, const iu_table_def *def
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "view");
   }
+  if (def->is_event) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "event");
+  }
   lua_createtable(L, (int)def->index_count, 0);
   for (uint32_t i = 0; i < def->index_count; i++) {
     push_index(L, def, &def->indexes[i]);

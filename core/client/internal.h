@@ -122,6 +122,7 @@ struct iu_client {
   uint64_t attempt_started;
   iu_http *http;
   bool owner_known; uint8_t owner[32]; /* of the database */
+  bool schema_v9;                 /* the server has no definitions of version 10 */
   bool http_refresh;              /* the request at hand only looks whether the schema changed */
   iu_ws *ws;
   bool open;

@@ -83,6 +83,7 @@ static iu_status refused(const iu_client *c, const iu_http_answer *a, iu_error *
 typedef void (*http_done)(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
 static void on_owner(void *ud, iu_http *h, const iu_error *why, const iu_http_answer *a);
 static iu_status ask(iu_client *c, const char *path, uint64_t timeout_ms, http_done done, iu_error *err);
+static iu_status ask_schema_of(iu_client *c, uint64_t timeout_ms, iu_error *err);
 
 static uint64_t left_ms(const iu_client *c) {
   uint64_t spent = (iu__clock_mono_ns() - c->attempt_started) / 1000000u;
@@ -100,6 +101,11 @@ static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_a
     c->schema_status = why->status;
     c->schema_why = *why;
     iu__error_prefix(&c->schema_why, "reading the schema");
+  } else if (a->status == 400 && !c->schema_v9) { /* a server of 1.x has version 9 only */
+    iu_error err;
+    c->schema_v9 = true;
+    if (ask_schema_of(c, left_ms(c), &err) == IU_OK) return;
+    c->schema_status = refused(c, a, &c->schema_why);
   } else if (a->status != 200) {
     c->schema_status = refused(c, a, &c->schema_why);
   } else {
@@ -133,7 +139,11 @@ static iu_status ask(iu_client *c, const char *path, uint64_t timeout_ms, http_d
   return status;
 }
 
-static iu_status ask_schema(iu_client *c, iu_error *err) { return ask(c, "/schema?version=9", c->config.connect_timeout_ms, on_schema, err); }
+static iu_status ask_schema_of(iu_client *c, uint64_t timeout_ms, iu_error *err) {
+  return ask(c, c->schema_v9 ? "/schema?version=9" : "/schema?version=10", timeout_ms, on_schema, err);
+}
+
+static iu_status ask_schema(iu_client *c, iu_error *err) { return ask_schema_of(c, c->config.connect_timeout_ms, err); }
 
 /* ---- the socket ---- */
 
@@ -225,7 +235,7 @@ void iu__link_start(iu_client *c) {
   iu_error err;
   c->attempt++;
   c->attempt_started = iu__clock_mono_ns();
-  c->http_refresh = false;
+  c->http_refresh = c->schema_v9 = false;
   iu__inbox_note(c, IU_NOTE_CONNECTING);
   if (ask_schema(c, &err) != IU_OK) lost(c, false, 0, &err);
 }

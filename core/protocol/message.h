@@ -113,8 +113,9 @@ void iu__payload_close(iu_payload *p);
  * first message is looked at (a large one travels alone). */
 bool iu__payload_is_one_off(iu_protocol p, const void *head, size_t len, uint32_t *request);
 
-/* ---- schema over HTTP: RawModuleDefV9 as SATS-JSON (sheet 7.3, 3.1) to an iu_schema, given to the caller ----
- * Row level security is the server's business: its rules are left out. */
+/* ---- schema over HTTP: RawModuleDefV9 or V10 as SATS-JSON (sheet 7.3, 3.1) to an iu_schema, given to the caller ----
+ * Row level security is the server's business: its rules are left out. V10, which servers have since 2.0, tells besides which tables are event tables, and what
+ * submodules have (`namespace.name`). */
 #define IU_SCHEMA_JSON_MAX (16u << 20) /* bytes of the text */
 iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu_error *err);
 /* The other way: what a server answers for this schema; appended, part of it when it fails. */

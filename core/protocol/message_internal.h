@@ -47,4 +47,9 @@ void iu__json_put_one_off(iu_buf *b, uint32_t request, iu_slice sql);
 /* module_def.c: ProductType itself as a type, made in the empty ts and linked. NULL and *err on no memory. */
 const iu_type *iu__product_type_type(iu_typespace *ts, iu_error *err);
 
+/* module_def_v10.c: a definition of version 10 as one of version 9 (both SATS-JSON), appended to `v9`; the names of its event tables, each with a NUL behind
+ * it, to `events`. */
+bool iu__module_def_is_v10(const void *json, size_t len);
+iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *events, iu_error *err);
+
 #endif

@@ -1,6 +1,6 @@
-/* module_def.c: the schema answer of a server, RawModuleDefV9 as SATS-JSON. RawModuleDefV9 is itself described as an algebraic type here, so
- * that one call turns the JSON into the BSATN which iu__schema_decode takes and judges. Depth is bounded by the JSON reader
- * (IU_JSON_DEPTH_MAX) and by IU_TYPE_DEPTH_MAX for the value: compounds nested without refs, which only Option and Result may be, up to 14.
+/* module_def.c: the schema answer of a server, RawModuleDefV9 as SATS-JSON (or V10, which module_def_v10.c turns into it). RawModuleDefV9 is itself
+ * described as an algebraic type here, so that one call turns the JSON into the BSATN which iu__schema_decode takes and judges. Depth is bounded by the JSON
+ * reader (IU_JSON_DEPTH_MAX) and by IU_TYPE_DEPTH_MAX for the value: compounds nested without refs, which only Option and Result may be, up to 14.
  */
 #include "../sats/sats_json.h"
 #include "message_internal.h"
@@ -123,14 +123,40 @@ static iu_status convert(const void *json, size_t len, iu_buf *definition, iu_er
   return status;
 }
 
-iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu_error *err) {
+static iu_status read_v9(const void *json, size_t len, iu_schema **out, iu_error *err) {
   iu_buf definition;
-  *out = NULL;
-  if (len > IU_SCHEMA_JSON_MAX) return iu__fail(err, IU_E_OVERLOADED, "a schema of %zu bytes is over the limit of 16 MiB", len);
   iu__buf_init(&definition, IU_SCHEMA_BYTES_MAX);
   iu_status status = convert(json, len, &definition, err);
   if (status == IU_OK) status = iu__schema_decode_served(definition.data, definition.len, out, err);
   iu__buf_free(&definition);
+  return status;
+}
+
+static void mark_events(iu_schema *s, const iu_buf *names) {
+  for (size_t at = 0; at < names->len; at += strlen((const char *)names->data + at) + 1) {
+    const char *name = (const char *)names->data + at;
+    int table = iu__schema_table(s, name, strlen(name));
+    if (table >= 0) s->tables[table].is_event = true;
+  }
+}
+
+static iu_status read_v10(const void *json, size_t len, iu_schema **out, iu_error *err) {
+  iu_buf v9, events = {0};
+  iu__buf_init(&v9, IU_SCHEMA_JSON_MAX);
+  iu_status status = iu__module_def_v10(json, len, &v9, &events, err);
+  if (status == IU_OK) status = read_v9(v9.data, v9.len, out, err);
+  if (status == IU_OK) mark_events(*out, &events);
+  iu__buf_free(&v9);
+  iu__buf_free(&events);
+  return status;
+}
+
+iu_status iu__schema_from_http(const void *json, size_t len, iu_schema **out, iu_error *err) {
+  iu_error own;
+  *out = NULL;
+  if (err == NULL) err = &own;
+  if (len > IU_SCHEMA_JSON_MAX) return iu__fail(err, IU_E_OVERLOADED, "a schema of %zu bytes is over the limit of 16 MiB", len);
+  iu_status status = iu__module_def_is_v10(json, len) ? read_v10(json, len, out, err) : read_v9(json, len, out, err);
   if (status != IU_OK) iu__error_prefix(err, "schema answer");
   return status;
 }

@@ -20,6 +20,7 @@
 #define IU_SCHEMA_NAME_MAX 128          /* bytes of a name as given; generated ones are as long as they come */
 #define IU_SCHEMA_INDEX_NAME_MAX 4096   /* of the names of a served table's indexes and their kin: tables' and columns' names joined by the bindings */
 #define IU_SCHEMA_TABLES_MAX 1024
+#define IU_SUBMODULES_MAX 256           /* of a served module, at any depth */
 #define IU_TABLE_INDEXES_MAX 64         /* and as many unique constraints, and sequences */
 #define IU_INDEX_COLUMNS_MAX 32
 
@@ -39,6 +40,7 @@ typedef struct iu_table_def {
   int32_t primary_key;            /* column, or -1 */
   bool is_public;
   bool is_view;                   /* what a server computes: read and subscribed like a table, and never written */
+  bool is_event;                  /* of a server (since 2.0): rows exist in the transaction that inserts them only; told, never held */
   bool plain_text;                /* of a server's module that is not the toolkit's own: a String is what it is, JSON by its name or none by being empty only there */
   uint32_t index_count; const iu_index_def *indexes;
   uint32_t sequence_count; const iu_sequence_def *sequences;
@@ -67,7 +69,7 @@ typedef struct iu_schema {
 /* *out is given to the caller: iu__schema_free. */
 iu_status iu__schema_decode(const void *bytes, size_t len, iu_schema **out, iu_error *err);
 /* Of a module that runs on a server: what only an embedded universe cannot have is let through (names that are reserved here or differ only in
- * case, names used twice for indexes and their kin); sequences and default values, which concern the server alone, are not looked at; a table
+ * case, names used twice for indexes and their kin, `namespace.name` of what is in a submodule); sequences and default values, which concern the server alone, are not looked at; a table
  * whose schedule calls a procedure has schedule_reducer -1. What a client lives from is checked all the same. */
 iu_status iu__schema_decode_served(const void *bytes, size_t len, iu_schema **out, iu_error *err);
 /* One schema from the definitions of several modules that live beside each other: tables, reducers and types of the first in their order, then those of

@@ -40,6 +40,18 @@ bool iu__is_identifier_within(const char *text, size_t len, size_t most) {
   return true;
 }
 
+/* "a.b.name": each part is an identifier. */
+bool iu__is_dotted_identifier(const char *text, size_t len, size_t most) {
+  while (true) {
+    const char *dot = memchr(text, '.', len);
+    size_t part = dot != NULL ? (size_t)(dot - text) : len;
+    if (!iu__is_identifier_within(text, part, most)) return false;
+    if (dot == NULL) return true;
+    text += part + 1;
+    len -= part + 1;
+  }
+}
+
 /* ---- duplicates ---- */
 
 static int fold(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }

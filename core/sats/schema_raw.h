@@ -74,6 +74,7 @@ iu_status iu__schema_build_tables(iu_schema *s, iu_raw_schema *raw, iu_error *er
 /* A letter or `_`, then also digits, at most IU_SCHEMA_NAME_MAX bytes of UTF-8. Beyond ASCII whatever a server may have let through. */
 bool iu__is_identifier(const char *text, size_t len);
 bool iu__is_identifier_within(const char *text, size_t len, size_t most); /* at most so many bytes instead */
+bool iu__is_dotted_identifier(const char *text, size_t len, size_t most);  /* of a submodule: namespaces and a name, each at most so long */
 /* ASCII case aside; like strcmp. */
 int iu__compare_folded(const char *a, const char *b);
 /* Sorts `names` and returns one that is there twice (case aside when folded), or NULL. */

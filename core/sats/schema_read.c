@@ -85,7 +85,8 @@ static bool read_name_within(input *in, size_t most, const char **name) {
   const uint8_t *text;
   uint32_t len;
   if (!read_text(in, &text, &len, "expected a name")) return false;
-  if (!iu__is_identifier_within((const char *)text, len, most)) {
+  bool (*is_name)(const char *, size_t, size_t) = in->raw->served ? iu__is_dotted_identifier : iu__is_identifier_within;
+  if (!is_name((const char *)text, len, most)) {
     char shown[4 * 64 + 4];
     iu__fail_at(in->err, IU_E_VALIDATION, at, "module definition: the name `%s` at byte %zu is no identifier",
                 iu__printable(shown, 64, text, len), at);

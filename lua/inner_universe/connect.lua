@@ -56,11 +56,12 @@ end
 
 ---The queries of every public table, sorted by name. Views are asked for by name: a server computes them for each who subscribes.
 ---@param schema table
+---@param without_events? boolean those that the schema says are event tables are left out
 ---@return string[]
-function connect.all_tables(schema)
+function connect.all_tables(schema, without_events)
   local queries = {}
   for name, def in pairs(schema.tables) do
-    if def.public and not def.view then queries[#queries + 1] = ('SELECT * FROM "%s"'):format(name) end
+    if def.public and not def.view and not (def.event and without_events) then queries[#queries + 1] = ('SELECT * FROM "%s"'):format(name) end
   end
   table.sort(queries)
   return queries
@@ -90,15 +91,19 @@ local function is_of_events(err)
   return err.kind == "ValidationError" and err.message:find("event table", 1, true) ~= nil
 end
 
----Subscribes every public table, and waits. A server refuses event tables on v1, whose schema does not tell them from others: then each table is asked
----for by itself, and they are left out.
+---Subscribes every public table, and waits. A server refuses event tables on v1: then they are left out. Where the schema does not tell them from others
+---each table is asked for by itself.
 ---@param conn inner_universe.Connection
 ---@return true?, inner_universe.Error?
 function connect.subscribe_all(conn)
-  local queries = connect.all_tables(conn:schema())
+  local schema = conn:schema()
+  local queries = connect.all_tables(schema)
   if #queries == 0 then return true end
   local ok, err = subscribe_now(conn, queries)()
   if ok or not is_of_events(err) then return ok, err end
+  local others = connect.all_tables(schema, true)
+  if #others == 0 then return true end
+  if #others < #queries then return subscribe_now(conn, others)() end
   local waits = {}
   for i, query in ipairs(queries) do waits[i] = subscribe_now(conn, { query }) end
   for _, wait in ipairs(waits) do

@@ -373,9 +373,13 @@ end
 ---@return { tables: table, reducers: table, procedures: table }?, inner_universe.Error?
 function Server:describe(name)
   check.type(name, "string", 1, "describe", "name")
-  local path, fields = database_path(name, "/schema?version=9")
-  if not path then return nil, fields end
-  local answer, err = send(self, 2, "describe " .. name, "GET", path, fields)
+  local answer, err
+  for _, version in ipairs { 10, 9 } do -- of 1.x, which have 9 only
+    local path, fields = database_path(name, "/schema?version=" .. version)
+    if not path then return nil, fields end
+    answer, err = send(self, 2, "describe " .. name, "GET", path, fields)
+    if answer or err.details == nil or err.details.status ~= 400 then break end
+  end
   if not answer then return nil, err end
   return runtime.core.module_def(answer.body)
 end

@@ -54,6 +54,8 @@ struct server {
   const char *protocol;
   atomic_int upgrade_status;   /* 0: 101 */
   bool schema_stalls, upgrade_stalls;  /* never answered */
+  bool old;                    /* has definitions of version 9 only */
+  atomic_int schema_requests;
   atomic_int cue;              /* scripts wait for it: await_cue */
   char heard[2048];            /* of all WebSockets, in order: note_heard */
   pthread_mutex_t heard_lock;
@@ -81,9 +83,11 @@ static inline void *serve(void *arg) {
     SSL_set_fd(s->c.ssl, s->c.fd);
   }
   if ((v->tls == NULL || SSL_accept(s->c.ssl) == 1) && conn_head(&s->c)) {
-    if (strstr(s->c.head, "/schema?version=9") != NULL) {
+    if (strstr(s->c.head, "/schema?version=") != NULL) {
       note_token(s, v->seen_token[0]);
+      v->schema_requests++;
       if (v->schema_stalls) conn_drain(&s->c);
+      else if (v->old && strstr(s->c.head, "/schema?version=9 ") == NULL) http_answer(s, 400, NULL, "unknown variant `10`, expected `9`");
       else http_answer(s, v->schema_status != 0 ? v->schema_status : 200, v->extra_header, v->schema_status != 0 ? "no" : v->schemas[v->schema_number]);
     } else if (strstr(s->c.head, "/subscribe?") == NULL) {
       http_answer(s, 404, NULL, "who owns it is not told");

@@ -237,6 +237,47 @@ static void a_server_that_talks_nonsense_is_left(void **state) {
   }
 }
 
+/* ---- the two versions of a definition ---- */
+
+#define V10 \
+  "{\"sections\":[{\"Typespace\":{\"types\":[" USER_TYPE "]}},{\"Tables\":[{\"source_name\":\"User\",\"product_type_ref\":0,\"primary_key\":[]," \
+  "\"indexes\":[],\"constraints\":[],\"sequences\":[],\"table_type\":{\"User\":[]},\"table_access\":{\"Public\":[]},\"default_values\":[]," \
+  "\"is_event\":true}]},{\"ExplicitNames\":{\"entries\":[{\"Table\":{\"source_name\":\"User\",\"canonical_name\":\"user\"}}]}}]}"
+
+static void the_newest_version_that_the_server_has(void **state) {
+  server v;
+  client k;
+  (void)state;
+  for (int old = 0; old < 2; old++) {
+    server_start(&v, V1, obey);
+    v.old = old;
+    if (!old) v.schemas[0] = V10;
+    client_open(&k, &v);
+    wait_for(&k, "!");
+    assert_string_equal(k.trace, "? S !");
+    assert_int_equal(v.schema_requests, 1 + old);
+    assert_int_equal(iu__schema_table(k.c->schema, "user", 4), 0);
+    assert_int_equal(k.c->schema->tables[0].is_event, !old);
+    assert_int_equal(k.c->schema->reducer_count, old ? 2 : 0);
+    client_close(&k);
+    server_stop(&v);
+  }
+}
+
+static void a_refusal_of_every_version_is_told(void **state) {
+  server v;
+  client k;
+  (void)state;
+  server_start(&v, V1, obey);
+  v.schema_status = 400;
+  client_open(&k, &v);
+  wait_for(&k, "X");
+  assert_non_null(strstr(k.why, "answered 400 for the schema"));
+  assert_int_equal(v.schema_requests, 2);
+  client_close(&k);
+  server_stop(&v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_session),
@@ -245,6 +286,8 @@ int main(void) {
       cmocka_unit_test(a_refused_token_and_a_missing_database_are_final),
       cmocka_unit_test(a_silent_drop_says_what_it_may_be),
       cmocka_unit_test(a_server_that_talks_nonsense_is_left),
+      cmocka_unit_test(the_newest_version_that_the_server_has),
+      cmocka_unit_test(a_refusal_of_every_version_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,7 +217,6 @@ static void wrong_answers_are_named(void **state) {
   (void)state;
   assert_refused("", IU_E_VALIDATION, "schema answer: ");
   assert_refused("{}", IU_E_VALIDATION, "missing field `typespace`");
-  assert_refused("{\"sections\":[]}", IU_E_VALIDATION, "typespace");
   assert_refused(VIEWS_JSON("", "") "x", IU_E_VALIDATION, "schema answer: ");
   static const char twice[] = "{\"typespace\":{\"types\":[" USER_TYPE "]},\"tables\":[" PLAIN_TABLE("user") "," PLAIN_TABLE("user") "],\"reducers\":[],"
                               "\"types\":[],\"misc_exports\":[],\"row_level_security\":[]}";

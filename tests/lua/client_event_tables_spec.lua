@@ -46,6 +46,17 @@ describe("subscribing all tables", function()
     assert.equal(0, conn.watched)
   end)
 
+  it("asks once more where the schema tells which they are", function()
+    local tables = { a = PUBLIC, b = PUBLIC, shout = { public = true, event = true } }
+    local conn = stand_in(tables, { ['SELECT * FROM "shout"'] = REFUSAL })
+    assert.is_true(connect.subscribe_all(conn))
+    assert.equal(2, conn.asked)
+    assert.same({ 'SELECT * FROM "a"', 'SELECT * FROM "b"' }, conn.taken)
+    conn = stand_in({ shout = tables.shout }, { ['SELECT * FROM "shout"'] = REFUSAL })
+    assert.is_true(connect.subscribe_all(conn))
+    assert.equal(1, conn.asked)
+  end)
+
   it("answers any other refusal", function()
     local conn = stand_in(TABLES, { ['SELECT * FROM "b"'] = "no such table: `b`" })
     local ok, err = connect.subscribe_all(conn)

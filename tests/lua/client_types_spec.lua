@@ -1,5 +1,5 @@
 -- Modules that are not NERV's, on the real server: values of every column type both ways and to the bit, on every protocol that the server has; names
--- that only servers take; refusals; private tables, row level security, schedules; and, where the server has them, procedures, views, event tables.
+-- that only servers take; refusals; private tables, row level security, schedules; and, where the server has them, procedures, views, event tables, submodules.
 
 local iu = require "inner_universe"
 local spacetimedb = require "spacetimedb"
@@ -241,10 +241,33 @@ describe("a module of all types", function()
     for row in other.tables.ruled:iter() do assert.equal(other:identity(), row.owner) end
   end)
 
+  on_each("what a submodule has is behind its namespace", function(version, protocol)
+    local conn <close> = open(version, protocol, { subscribe = "all" })
+    local bare <close> = open(version, protocol)
+    local k, kept, heard = key(), conn.tables["lib.kept"], nil
+    kept:on_insert(function(row) heard = row end)
+    assert(conn:call("lib.keep", k, { x = 1.5 }))
+    assert.same({ k = k, at = { x = 1.5 } }, heard)
+    assert.same(heard, kept:get(k))
+    assert.same({ heard }, assert(bare:query("SELECT * FROM lib.kept WHERE k = " .. k)))
+    assert.same({ heard }, assert(bare:select("lib.kept", { filters = { { field = "k", operator = "Equals", value = k } } })))
+    assert.same(heard, assert(bare:get("lib.kept", k)))
+    assert.same({ { n = kept:count() } }, assert(bare:query('SELECT COUNT(*) AS n FROM "lib.kept"')))
+    assert.same({ x = -2.5 }, assert(conn:procedure("lib.echo_spot", { x = -2.5 })))
+    local ok, err = conn:call("lib.keep", k, 5)
+    assert.is_nil(ok)
+    assert.matches("lib.keep%(k: U32, at: lib.Spot%)", err.message)
+    ok, err = conn:call("lib.keep", k, { x = 1.5 })
+    assert.is_nil(ok)
+    assert.equal("errno 12", err.message)
+  end, true)
+
   on_each("views and event tables", function(version, protocol)
     local conn <close> = open(version, protocol, { subscribe = "all" })
     local k, mark, events = key(), iu.uuid(), 0
     assert.is_nil(conn:schema().tables.of_key)
+    assert.is_true(conn:schema().tables.shout.event)
+    assert.is_nil(conn:schema().tables.strings.event)
     assert(conn:subscribe("SELECT * FROM strings"):wait())
     assert(conn:call("put_string", k, mark))
     wait_until(function()

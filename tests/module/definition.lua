@@ -183,6 +183,24 @@ if V10 then
   views[2] = text("of_key") .. u32(1) .. u8(1) .. u8(1) .. fields { { "k", S.U32 } } .. array(rows.t_string)
 end
 
+-- A library behind a namespace: its types count from 0, its functions come after all others.
+local submodules
+if V10 then
+  local SPOT = u8(0) .. u32(1)
+  local KEPT = { { "k", S.U32 }, { "at", SPOT } }
+  submodules = list { text("lib") .. list {
+    u8(0) .. list { product(KEPT), product { { "x", S.F32 } } },
+    u8(1) .. list { list {} .. text("Kept") .. u32(0) .. u8(1), list {} .. text("Spot") .. u32(1) .. u8(1) },
+    u8(2) .. list { text("kept") .. u32(0) .. columns { 0 } .. list { some(text("kept_by_0")) .. some(text("k")) .. u8(0) .. columns { 0 } }
+      .. list { NONE .. u8(0) .. columns { 0 } } .. list {} .. u8(1) .. u8(0) .. list {} .. u8(0) },
+    u8(3) .. list { text("keep") .. fields(KEPT) .. u8(1) .. UNIT .. S.String },
+    u8(4) .. list { text("echo_spot") .. fields { { "at", SPOT } } .. SPOT .. u8(1) },
+    u8(9) .. u8(0),
+  } }
+  reducer_lines[#reducer_lines + 1] = '{INSERT, "lib.kept", ""}'
+  procedure_lines[#procedure_lines + 1] = "ECHO"
+end
+
 -- ---- the definition ----
 
 local RULES = list { text("SELECT * FROM ruled WHERE owner = :sender") }
@@ -190,7 +208,7 @@ local definition
 if V10 then
   definition = u8(2) .. list {
     u8(0) .. list(types), u8(1) .. list(names), u8(2) .. list(tables), u8(3) .. list(reducers), u8(4) .. list(procedures), u8(5) .. list(views),
-    u8(6) .. list(schedules), u8(7) .. list(lifecycles), u8(8) .. RULES, u8(9) .. u8(0),
+    u8(6) .. list(schedules), u8(7) .. list(lifecycles), u8(8) .. RULES, u8(9) .. u8(0), u8(14) .. submodules,
   }
 else
   definition = u8(1) .. list(types) .. list(tables) .. list(reducers) .. list(names) .. list {} .. RULES
