@@ -190,6 +190,7 @@ static void push_client_status(lua_State *L, iu_connection *c) {
   set_u64(L, "calls", s.calls);
   set_u64(L, "unknown", s.unknown);
   set_u64(L, "messages", s.messages);
+  set_u64(L, "rows_early", s.rows_early);
   set_u64(L, "bytes_received", s.bytes_received);
   set_u64(L, "bytes_sent", s.bytes_sent);
   set_u64(L, "in_flight", s.in_flight);

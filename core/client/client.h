@@ -69,6 +69,7 @@ typedef struct iu_client_status {
   uint32_t attempt;
   bool confirmed;                         /* answers come after the change is durable, as far as the server says */
   uint64_t connects, calls, unknown, messages, bytes_received, bytes_sent, resyncs;
+  uint64_t rows_early;                    /* taken while their message still came */
   uint32_t in_flight, waiting; size_t waiting_bytes, incoming_bytes;
   iu_store_stats store;
 } iu_client_status;

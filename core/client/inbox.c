@@ -37,6 +37,7 @@ bool iu__inbox_message(iu_client *c, iu_ws *ws, const uint8_t *bytes, size_t len
     item->bytes = item->copied;
   }
   push(c, item);
+  iu__early_whole(c, item);
   c->in_bytes += len;
   if (c->in_bytes > c->config.incoming_bytes_max && !c->paused && c->ws != NULL) {
     c->paused = true;
@@ -76,6 +77,7 @@ void iu__inbox_done(iu_client *c, iu_in *item) {
 
 void iu__inbox_drop_heard(iu_client *c) {
   iu_in **link = &c->first, *last = NULL;
+  iu__early_end(c);
   while (*link != NULL) {
     iu_in *item = *link;
     if (item->kind == IU_IN_NOTE && item->len != IU_NOTE_SCHEMA) {

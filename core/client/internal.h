@@ -4,6 +4,7 @@
  *   world.c           schemas and what is held of each; moving from one to the next
  *   link.c            schema over HTTP, the WebSocket, losing it, trying again
  *   inbox.c           what was received or happened and was not told yet
+ *   early.c           the rows of an answer that still comes
  *   pump.c            one thing after the other from the inbox: applied, told, answered
  *   message.c         what a message means: whose answer it is, what its rows are for
  *   request.c         what is sent: waiting, in flight, matched with answers, ended
@@ -42,6 +43,15 @@ typedef struct iu_in { struct iu_in *next; iu_in_kind kind; size_t len; const ui
 /* What is no message: there is one of each in the client, so that telling it never needs memory. */
 typedef enum iu_note_kind { IU_NOTE_CONNECTING, IU_NOTE_SCHEMA, IU_NOTE_LOST, IU_NOTE_COUNT } iu_note_kind;
 typedef struct iu_note { iu_in in; bool queued; } iu_note;
+
+/* The message that comes, or has just come, whose rows are taken early (early.c). */
+typedef struct iu_early {
+  iu_coming coming;
+  uint32_t row, table;            /* of the list at hand: rows taken, its table */
+  iu_replica *replica;            /* NULL: none were taken */
+  bool stopped;                   /* no more of it */
+  const iu_in *item;              /* once it is whole */
+} iu_early;
 
 /* ---- requests ---- */
 typedef enum iu_request_kind { IU_R_CALL, IU_R_PROCEDURE, IU_R_ONE_OFF, IU_R_SUBSCRIBE, IU_R_UNSUBSCRIBE } iu_request_kind;
@@ -145,6 +155,7 @@ struct iu_client {
   iu_job job;
   iu_job sending;                 /* v3: before the poll */
   iu_work work;
+  iu_early early;
   iu_replica *fresh;              /* after a loss: what the subscriptions made again have brought so far */
   uint32_t restoring;             /* of them, not answered yet */
   bool resync;
@@ -206,6 +217,12 @@ iu_in *iu__inbox_take(iu_client *c);
 void iu__inbox_done(iu_client *c, iu_in *item);  /* its bytes are not needed any more */
 void iu__inbox_drop_heard(iu_client *c);         /* messages, and a schema's answer */
 
+/* early.c */
+void iu__early_part(iu_client *c, const uint8_t *bytes, size_t len);  /* all that has come of a message */
+void iu__early_whole(iu_client *c, const iu_in *item);  /* this is it */
+void iu__early_drop(iu_client *c);               /* something else comes first: no row of it was taken */
+void iu__early_end(iu_client *c);                /* it is taken up (the replica has its rows, or takes them back), or lost */
+
 /* pump.c */
 bool iu__pump_run(iu_client *c);
 bool iu__pump_busy(const iu_client *c);
@@ -224,6 +241,7 @@ iu_status iu__request_queue(iu_client *c, iu_request *r, iu_error *err);
 void iu__request_push_first(iu_client *c, iu_request *r);
 void iu__request_send(iu_client *c);              /* as much as may be sent */
 iu_request *iu__request_match(iu_client *c, uint32_t id);   /* taken out of flight; NULL */
+const iu_request *iu__request_flying(const iu_client *c, uint32_t id);  /* NULL */
 void iu__request_fly_again(iu_client *c, iu_request *r);    /* a match that was none */
 iu_request *iu__request_match_failure(iu_client *c, const iu_message *m); /* v1: a failure that does not say whose */
 void iu__request_take(iu_client *c, iu_requests *list, iu_request *r);

@@ -186,6 +186,11 @@ static void on_message(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len, bo
   lost(c, false, 0, &err);
 }
 
+static void on_part(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len) {
+  (void)ws;
+  iu__early_part(ud, bytes, len);
+}
+
 /* Too large: the answer to a one-off query is skipped, all else ends the connection (what is held could not be told any more). */
 static bool on_oversize(void *ud, iu_ws *ws, const uint8_t *head, size_t len, bool text) {
   iu_client *c = ud;
@@ -213,7 +218,7 @@ static iu_status open_socket(iu_client *c, iu_error *err) {
   iu_ws_config ws = {.protocols = offered, .headers = &header, .tls = c->config.tls, .connect_timeout_ms = left_ms(c),
                      .ping_interval_ms = c->config.ping_interval_ms, .idle_timeout_ms = c->config.idle_timeout_ms,
                      .max_message = c->config.message_bytes_max, .max_queued = c->config.outgoing_bytes_max, .ud = c,
-                     .on_open = on_open, .on_message = on_message, .on_oversize = on_oversize, .on_closed = on_closed};
+                     .on_open = on_open, .on_message = on_message, .on_part = on_part, .on_oversize = on_oversize, .on_closed = on_closed};
   iu_status status = socket_url(c, &url, err);
   if (status == IU_OK) status = bearer(c, &token, &header, &ws.header_count, err);
   if (c->config.has_protocol) {
@@ -352,6 +357,7 @@ static void on_timer(void *ud) {
 }
 
 static void drop_link(iu_client *c) {
+  iu__early_end(c);
   iu__timer_close(c->late);
   c->late = NULL;
   iu__http_release(c->http);

@@ -141,6 +141,7 @@ static void next_message(iu_client *c) {
   }
   w->has_message = true;
   if (status == IU_OK) status = iu__message_begin(c, &err);
+  iu__early_end(c);
   if (status != IU_OK) {
     iu__error_prefix(&err, "message");
     iu__link_cut(c, &err);
@@ -194,6 +195,7 @@ static void open_message(iu_client *c, iu_in *item) {
 
 static void take(iu_client *c) {
   iu_in *item = iu__inbox_take(c);
+  if (item != c->early.item) iu__early_drop(c);
   if (item->kind == IU_IN_MESSAGE) {
     open_message(c, item);
     return;

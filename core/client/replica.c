@@ -113,6 +113,10 @@ iu_status iu__replica_begin(iu_replica *r, const iu_table_update *updates, uint3
   r->updates = updates;
   r->update_count = count;
   status = resolve(r, &inserts, err);
+  if (r->phase == IU_RP_EARLY) {
+    if (status == IU_OK && iu__replica_early_fits(r)) return IU_OK;
+    iu__replica_drop_early(r);
+  }
   if (status == IU_OK && r->any_delete && (inserts + 7) / 8 > r->known_cap) {
     size_t cap = (size_t)((inserts + 7) / 8);
     uint8_t *more = iu__realloc(r->known, cap);
@@ -171,7 +175,7 @@ static iu_status count_up(iu_replica *r, uint32_t table, const iu_row *row, iu_e
   return IU_OK;
 }
 
-static iu_status check_row(const iu_replica *r, uint32_t table, iu_slice row, iu_error *err) {
+iu_status iu__replica_check_row(const iu_replica *r, uint32_t table, iu_slice row, iu_error *err) {
   iu_error inner;
   iu_status status = iu__bsatn_check_all(r->schema->tables[table].row, row.p, row.len, &inner);
   if (status == IU_OK) return IU_OK;
@@ -182,7 +186,7 @@ static iu_status check_row(const iu_replica *r, uint32_t table, iu_slice row, iu
 
 static iu_status take_delete(iu_replica *r, uint32_t table, iu_slice bytes, iu_error *err) {
   const iu_row *row;
-  iu_status status = check_row(r, table, bytes, err);
+  iu_status status = iu__replica_check_row(r, table, bytes, err);
   if (status != IU_OK) return status;
   row = iu__table_find_row(iu__store_table(r->store, table), IU_EPOCH_LATEST, bytes.p, bytes.len);
   if (row == NULL) return iu__fail(err, IU_E_CONNECTION, "the server deleted a row of `%s` that it had not told", r->schema->tables[table].name);
@@ -192,7 +196,7 @@ static iu_status take_delete(iu_replica *r, uint32_t table, iu_slice bytes, iu_e
 static iu_status take_known(iu_replica *r, uint32_t table, iu_slice bytes, iu_error *err) {
   uint64_t number = r->insert++;
   const iu_row *row;
-  iu_status status = check_row(r, table, bytes, err);
+  iu_status status = iu__replica_check_row(r, table, bytes, err);
   if (status != IU_OK) return status;
   row = iu__table_find_row(iu__store_table(r->store, table), IU_EPOCH_LATEST, bytes.p, bytes.len);
   if (row == NULL) return IU_OK;
@@ -208,7 +212,7 @@ static iu_status take_insert(iu_replica *r, uint32_t table, iu_slice bytes, iu_e
   iu_error inner;
   if (r->any_delete) {
     if ((r->known[number / 8] >> (number % 8)) & 1) return IU_OK;
-  } else if ((status = check_row(r, table, bytes, err)) != IU_OK) {
+  } else if ((status = iu__replica_check_row(r, table, bytes, err)) != IU_OK) {
     return status;
   }
   status = iu__tx_insert(iu__store_table(r->store, table), bytes.p, bytes.len, &row, &existing, &inner);
@@ -221,7 +225,7 @@ static iu_status take_insert(iu_replica *r, uint32_t table, iu_slice bytes, iu_e
 }
 
 static iu_status take_event(iu_replica *r, uint32_t table, iu_slice bytes, iu_error *err) {
-  iu_status status = check_row(r, table, bytes, err);
+  iu_status status = iu__replica_check_row(r, table, bytes, err);
   iu_row *row;
   if (status != IU_OK) return status;
   if (bytes.len > UINT32_MAX - sizeof *row) return iu__fail(err, IU_E_OVERLOADED, "an event row is too large");

@@ -29,6 +29,11 @@ iu_view *iu__replica_view(iu_replica *r);
 
 /* One message's updates, borrowed until done. A table that the schema does not have: IU_E_VALIDATION, before anything is applied. */
 iu_status iu__replica_begin(iu_replica *r, const iu_table_update *updates, uint32_t count, iu_error *err);
+/* Before begin: rows of a message that still comes, which will be inserts of its updates number 0, 1, 2, ... in order. They are in the open transaction then and
+ * nobody sees them; begin goes on behind them, or finds that the message is another one and takes them back, as drop_early does. false: nothing is taken (the
+ * row is none, or is there already, or its key is): the rest waits for begin. */
+bool iu__replica_take_early(iu_replica *r, uint32_t table, uint32_t update, iu_slice row);
+void iu__replica_drop_early(iu_replica *r);
 /* Goes on until done or over the loop's deadline (loop NULL: never over). A row that is not there to be deleted, or a key that is taken: IU_E_CONNECTION. */
 iu_status iu__replica_step(iu_replica *r, iu_loop *loop, bool *done, iu_error *err);
 /* Of what was done: NULL where nothing changed. Valid until finish. Not visible yet: */

@@ -1,6 +1,7 @@
 /* replica_internal.h: what the files of the replica share.
  *
  *   replica.c         life; a message's updates, step by step
+ *   replica_early.c   rows of a message that still comes
  *   replica_adopt.c   from one replica to another: the difference, and a move to another schema
  */
 #ifndef IU_CLIENT_REPLICA_INTERNAL_H
@@ -15,6 +16,7 @@
 
 typedef enum iu_replica_phase {
   IU_RP_IDLE,
+  IU_RP_EARLY,    /* rows of a message that still comes are inserts already; update and row say how many */
   IU_RP_DELETES,  /* counts of deleted rows go down; those at zero are listed */
   IU_RP_KNOWN,    /* counts of inserted rows that are there go up again */
   IU_RP_REMOVE,   /* what is listed and still at zero goes */
@@ -38,6 +40,7 @@ struct iu_replica {
   uint64_t insert;                           /* the number of the insert at hand */
   uint8_t *known; size_t known_cap;          /* a bit per insert: it was there */
   bool any_delete;
+  uint64_t early;                            /* rows taken early */
   const iu_row **zero; uint32_t *zero_table; uint32_t zero_count, zero_cap, zero_at;
   /* adopting */
   iu_replica *fresh;
@@ -47,6 +50,9 @@ struct iu_replica {
   iu_replica_event *events; uint32_t event_count, event_cap;
 };
 
+/* The message that came is the one whose rows are there already: on to its INSERTS. Else they are taken back: IDLE. */
+bool iu__replica_early_fits(iu_replica *r);
+iu_status iu__replica_check_row(const iu_replica *r, uint32_t table, iu_slice row, iu_error *err);
 /* Leaves the transaction's rows in place and ends the step's bookkeeping. */
 bool iu__replica_out_of_time(iu_loop *loop, uint32_t *since);
 iu_status iu__replica_list_zero(iu_replica *r, uint32_t table, const iu_row *row, iu_error *err);

@@ -203,6 +203,12 @@ void iu__request_send(iu_client *c) {
 
 /* ---- answers ---- */
 
+const iu_request *iu__request_flying(const iu_client *c, uint32_t id) {
+  const iu_request *r = c->buckets[id % IU_CLIENT_BUCKETS];
+  while (r != NULL && r->id != id) r = r->chain;
+  return r;
+}
+
 iu_request *iu__request_match(iu_client *c, uint32_t id) {
   iu_request *r = *bucket(c, id);
   while (r != NULL && r->id != id) r = r->chain;

@@ -424,7 +424,7 @@ static int read_some(iu__link *l, struct lws *wsi) {
     if (rc < 0) return -1;
     if (l->closed || l->ended) return -1;
     if (l->got == 0) l->drained = true;
-    if (l->got == 0 || l->paused) break;
+    if (l->got == 0 || l->paused || iu__loop_over_deadline(l->loop)) break; /* what was left unread is there in the next turn */
     /* All that there was: no need to be told so. Not where libwebsockets may hold bytes itself: behind the head, or deciphered. */
     if (l->drained && l->got < IU_NET_READ_SIZE && !l->url.tls) break;
   }

@@ -39,6 +39,7 @@ struct iu_ws {
   iu__ws_reader reader;
   iu_buf message, held, out, refusal;
   size_t out_at;
+  size_t parted;       /* bytes of the message that on_part has seen */
   uint8_t pong[IU_WS_CONTROL_MAX];
   size_t pong_len;
   uint8_t masks[MASKS][4];
@@ -276,6 +277,7 @@ static void data_came(iu_ws *ws, const iu__ws_piece *piece) {
   if (ws->state != OPEN) return;
   if (piece->first) {
     ws->over = OVER_NO;
+    ws->parted = 0;
     buffer_emptied(&ws->message);
   }
   if (ws->over == OVER_SKIP) {
@@ -296,6 +298,10 @@ static void data_came(iu_ws *ws, const iu__ws_piece *piece) {
   iu__buf_put(&ws->message, piece->bytes, piece->len);
   if (ws->message.failed) ws_fail(ws, IU_E_NOMEM, "out of memory for a message of the server");
   else if (piece->last) deliver(ws, ws->message.data, ws->message.len, piece->text);
+  else if (ws->config.on_part != NULL && ws->message.len - ws->parted >= IU_WS_PART) {
+    ws->parted = ws->message.len;
+    ws->config.on_part(ws->config.ud, ws, ws->message.data, ws->message.len);
+  }
 }
 
 static void control_came(iu_ws *ws, const iu__ws_piece *piece) {

@@ -37,6 +37,8 @@ typedef struct iu_ws_config {
   /* Upgrade done. `protocol` is what the server chose; headers of its answer are read with iu__ws_response_header meanwhile. */
   void (*on_open)(void *ud, iu_ws *ws, const char *protocol);
   void (*on_message)(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len, bool text);
+  /* NULL, or: of a message that still comes, all that is there, again and again: when at least IU_WS_PART more have come. Nothing may be closed or released. */
+  void (*on_part)(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len);
   /* A message is larger than max_message; `head` is how it starts (IU_WS_OVERSIZE_HEAD bytes, fewer when there are no more). true: what is left of
    * it is skipped and the socket stays. NULL: never. */
   bool (*on_oversize)(void *ud, iu_ws *ws, const uint8_t *head, size_t len, bool text);
@@ -48,6 +50,7 @@ typedef struct iu_ws_config {
 #define IU_WS_MESSAGE_MAX (32u * 1024u * 1024u + 64u * 1024u)
 #define IU_WS_QUEUED_MAX (64u * 1024u * 1024u)
 #define IU_WS_OVERSIZE_HEAD 4096u
+#define IU_WS_PART (64u * 1024u)
 #define IU_WS_REFUSAL_MAX 600u        /* of the body of a refused upgrade */
 #define IU_WS_CLOSE_TIMEOUT_MS 2000u  /* the close handshake; the body of a refusal */
 #define IU_WS_PROTOCOLS_MAX 8u

@@ -113,6 +113,24 @@ void iu__payload_close(iu_payload *p);
  * first message is looked at (a large one travels alone). */
 bool iu__payload_is_one_off(iu_protocol p, const void *head, size_t len, uint32_t *request);
 
+/* ---- the rows of a subscription's answer, while its payload still comes ----
+ * Zeroed at the payload's start. Bytes and len: all that has come, each time; they may have moved. What is found so is what iu__payload_next finds in the
+ * whole, list by list the updates of its first message (which has no deletes then); whether the rest is valid is not known yet. */
+typedef struct iu_coming {
+  bool begun;                       /* request is known */
+  bool over;                        /* nothing more can be taken before the payload is whole */
+  uint32_t request;
+  uint32_t list;                    /* the number of the list at hand */
+  size_t name_at; uint32_t name_len; /* of its table */
+  uint32_t count;                   /* of its rows */
+  bool in_list, fixed; uint16_t row_size; uint32_t tables, lists, data_len; size_t at, offsets_at; /* coming.c only */
+} iu_coming;
+/* true: at a list; its rows can be asked for as they come. */
+bool iu__coming_list(iu_coming *c, iu_protocol p, const uint8_t *bytes, size_t len);
+/* Row i < count of the list; false: it has not come, or its place makes no sense. Borrowed from bytes. */
+bool iu__coming_row(const iu_coming *c, const uint8_t *bytes, size_t len, uint32_t i, iu_slice *row);
+void iu__coming_next(iu_coming *c); /* all its rows were taken: on to the next list */
+
 /* ---- schema over HTTP: RawModuleDefV9 or V10 as SATS-JSON (sheet 7.3, 3.1) to an iu_schema, given to the caller ----
  * Row level security is the server's business: its rules are left out. V10, which servers have since 2.0, tells besides which tables are event tables, and what
  * submodules have (`namespace.name`). */

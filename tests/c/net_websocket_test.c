@@ -9,7 +9,7 @@
 typedef struct client {
   iu_loop *loop;
   iu_ws *ws;
-  int opened, messages, closed, oversized;
+  int opened, messages, closed, oversized, parts;
   size_t bytes, last_len;
   uint8_t last[256];
   bool last_text, keep_oversized, release_in_open, release_in_message, release_in_closed, pause_in_message;
@@ -321,6 +321,35 @@ static void a_message_of_21_mebibytes_in_one_frame_arrives(void **state) {
   assert_int_equal(k.last_len, 21u * MEBI);
   assert_int_equal(k.last[0], 7);
   print_message("21 MiB in %.1f ms\n", (double)(iu__clock_mono_ns() - start) / 1e6);
+  client_stop(&k);
+  peer_stop(&p);
+}
+
+static void on_part(void *ud, iu_ws *ws, const uint8_t *bytes, size_t len) {
+  client *k = ud;
+  (void)ws;
+  assert_int_equal(k->messages, 0);
+  assert_true(len >= k->last_len + IU_WS_PART);
+  assert_int_equal(bytes[0], 7);
+  assert_int_equal(bytes[len - 1], 0);
+  k->parts++;
+  k->last_len = len;
+}
+static void a_message_is_shown_while_it_comes(void **state) {
+  peer p;
+  client k;
+  char url[64];
+  iu_ws_config config;
+  (void)state;
+  peer_start(&p, huge_script);
+  client_start(&k);
+  snprintf(url, sizeof url, "ws://127.0.0.1:%u/", p.port);
+  config = base_config(&k, url);
+  config.on_part = on_part;
+  client_connect(&k, &config);
+  assert_true(turn_until(k.loop, &k.messages, 1));
+  assert_int_equal(k.last_len, 21u * MEBI);
+  assert_true(k.parts > 21 && (size_t)k.parts <= 21u * MEBI / IU_WS_PART);
   client_stop(&k);
   peer_stop(&p);
 }
@@ -1008,6 +1037,7 @@ int main(void) {
     cmocka_unit_test(wrong_configurations_fail_at_once),
     cmocka_unit_test(messages_of_every_shape_arrive_whole),
     cmocka_unit_test(a_message_of_21_mebibytes_in_one_frame_arrives),
+    cmocka_unit_test(a_message_is_shown_while_it_comes),
     cmocka_unit_test(what_is_sent_arrives_however_large),
     cmocka_unit_test(a_message_over_the_cap_closes_or_is_skipped),
     cmocka_unit_test(a_paused_socket_delivers_nothing_and_loses_nothing),

@@ -200,10 +200,24 @@ static void reconnect(iu_replica *r, bool in_slices) {
   model_commit();
 }
 
+/* The first rows of the message, as if the rest had not come yet; perhaps they are taken back again. */
+static unsigned early;
+static void come_early(iu_replica *r, const iu_table_update *updates, uint32_t count) {
+  unsigned most = early >> 1;
+  for (uint32_t i = 0; i < count && !updates[i].event_table; i++) {
+    int table = iu__schema_table(&fx.schema, (const char *)updates[i].table.p, updates[i].table.len);
+    for (uint32_t k = 0; k < updates[i].inserts.count; k++) {
+      if (most-- == 0 || table < 0 || !iu__replica_take_early(r, (uint32_t)table, i, iu__row_list_at(&updates[i].inserts, k))) return;
+    }
+  }
+}
+
 static void apply(iu_replica *r, const iu_table_update *updates, uint32_t count, bool in_slices) {
   uint32_t events, told;
   bool possible = model_update(updates, count, &events);
   if (m.full) return;
+  if (early > 1) come_early(r, updates, count);
+  if (early & 1) iu__replica_drop_early(r);
   bool applied = iu__replica_begin(r, updates, count, NULL) == IU_OK;
   if (applied) { /* events are there until finish */
     bool done = false;
@@ -327,6 +341,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int step = 0; step < STEPS_MAX && in.len > 0 && !m.full; step++) {
     uint8_t what = take(&in);
     bool in_slices = what & 0x80;
+    early = what >> 3 & 15;
     switch (what & 7) {
       case 0: raw_messages(&in, r, in_slices); break;
       case 1: drop_a_set(&in, r, in_slices); break;
