@@ -82,6 +82,7 @@ EXAMPLE_SOURCES := $(sort $(wildcard scripts/examples/*.c))
 # one with the replica) and what they stand on.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
 FUZZ_SOURCES := $(sort $(wildcard core/base/*.c core/sats/*.c core/protocol/*.c))
+FUZZ_SOURCES_document := $(sort $(wildcard core/document/*.c))
 FUZZ_SOURCES_client := $(sort $(wildcard core/store/*.c core/query/*.c core/client/replica*.c core/client/counts.c))
 FUZZ_SOURCES_query := $(sort $(wildcard core/store/*.c core/query/*.c) core/rows.c)
 FUZZ_SOURCES_journal := $(sort $(wildcard core/store/*.c core/journal/*.c))

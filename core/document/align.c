@@ -39,6 +39,26 @@ bool iu__align_unique(const uint64_t *list, uint32_t count, bool *unique) {
   return true;
 }
 
+static bool symbols_count(symbols *t, const uint64_t *a, uint32_t n, const uint64_t *b, uint32_t m) {
+  uint32_t i;
+
+  if (!symbols_make(t, (uint64_t)n + m)) return false;
+  for (i = 0; i < n; i++) symbol_slot(t, a[i])->in_a++;
+  for (i = 0; i < m; i++) symbol_slot(t, b[i])->in_b++;
+  return true;
+}
+
+bool iu__align_lone(const uint64_t *a, uint32_t n, const uint64_t *b, uint32_t m, bool *lone) {
+  symbols t;
+  uint32_t i;
+
+  if (!symbols_count(&t, a, n, b, m)) return false;
+  for (i = 0; i < n; i++) lone[i] = symbol_slot(&t, a[i])->in_b == 0;
+  for (i = 0; i < m; i++) lone[n + i] = symbol_slot(&t, b[i])->in_a == 0;
+  iu__free(t.slots);
+  return true;
+}
+
 /* What is left of one side: positions in it whose symbol the other side has, too. */
 typedef struct side { const uint64_t *symbols; uint32_t *at; uint32_t count; } side;
 
@@ -195,9 +215,7 @@ bool iu__align(const uint64_t *a, uint32_t n, const uint64_t *b, uint32_t m, uin
   g.a.symbols += front;
   g.b.symbols += front;
   g.match += front;
-  if (!symbols_make(&t, (uint64_t)(n - front) + (m - front))) return false;
-  for (i = front; i < n; i++) symbol_slot(&t, a[i])->in_a++;
-  for (i = front; i < m; i++) symbol_slot(&t, b[i])->in_b++;
+  if (!symbols_count(&t, a + front, n - front, b + front, m - front)) return false;
   ok = align_middle(&g, &t, n - front, m - front);
   for (i = front; i < m; i++)
     if (match[i] != NONE) match[i] += front;

@@ -19,4 +19,7 @@ bool iu__align(const uint64_t *a, uint32_t n, const uint64_t *b, uint32_t m, uin
 /* Whether no symbol occurs twice: *unique. false: no memory. */
 bool iu__align_unique(const uint64_t *symbols, uint32_t count, bool *unique);
 
+/* lone[i] for a[i], then lone[n + j] for b[j]: whether its symbol is not on the other side. false: no memory. */
+bool iu__align_lone(const uint64_t *a, uint32_t n, const uint64_t *b, uint32_t m, bool *lone);
+
 #endif

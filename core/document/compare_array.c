@@ -132,37 +132,63 @@ static void add_pair(iu_comparer *c, iu_change ***end, uint32_t index, const iu_
   *end = &change->next;
 }
 
-/* What stands between two matched elements on both sides; `index`: where b's begin. */
-static void add_gap(iu_comparer *c, iu_change ***end, uint32_t index, range a, range b, bool paired, uint32_t depth) {
-  uint32_t both = !paired ? 0 : a.count < b.count ? a.count : b.count, i;
+/* What stands between two matched elements on both sides; `index`: where b's begin. `lone`, by element of a, then of b: the other side has nothing of its
+ * symbol; NULL: pairs are made of any. Of lone ones the first of a is paired with the first of b, and so on. */
+static void add_gap(iu_comparer *c, iu_change ***end, uint32_t index, range a, range b, const bool *lone_a, const bool *lone_b, uint32_t depth) {
+  uint32_t i = 0, j = 0;
 
-  for (i = 0; i < both && !c->failed; i++) add_pair(c, end, index + i, &a.elements[i], &b.elements[i], depth);
-  add_removes(c, end, index + both, a.count - both);
-  add_inserts(c, end, index + both, b.elements + both, b.count - both);
+  while (i < a.count && j < b.count && !c->failed) {
+    if (lone_a != NULL && !lone_a[i]) {
+      add_removes(c, end, index + j, 1);
+      i++;
+    } else if (lone_b != NULL && !lone_b[j]) {
+      add_inserts(c, end, index + j, &b.elements[j], 1);
+      j++;
+    } else {
+      add_pair(c, end, index + j, &a.elements[i], &b.elements[j], depth);
+      i++;
+      j++;
+    }
+  }
+  add_removes(c, end, index + j, a.count - i);
+  add_inserts(c, end, index + j, b.elements + j, b.count - j);
+}
+
+/* Which elements may be paired with others that they do not match. */
+static bool find_lone(const range *a, const range *b, const uint64_t *symbols, matched_by by, bool *lone) {
+  if (by == BY_KEY) return iu__align_lone(symbols, a->count, symbols + a->count, b->count, lone);
+  memset(lone, by == BY_VALUE, (size_t)a->count + b->count); /* a given key says what an element is */
+  return true;
+}
+
+static void add_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a, range b, const uint32_t *match, const bool *lone, uint32_t depth) {
+  uint32_t i = 0, j = 0, next, to;
+
+  while (!c->failed && (i < a.count || j < b.count)) {
+    for (next = j; next < b.count && match[next] == IU_ALIGN_NONE; next++) {}
+    to = next < b.count ? match[next] : a.count;
+    add_gap(c, end, front + j, (range){a.elements + i, to - i}, (range){b.elements + j, next - j}, lone + i, lone + a.count + j, depth);
+    if (next < b.count) add_pair(c, end, front + next, &a.elements[to], &b.elements[next], depth);
+    i = to + 1;
+    j = next + 1;
+  }
 }
 
 /* `front` elements before the middle are equal. */
 static void compare_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a, range b, uint32_t depth) {
-  uint64_t *symbols = iu__realloc_array(NULL, (size_t)a.count + b.count, sizeof *symbols);
-  uint32_t *match = iu__realloc_array(NULL, b.count, sizeof *match), i = 0, j = 0, next;
+  size_t count = (size_t)a.count + b.count;
+  uint64_t *symbols = iu__realloc_array(NULL, count, sizeof *symbols);
+  uint32_t *match = iu__realloc_array(NULL, b.count, sizeof *match);
+  bool *lone = iu__alloc(count);
   matched_by by;
 
-  if (symbols == NULL || match == NULL) {
-    c->failed = true;
-  } else {
-    by = find_symbols(c, &a, &b, depth, symbols);
-    if (!c->failed && !iu__align(symbols, a.count, symbols + a.count, b.count, match)) c->failed = true;
-    while (!c->failed && (i < a.count || j < b.count)) {
-      for (next = j; next < b.count && match[next] == IU_ALIGN_NONE; next++) {}
-      uint32_t to = next < b.count ? match[next] : a.count;
-      add_gap(c, end, front + j, (range){a.elements + i, to - i}, (range){b.elements + j, next - j}, by != BY_GIVEN_KEY, depth);
-      if (next < b.count) add_pair(c, end, front + next, &a.elements[to], &b.elements[next], depth);
-      i = to + 1;
-      j = next + 1;
-    }
-  }
+  if (symbols == NULL || match == NULL || lone == NULL) c->failed = true;
+  by = c->failed ? BY_VALUE : find_symbols(c, &a, &b, depth, symbols);
+  if (!c->failed && !(iu__align(symbols, a.count, symbols + a.count, b.count, match) && find_lone(&a, &b, symbols, by, lone))) c->failed = true;
+  if (!c->failed) add_middle(c, end, front, a, b, match, lone, depth);
   iu__free(symbols);
   iu__free(match);
+  iu__free(lone);
 }
 
 static void compare_by_index(iu_comparer *c, iu_change ***end, range a, range b, uint32_t depth) {
@@ -173,10 +199,11 @@ static void compare_by_index(iu_comparer *c, iu_change ***end, range a, range b,
   add_inserts(c, end, both, b.elements + both, b.count - both);
 }
 
-static void compare_by_content(iu_comparer *c, iu_change ***end, range a, range b, uint32_t front, uint32_t depth) {
-  uint32_t back = 0;
+/* known: where equality ended, as far as somebody found out; IU_ALIGN_NONE: nobody did. */
+static void compare_by_content(iu_comparer *c, iu_change ***end, range a, range b, uint32_t known, uint32_t depth) {
+  uint32_t front = known != IU_ALIGN_NONE ? known : 0, back = 0;
 
-  while (front < a.count && front < b.count && iu__tree_equal_trail(&a.elements[front], &b.elements[front], &c->trail, depth + 1)) front++;
+  while (known == IU_ALIGN_NONE && front < a.count && front < b.count && iu__tree_equal_trail(&a.elements[front], &b.elements[front], &c->trail, depth + 1)) front++;
   while (back + front < a.count && back + front < b.count && (a.count != b.count || back + front + 1 < a.count) /* that pair is known to differ */ &&
          iu__tree_equal(&a.elements[a.count - 1 - back], &b.elements[b.count - 1 - back]))
     back++;
@@ -184,17 +211,22 @@ static void compare_by_content(iu_comparer *c, iu_change ***end, range a, range 
   b.elements += front;
   a.count -= front + back;
   b.count -= front + back;
-  if (a.count == 0 || b.count == 0 || (a.count == 1 && b.count == 1 && c->options->key_count == 0)) add_gap(c, end, front, a, b, true, depth);
+  if (a.count == 0 || b.count == 0 || (a.count == 1 && b.count == 1 && c->options->key_count == 0)) add_gap(c, end, front, a, b, NULL, NULL, depth);
   else compare_middle(c, end, front, a, b, depth);
 }
 
+static range range_of(const iu_json *array) {
+  static const iu_json nothing = {0}; /* an empty array has no elements to point to */
+  return (range){array->len > 0 ? array->u.elements : &nothing, array->len};
+}
+
 iu_change *iu__compare_arrays(iu_comparer *c, const iu_json *a, const iu_json *b, uint32_t depth) {
-  const range from = {a->u.elements, a->len}, to = {b->u.elements, b->len};
+  const range from = range_of(a), to = range_of(b);
   iu_change *first = NULL, **end = &first, *array = NULL, **place = &array;
   bool known = c->trail.at[depth].a == a && c->trail.at[depth].b == b;
 
   if (c->options->by_index) compare_by_index(c, &end, from, to, depth);
-  else compare_by_content(c, &end, from, to, known ? c->trail.at[depth].equal : 0, depth);
+  else compare_by_content(c, &end, from, to, known ? c->trail.at[depth].equal : IU_ALIGN_NONE, depth);
   if (first == NULL || c->failed) return NULL;
   iu__change_add(c, &place, IU_CHANGE_ARRAY, b);
   if (array != NULL) array->first = first;

@@ -134,6 +134,24 @@ function targets.sats_json()
   end
 end
 
+-- Options, two values, operations.
+function targets.document_diff()
+  local values = { '{"a":{"b":[1,2,3]},"s":"a text of several words, long enough","n":1}',
+    '{"a":{"b":[0,1,3,4.0],"c":null},"s":"a text of some more words, long enough","m":-0.0}', "[1,2,3,1,2,3,1,2,3]", "[3,1,2,1,2,3,3,2,1]",
+    '[{"id":1,"v":[1]},{"id":2,"v":[2]},{"id":3}]',
+    '[{"id":3,"v":{}},{"id":1,"v":[1,1]},{"id":4}]', '[{"a":"x","b":[]},{"a":"y"}]',
+    '[{"a":"y","b":{}},{"a":"x"}]', "1" }
+  local lists = {
+    '[{"op":"set","path":"a.b.0","value":{"x":[]}},{"op":"insert","path":"a.b","index":1,"value":null},{"op":"remove","path":"a.b","index":0}]',
+    '[{"op":"patch","path":"s","patch":[[0,1,"A"],[2,4,""]]},{"op":"patch","path":"a","patch":{"b":null,"c":{"d":1}}},{"op":"delete","path":"n"}]',
+    '[{"op":"insert","path":"","value":[1]},{"op":"set","path":"","value":{}},{"op":"set","path":"x\\.y","value":1}]' }
+  for i = 1, #values do
+    for choice = 0, 2 do
+      write(string.pack("<Bs2s2", choice, values[i], values[i % #values + 1]), lists[(i + choice) % #lists + 1])
+    end
+  end
+end
+
 function targets.query_sql()
   for _, file in ipairs { "tests/c/query_parse_test.c", "tests/c/query_join_test.c" } do
     for _, sql in ipairs(literals(file, "^%s*[Ss][Ee][Ll][Ee][Cc][Tt]")) do write(sql) end
