@@ -38,6 +38,7 @@ struct iu_table {
   uint32_t map_count;
   iu_keymap *maps;      /* owned */
   iu_keyslot *slots;    /* owned, scratch of an insert, one per map */
+  iu_spot spot;         /* lean, the same of the primary order: where the row goes that was asked for last; its p.row NULL: nowhere */
   uint32_t *tree_of;    /* owned: per index of the definition */
   uint32_t *map_of;     /* owned: per index, or UINT32_MAX */
   iu_row **loaded;      /* owned: rows of a load that goes on, not in the indexes yet */
@@ -107,8 +108,9 @@ void iu__table_free(iu_table *t); /* rows too */
 bool iu__table_link(iu_table *t, iu_row *row);    /* into all trees; false: no memory, nothing done */
 void iu__table_unlink(iu_table *t, iu_row *row);  /* out of all trees */
 static inline uint32_t iu__table_first_map(const iu_table *t) { return t->store->lean ? 1 : 0; }
-/* Lean stores, by the primary order. Of the key of a row that is not stored yet: the row that is there now, and (*base) what the committed epoch sees. */
-iu_row *iu__table_main_now(const iu_table *t, const iu_row *row, iu_row **base);
+/* Lean stores, by the primary order. Of the key of a row of this transaction that is not stored yet: the row that is there now, and (*base) what the committed
+ * epoch sees. Linking the row next finds its place without looking for it again. */
+iu_row *iu__table_main_now(iu_table *t, const iu_row *row, iu_row **base);
 /* Whether another row with the key of `row` was written in this transaction behind that place of the log. */
 bool iu__table_main_written_after(const iu_table *t, const iu_row *row, uint32_t place);
 /* The tree of an index or IU_INDEX_MAIN; NULL: no such index. */

@@ -66,6 +66,10 @@ static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int a
   return lo;
 }
 
+bool iu__node_ends_before(const iu_node *n, const iu_probe *p) {
+  return n->count > 0 && load_big(p->norm + n->skip) > n->window[n->count - 1u] && memcmp(p->norm, n->common, n->skip) == 0;
+}
+
 bool iu__node_encloses(const iu_node *n, const iu_probe *p) {
   uint64_t x = load_big(p->norm + n->skip);
 
@@ -83,6 +87,10 @@ bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) 
 
 unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 1); }
 unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p) { return search(n, base, p, 0); }
+
+bool iu__node_may_equal(const iu_node *n, unsigned slot, const iu_probe *p) {
+  return n->window[slot] == load_big(p->norm + n->skip) && memcmp(p->norm, n->common, n->skip) == 0;
+}
 
 static void shrink_common(iu_node *n, unsigned base, unsigned skip) {
   uint8_t bytes[IU_NORM_SIZE];

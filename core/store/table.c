@@ -91,7 +91,8 @@ bool iu__table_link(iu_table *t, iu_row *row) {
   uint32_t i;
 
   for (i = 0; i < t->tree_count; i++) {
-    if (iu__tree_insert(&t->trees[i], row)) continue;
+    bool found = i == 0 && t->spot.p.row == row && t->spot.version == t->trees[0].version;
+    if (found ? iu__tree_insert_at(&t->trees[0], row, &t->spot) : iu__tree_insert(&t->trees[i], row)) continue;
     while (i > 0) iu__tree_remove(&t->trees[--i], row);
     return false;
   }
@@ -200,18 +201,35 @@ static iu_slice main_key(const iu_table *t, const iu_row *row) {
   return t->def->primary_key >= 0 ? iu__walk_to(&w, (uint32_t)t->def->primary_key) : all;
 }
 
-iu_row *iu__table_main_now(const iu_table *t, const iu_row *row, iu_row **base) {
-  const iu_row *version, *now = NULL;
-  versions v;
+static bool same_key(const iu_spot *spot, const iu_leaf *leaf, unsigned pos) {
+  return iu__node_may_equal(&leaf->node, pos, &spot->p) && iu__key_compare_columns(spot->p.key, spot->p.row, leaf->node.row[pos]) == 0;
+}
+
+/* New as it is the row stands behind all versions of its key but those of this transaction, which may stand on either side. */
+iu_row *iu__table_main_now(iu_table *t, const iu_row *row, iu_row **base) {
+  const iu_spot *spot = &t->spot;
+  const iu_leaf *leaf;
+  iu_row *now = NULL;
+  unsigned pos;
 
   *base = NULL;
-  versions_begin(&v, &t->trees[0], main_key(t, row));
-  while ((version = versions_next(&v)) != NULL) {
+  iu__tree_spot(&t->trees[0], row, &t->spot);
+  for (leaf = spot->leaf, pos = spot->pos; leaf != NULL; pos++) {
+    if (pos == leaf->node.count) {
+      if ((leaf = leaf->next) == NULL) break;
+      pos = 0;
+    }
+    if (!same_key(spot, leaf, pos)) break;
+    if (leaf->node.row[pos]->gone == IU_GONE_NEVER) now = leaf->node.row[pos];
+  }
+  for (leaf = spot->leaf, pos = spot->pos; leaf != NULL; ) {
+    iu_row *version = (iu_row *)(uintptr_t)before(&leaf, &pos);
+    if (version == NULL || !same_key(spot, leaf, pos)) break;
     if (version->gone == IU_GONE_NEVER) now = version;
-    if (iu__row_visible(version, t->store->epoch)) *base = (iu_row *)(uintptr_t)version;
+    if (iu__row_visible(version, t->store->epoch)) *base = version;
     if (version->from <= t->store->epoch && version->from < version->gone) break; /* older ones had gone before */
   }
-  return (iu_row *)(uintptr_t)now;
+  return now;
 }
 
 bool iu__table_main_written_after(const iu_table *t, const iu_row *row, uint32_t place) {

@@ -232,45 +232,61 @@ static bool insert_first(iu_tree *t, iu_row *row, const iu_probe *p) {
   return true;
 }
 
-static bool insert_in(iu_tree *t, iu_row *row, const iu_probe *p) {
+static bool insert_in(iu_tree *t, iu_row *row, const iu_spot *spot) {
+  const iu_probe *p = &spot->p;
+  iu_leaf *leaf = spot->leaf, *right;
   iu_path path;
-  iu_leaf *leaf = t->last, *right;
-  unsigned pos = leaf->node.count;
   spare sp;
 
-  if (iu__node_append(&leaf->node, row, p->norm)) {
-    note_run(leaf, pos);
+  if (spot->pos == leaf->node.count && iu__node_append(&leaf->node, row, p->norm)) {
+    note_run(leaf, spot->pos);
     return true;
-  }
-  if (t->in.leaf != NULL && t->in.freed == t->freed && t->in.leaf->node.count < IU_NODE_SLOTS && iu__node_encloses(&t->in.leaf->node, p)) {
-    put_in_leaf(t->in.leaf, iu__node_lower(&t->in.leaf->node, 0, p), row, p);
-    return true;
-  }
-  pos = iu__node_lower(&leaf->node, 0, p);
-  if (pos > 0) { /* at or after the last leaf's first row: this is the leaf */
-    if (leaf->node.count == IU_NODE_SLOTS) path_to_end(t, &path);
-  } else {
-    leaf = iu__tree_descend(t, p, &path);
-    pos = iu__node_lower(&leaf->node, 0, p);
   }
   t->in.leaf = leaf;
   t->in.freed = t->freed;
   if (leaf->node.count < IU_NODE_SLOTS) {
-    put_in_leaf(leaf, pos, row, p);
+    put_in_leaf(leaf, spot->pos, row, p);
     return true;
   }
+  if (leaf == t->last) path_to_end(t, &path);
+  else (void)iu__tree_descend(t, p, &path);
   if (!take_spare(t, &path, &sp)) return false;
-  right = split_leaf(t, leaf, sp.node[0], pos, row, p);
+  right = split_leaf(t, leaf, sp.node[0], spot->pos, row, p);
   hang(t, &path, right, right->node.row[0], &sp);
   return true;
 }
 
-bool iu__tree_insert(iu_tree *t, iu_row *row) {
-  iu_probe p;
+void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot) {
+  iu__probe_row(&spot->p, t->key, row);
+  spot->version = t->version;
+  spot->leaf = t->last;
+  spot->pos = 0;
+  if (t->root == NULL) return;
+  if (iu__node_ends_before(&spot->leaf->node, &spot->p)) {
+    spot->pos = spot->leaf->node.count;
+    return;
+  }
+  if (t->in.leaf != NULL && t->in.freed == t->freed && iu__node_encloses(&t->in.leaf->node, &spot->p)) {
+    spot->leaf = t->in.leaf;
+  } else {
+    spot->pos = iu__node_lower(&spot->leaf->node, 0, &spot->p);
+    if (spot->pos > 0) return; /* at or after the last leaf's first row: this is the leaf */
+    spot->leaf = iu__tree_descend(t, &spot->p, NULL);
+  }
+  spot->pos = iu__node_lower(&spot->leaf->node, 0, &spot->p);
+}
 
-  iu__probe_row(&p, t->key, row);
-  if (t->root == NULL ? !insert_first(t, row, &p) : !insert_in(t, row, &p)) return false;
+bool iu__tree_insert_at(iu_tree *t, iu_row *row, const iu_spot *spot) {
+  assert(spot->p.row == row && spot->version == t->version);
+  if (t->root == NULL ? !insert_first(t, row, &spot->p) : !insert_in(t, row, spot)) return false;
   t->count++;
   t->version++;
   return true;
+}
+
+bool iu__tree_insert(iu_tree *t, iu_row *row) {
+  iu_spot spot;
+
+  iu__tree_spot(t, row, &spot);
+  return iu__tree_insert_at(t, row, &spot);
 }

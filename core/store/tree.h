@@ -45,6 +45,10 @@ typedef struct iu_tree {
 void iu__tree_init(iu_tree *t, const iu_key *key);
 void iu__tree_free(iu_tree *t); /* the nodes, not the rows */
 bool iu__tree_insert(iu_tree *t, iu_row *row); /* false: no memory */
+/* Where a row that is not in the tree belongs: looked for once, for what is asked before the insertion and for the insertion. Of use while `version` stays. */
+typedef struct iu_spot { iu_probe p; iu_leaf *leaf; unsigned pos; uint64_t version; } iu_spot;
+void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot);
+bool iu__tree_insert_at(iu_tree *t, iu_row *row, const iu_spot *spot);
 void iu__tree_remove(iu_tree *t, iu_row *row); /* must be there */
 /* The first slot at or after the probe; *leaf NULL when there is none. */
 void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned *pos);
@@ -61,11 +65,15 @@ unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p); /* 
 unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p); /* first slot after it */
 /* Into a leaf behind all its rows, where that costs no comparison with one of them; false: nothing was done. */
 bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
+/* false: the key in this slot is another one than the probe's, which its row need not be asked for. */
+bool iu__node_may_equal(const iu_node *n, unsigned slot, const iu_probe *p);
 void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_cut(iu_node *n, unsigned pos);
 /* Slots from `at` on go to the empty node `to`. */
 void iu__node_split(iu_node *n, unsigned at, iu_node *to);
+/* Whether the probe's place is behind the last row of a leaf, as far as that shows without looking at it. */
+bool iu__node_ends_before(const iu_node *n, const iu_probe *p);
 /* Whether the probe's place is between the first and the last row of a leaf, as far as that shows without looking at one; false: it does not. */
 bool iu__node_encloses(const iu_node *n, const iu_probe *p);
 /* Rows in order into the empty leaf n, with their normal forms. */
