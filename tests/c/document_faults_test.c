@@ -139,7 +139,7 @@ static void lists_of_operations_have_a_limit(void **state) {
 
 static void keys_are_limited_and_their_paths_checked(void **state) {
   iu_compare_key keys[IU_COMPARE_KEYS_MAX + 1];
-  iu_compare_options options = {false, keys, IU_COMPARE_KEYS_MAX + 1};
+  iu_compare_options options = {false, false, keys, IU_COMPARE_KEYS_MAX + 1};
   iu_arena arena = {0};
   iu_error err = {0};
   iu_operations ops;
@@ -170,7 +170,7 @@ static const char new_text[] =
 
 static iu_status job_compare(iu_buf *out, iu_error *err) {
   static const iu_compare_key keys[] = {{"list", 4, "id", 2}};
-  static const iu_compare_options options = {false, keys, 1};
+  static const iu_compare_options options = {false, false, keys, 1};
   iu_arena arena = {0}, result = {0};
   iu_operations ops = {0};
   iu_status status = IU_E_NOMEM;

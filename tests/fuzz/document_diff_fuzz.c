@@ -27,7 +27,7 @@ static bool same_text(const iu_json *a, const iu_json *b) {
 
 static void check_compare(iu_arena *arena, uint8_t choice, const iu_json *a, const iu_json *b) {
   static const iu_compare_key keys[] = {{"*", 1, "a", 1}, {"", 0, "id", 2}};
-  const iu_compare_options options = {(choice & 3) == 1, keys, (choice & 3) == 2 ? 2 : 0};
+  const iu_compare_options options = {(choice & 3) == 1, choice >> 7, keys, (choice & 3) == 2 ? 2 : 0};
   iu_operations ops;
   iu_buf text = {0};
   const iu_json *list, *got;
