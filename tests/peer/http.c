@@ -258,8 +258,9 @@ static void get_schema(peer_link *l, const peer_http *h, peer_database *db) {
   char version[8];
   iu_buf json = {0};
   iu_error err;
-  if (!peer__http_param(h, "version", version, sizeof version) || strcmp(version, "9") != 0) {
-    answer_text(l, 400, "Failed to deserialize query string: missing field `version`");
+  bool given = peer__http_param(h, "version", version, sizeof version), newer = given && strcmp(version, "10") == 0 && l->server->as == PEER_2_8_3;
+  if (!given || (strcmp(version, "9") != 0 && !newer)) {
+    answer_text(l, 400, given ? "Failed to deserialize query string: unknown variant" : "Failed to deserialize query string: missing field `version`");
     return;
   }
   if (iu__schema_to_http(db->engine->schema, &json, &err) != IU_OK) {
@@ -268,6 +269,12 @@ static void get_schema(peer_link *l, const peer_http *h, peer_database *db) {
   }
   if (l->server->fault.views) add_views(&json);
   if (l->server->fault.extra_schema) add_extra(&json, db->engine->schema->types.count);
+  if (newer) {
+    iu_buf v9 = json;
+    json = (iu_buf){0};
+    peer__definition_v10(&v9, &json);
+    iu__buf_free(&v9);
+  }
   peer__http_answer(l, 200, JSON, "", json.data, json.len);
   iu__buf_free(&json);
   if (l->server->fault.schema_delay_ms != 0) peer__link_stall(l, l->server->fault.schema_delay_ms);

@@ -3,6 +3,7 @@
  *   main.c          arguments, the loop, the end
  *   link.c          TCP: accepting, reading, writing under faults, closing
  *   http.c          one request after another on a link; the routes of the sheet's section 7, and /peer/
+ *   definition.c    a definition of version 9 as one of version 10
  *   websocket.c     the upgrade, frames both ways, compression, packing, pings
  *   session.c       client messages to answers, in order
  *   subscription.c  query sets of a link and what a commit changes in them
@@ -198,6 +199,9 @@ size_t peer__fault_pass(int64_t *left, size_t len);
 void peer__close_all(peer_server *s);   /* for the end of the program */
 /* All connections end, the port is deaf for ms, the data stay. */
 void peer__restart(peer_server *s, uint32_t ms);
+
+/* ---- definition.c ---- */
+void peer__definition_v10(const iu_buf *v9, iu_buf *out); /* appended; SATS-JSON both */
 
 /* ---- http.c ---- */
 /* Eats whole requests from l->in. */
