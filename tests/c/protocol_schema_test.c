@@ -320,7 +320,7 @@ static void no_memory_is_said(void **state) {
     assert_int_equal(status, IU_E_NOMEM);
     assert_true(after < 10000);
   }
-  assert_true(after > 20);
+  assert_true(after > 5);
 }
 #endif
 
