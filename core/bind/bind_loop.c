@@ -57,8 +57,16 @@ static int f_deadline(lua_State *L) {
   iu_lua *x = iu__lua(L);
   iu_loop *loop = check_loop(L, x);
   lua_Number seconds = luaL_optnumber(L, 1, -1);
+  if (!lua_isnoneornil(L, 1)) iu__loop_set_frames(loop, seconds >= 0 && seconds < 1e9);
   iu__loop_set_deadline(loop, seconds >= 0 && seconds < 1e9 ? iu__clock_mono_ns() + (uint64_t)(seconds * 1e9) : 0);
   return 0;
+}
+
+/* Whether a turn would find something to do at once. */
+static int f_ready(lua_State *L) {
+  iu_lua *x = iu__lua(L);
+  lua_pushboolean(L, x->loop != NULL && iu__loop_timeout_ms(x->loop) == 0);
+  return 1;
 }
 
 static void timer_shut(lua_State *L, iu_lua_timer *t) {
@@ -164,7 +172,7 @@ static int m_close(lua_State *L) {
 }
 
 void iu__loop_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"in_reducer", f_in_reducer}, {"may_yield", f_may_yield}, {"set_deadline", f_deadline}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"loop_turn", f_turn}, {"loop_turning", f_turning}, {"in_reducer", f_in_reducer}, {"may_yield", f_may_yield}, {"set_deadline", f_deadline}, {"loop_ready", f_ready}, {"timer", f_timer}, {"alarm", f_alarm}, {NULL, NULL}};
   static const iu_class class = {CLASS, NULL, NULL, m_close, NULL};
   iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);

@@ -16,6 +16,8 @@ static void item_free(iu_session *s, iu_item *item) {
   if (item->pinned) iu__unpin(&item->pin);
   iu__commit_unref(s->engine, item->commit);
   if (item->kind == IU_ITEM_UNSUBSCRIBE) iu__subscription_free(s, item->sub);
+  for (uint32_t i = 0; i < item->more_count; i++) iu__free(item->more[i]);
+  iu__free(item->more);
   iu__free(item->edges);
   iu__free(item->walk);
   iu__free(item);
@@ -60,10 +62,16 @@ static iu_status check_room(const iu_session *s, uint64_t bytes, iu_error *err) 
 
 static bool can_apply_now(const iu_session *s) { return s->first == NULL && s->engine->delivering == 0; }
 
+/* Between the steps of a frame loop what may take long is left for them. A step itself slices it. */
+static bool is_put_off(const iu_session *s) { return iu__loop_in_frames(s->engine->config.loop) && !iu__loop_has_deadline(s->engine->config.loop); }
+
+#define LARGE_COMMIT 256u /* changes that a frame should not have to bear besides those of its own calls */
+
 bool iu__delivery_wants(const iu_session *s) { return s->sub_count > 0 || s->first != NULL; }
 
 iu_status iu__delivery_push_commit(iu_session *s, iu_commit *c, iu_error *err) {
-  bool now = can_apply_now(s);
+  bool large = c->changes->count > LARGE_COMMIT && c->caller != s && iu__loop_in_frames(s->engine->config.loop);
+  bool now = can_apply_now(s) && !large;
   iu_status status = s->first == NULL ? IU_OK : check_room(s, c->bytes, err);
   iu_item *item;
   if (status != IU_OK) return status;
@@ -75,6 +83,7 @@ iu_status iu__delivery_push_commit(iu_session *s, iu_commit *c, iu_error *err) {
   c->refs++;
   if (now) {
     status = iu__item_apply(s, item, true, err);
+    if (status == IU_OK && item->edge_count == 0) (void)iu__item_sweep(s, item, true);
     if (status != IU_OK || item->edge_count == 0) {
       item_free(s, item);
       return status;
@@ -99,7 +108,7 @@ iu_status iu__delivery_push_subscription(iu_session *s, iu_subscription *sub, bo
     iu__pin(s->base.store, &item->pin, item->epoch);
     item->pinned = true;
   }
-  if (now) status = iu__item_apply(s, item, false, err);
+  if (now && !is_put_off(s)) status = iu__item_apply(s, item, false, err);
   push(s, item);
   iu__job_post(s->engine->config.loop, &s->job);
   return status;
@@ -152,7 +161,7 @@ static bool next_row(iu_row_source *source) {
   uint32_t table;
   while (!t->s->base.closed && !(source->told && iu__session_out_of_time(t->s, t->ignore_deadline))) {
     if (item->edge_at < item->edge_count) {
-      const iu_edge *e = &item->edges[item->edge_at++];
+      const iu_edge *e = iu__item_edge(item, item->edge_at++);
       if (iu__conn_offer(&t->s->base, source, e->table, e->old_row, e->new_row)) return true;
       continue;
     }
@@ -173,14 +182,20 @@ static bool tell_rows(iu_session *s, iu_item *item, bool ignore_deadline) {
   return s->base.closed || (item->edge_at == item->edge_count && item->walk_at == item->walk_count);
 }
 
+#define LARGE_ITEM 16384u /* rows */
+
 /* false: out of time, to be continued. */
 static bool run_item(iu_session *s, iu_item *item, bool ignore_deadline) {
   iu_sub_event what = item->kind == IU_ITEM_SUBSCRIBE ? IU_SUB_APPLIED : IU_SUB_ENDED;
   if (!tell_rows(s, item, ignore_deadline)) return false;
   if (!s->base.closed && !iu__item_sweep(s, item, ignore_deadline)) return false;
-  if (s->base.closed || item->sub == NULL || s->base.listener.subscription == NULL) return true;
-  s->base.listener.subscription(s->base.listener.ud, item->sub->id, what, NULL);
-  return true;
+  if (!s->base.closed && !item->told_all && item->sub != NULL && s->base.listener.subscription != NULL) {
+    s->base.listener.subscription(s->base.listener.ud, item->sub->id, what, NULL);
+  }
+  /* Megabytes that go back at once take their time, too: that is for the beginning of a step. */
+  bool rest = !s->base.closed && !item->told_all && item->edge_count > LARGE_ITEM && !ignore_deadline && iu__loop_has_deadline(s->engine->config.loop);
+  item->told_all = true;
+  return !rest;
 }
 
 void iu__delivery_resume(iu_engine *e) {

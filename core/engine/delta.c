@@ -1,5 +1,8 @@
 /* delta.c: what one commit changes in the view of a session: only queries that its rows can match are asked, at the two states before and after it.
  *
+ * Where no join is concerned it is done in slices: the new rows are held out of sight, then view and epoch move at once; what they replace is not looked at by
+ * any query, since nothing holds a row that is gone. Joins are done in one go:
+ *
  * A row is held once by each query that selects it, by a join once for each partner. So a changed row of the selected table gives back what it held
  * with its partners before the commit and takes what it has with those after it; then each changed partner gives and takes from the selected rows that the
  * commit left alone. Both states are epochs of the store: the view's, and the commit's. That holds too where both sides change, and where they are one table.
@@ -160,7 +163,7 @@ static iu_status tell_touched(delta *d) {
   return status;
 }
 
-iu_status iu__delta_apply(iu_session *s, iu_item *item, iu_error *err) {
+static iu_status apply_with_joins(iu_session *s, iu_item *item, iu_error *err) {
   const iu_changeset *c = item->commit->changes;
   delta d = {.s = s, .item = item, .err = err};
   iu_status status = IU_OK;
@@ -169,5 +172,108 @@ iu_status iu__delta_apply(iu_session *s, iu_item *item, iu_error *err) {
   if (status == IU_OK) status = tell_touched(&d);
   iu__free(d.touched);
   iu__free(d.places);
+  item->applied = true;
+  iu__view_set_epoch(s->base.view, item->epoch);
   return status;
+}
+
+static bool concerns_joins(const iu_session *s, const iu_changeset *c) {
+  const iu_table *last = NULL;
+  for (uint32_t i = 0; s->live.joins != 0 && i < c->count; i++) {
+    if (c->changes[i].table != last && s->live.joined[iu__table_index(c->changes[i].table)] != 0) return true;
+    last = c->changes[i].table;
+  }
+  return false;
+}
+
+/* ---- without joins: in slices, out of sight until all is done ---- */
+
+/* New rows enter staged. Those that they replace stay as they are: at the commit's epoch they are not there any more, and then they are swept. */
+static iu_status stage(iu_session *s, iu_item *item, uint32_t table, iu_error *err) {
+  iu_staging *g = &item->staging;
+  if (g->tables == NULL && (g->tables = iu__alloc_zero(s->base.schema->table_count + 1u, sizeof *g->tables)) == NULL) return iu__fail_nomem(err);
+  if (g->tables[table].staged) return IU_OK;
+  g->tables[table].staged = true;
+  iu__view_stage(s->base.view, table, IU_VIEW_ENTERING);
+  return IU_OK;
+}
+
+static bool ask_entering(void *ud, iu_match_entry *e) {
+  delta *d = ud;
+  d->s->live.stats.candidates++;
+  d->item->staging.work++;
+  if (iu__query_matches(e->query, d->row->data, d->row->len)) d->status = iu__view_hold_row(d->s->base.view, d->table, d->row, NULL, d->err);
+  return d->status == IU_OK;
+}
+
+static iu_status enter(iu_session *s, iu_item *item, const iu_change *c, iu_error *err) {
+  uint32_t table = iu__table_index(c->table);
+  bool filtered = iu__live_filtered(s, table), whole = iu__view_holds_table(s->base.view, table);
+  bool before = whole && c->old_row != NULL, after = whole && c->new_row != NULL;
+  if (!filtered && !whole) return IU_OK;
+  if (filtered) {
+    delta d = {.s = s, .item = item, .row = c->new_row, .table = table, .err = err};
+    iu_status status = stage(s, item, table, err);
+    if (status != IU_OK) return status;
+    if (c->old_row != NULL && iu__view_counts_row(s->base.view, table, c->old_row)) {
+      item->staging.tables[table].gone++;
+      before = true;
+    }
+    if (c->new_row != NULL && !iu__match_probe(s->live.by_row[table], c->new_row->data, c->new_row->len, ask_entering, &d)) return d.status;
+    after = after || (c->new_row != NULL && iu__view_counts_row(s->base.view, table, c->new_row));
+  }
+  if (!before && !after) return IU_OK;
+  const iu_row *old_row = before ? c->old_row : NULL, *new_row = after ? c->new_row : NULL;
+  if (!iu__conn_watches(&s->base, table, old_row, new_row)) return IU_OK;
+  return iu__item_add_edge(item, table, old_row, new_row, err);
+}
+
+static void show(iu_session *s, iu_item *item) {
+  const iu_staging *g = &item->staging;
+  for (uint32_t t = 0; g->tables != NULL && t < s->base.schema->table_count; t++) {
+    if (!g->tables[t].staged) continue;
+    iu__view_show(s->base.view, t);
+    iu__view_leave(s->base.view, t, g->tables[t].gone);
+  }
+  iu__view_set_epoch(s->base.view, item->epoch);
+  item->applied = true;
+}
+
+/* So much was done in this slice that it is time to look at the clock. */
+static bool is_over(const iu_session *s, iu_staging *g, bool ignore_deadline) {
+  if (++g->work < IU_LOOK_AT_CLOCK) return false;
+  g->work = 0;
+  return iu__session_out_of_time(s, ignore_deadline);
+}
+
+iu_status iu__delta_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err) {
+  const iu_changeset *c = item->commit->changes;
+  iu_staging *g = &item->staging;
+  if (g->change == 0 && concerns_joins(s, c)) return apply_with_joins(s, item, err);
+  while (g->change < c->count) {
+    iu_status status = enter(s, item, &c->changes[g->change++], err);
+    if (status != IU_OK) return status;
+    if (is_over(s, g, ignore_deadline) && g->change < c->count) return IU_OK;
+  }
+  show(s, item);
+  return IU_OK;
+}
+
+bool iu__delta_sweep(iu_session *s, iu_item *item, bool ignore_deadline) {
+  iu_commit *commit = item->commit;
+  iu_changeset *c = commit->changes;
+  iu_staging *g = &item->staging;
+  while (g->tables != NULL && g->sweep_at < c->count) {
+    const iu_change *change = &c->changes[g->sweep_at++];
+    uint32_t table = iu__table_index(change->table);
+    if (change->old_row != NULL && g->tables[table].gone > 0) iu__view_forget_row(s->base.view, table, change->old_row);
+    if (is_over(s, g, ignore_deadline)) return false;
+  }
+  if (commit->refs > 1 || c->refs > 1) return true; /* others will let it go */
+  while (!iu__changeset_release_some(s->base.store, c, IU_LOOK_AT_CLOCK)) {
+    g->sweep_at = c->count; /* it grows shorter */
+    if (iu__session_out_of_time(s, ignore_deadline)) return false;
+  }
+  commit->changes = NULL;
+  return true;
 }

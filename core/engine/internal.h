@@ -145,12 +145,14 @@ typedef struct iu_live_query {
   uint32_t refs;                   /* subscriptions that have it */
   uint32_t active;                 /* of those, what was applied: the view holds its rows once */
   iu_query *query;
+  bool counted;                    /* a join that is filed */
   iu_match_entry entries[2];       /* filed while active: of the selected table; of the other one of a join */
   size_t len;
   char text[];
 } iu_live_query;
 typedef struct iu_live {
   iu_live_query **buckets; uint32_t bucket_count, count;
+  uint32_t *joined, joins;         /* per table: filed joins that have it on a side; of all */
   iu_match_index **by_row, **by_partner; /* per table: by selected rows, by rows of the other side of joins; NULL: none was ever filed */
   iu_engine_live_stats stats;
 } iu_live;
@@ -164,13 +166,18 @@ typedef struct iu_subscription {
 } iu_subscription;
 
 /* How far the applying of a subscription's item has come. */
-typedef struct iu_staging_table { uint32_t whole; /* queries for all of it */ bool staged; } iu_staging_table;
+typedef struct iu_staging_table {
+  uint32_t whole;                  /* queries for all of it */
+  uint32_t gone;                   /* a commit's: held rows that it deletes or replaces */
+  bool staged;
+} iu_staging_table;
 typedef struct iu_staging {
-  iu_staging_table *tables;        /* per table; NULL: not begun */
+  iu_staging_table *tables;        /* per table; NULL: not begun; of a commit: no query with a condition is concerned */
+  uint32_t change, work;           /* a commit's: the change at work, and what was done since the last look at the clock */
   uint32_t query, table;           /* the one at work: queries with a condition first, then tables as a whole */
   iu_query_cursor *cursor;
   iu_iter *others;
-  uint32_t sweep_at;               /* edges whose rows were swept from the view */
+  uint32_t sweep_at;               /* edges (a commit's: changes) whose rows were swept from the view */
 } iu_staging;
 
 typedef enum iu_item_kind { IU_ITEM_COMMIT, IU_ITEM_SUBSCRIBE, IU_ITEM_UNSUBSCRIBE } iu_item_kind;
@@ -184,7 +191,9 @@ typedef struct iu_item {
   iu_commit *commit;
   iu_subscription *sub;
   iu_staging staging;
-  iu_edge *edges; uint32_t edge_count, edge_cap, edge_at;
+  iu_edge *edges; uint32_t edge_count, edge_cap, edge_at; /* the first IU_EDGE_BLOCK of them */
+  iu_edge **more; uint32_t more_count;                    /* the others, in blocks of so many: none is moved when there are more */
+  bool told_all;                   /* what is left is to give its memory back */
   /* Whole tables that came or went are walked, not copied. */
   uint32_t *walk; uint32_t walk_count, walk_at; iu_iter *walk_iter;
 } iu_item;
@@ -288,18 +297,25 @@ static inline bool iu__live_filtered(const iu_session *s, uint32_t table) { retu
 /* subscription.c */
 iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t count, iu_subscription **out, iu_error *err);
 void iu__subscription_free(iu_session *s, iu_subscription *sub);
+#define IU_LOOK_AT_CLOCK 64u /* rows between two looks */
 /* Makes an item visible and finds its edges. One that takes long stops at the loop's deadline: not `applied` yet, nothing of it is seen, to be called again. */
 iu_status iu__item_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err);
 /* After its rows were told: frees what it held in the view. false: out of time. */
 bool iu__item_sweep(iu_session *s, iu_item *item, bool ignore_deadline);
 void iu__item_end_staging(iu_item *item);
 iu_status iu__item_add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err);
+#define IU_EDGE_BLOCK 2048u
+static inline const iu_edge *iu__item_edge(const iu_item *item, uint32_t i) {
+  return i < IU_EDGE_BLOCK ? &item->edges[i] : &item->more[i / IU_EDGE_BLOCK - 1][i % IU_EDGE_BLOCK];
+}
 static inline bool iu__session_out_of_time(const iu_session *s, bool ignore_deadline) {
   return !ignore_deadline && iu__loop_over_deadline(s->engine->config.loop);
 }
 
-/* delta.c: from the view's epoch to that of the commit; the view's epoch itself is not moved. */
-iu_status iu__delta_apply(iu_session *s, iu_item *item, iu_error *err);
+/* delta.c: from the view's epoch to that of the commit. As iu__item_apply: it may stop at the deadline. */
+iu_status iu__delta_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err);
+/* After its rows were told: what it replaced is taken out of the view, and its change set let go. false: out of time. */
+bool iu__delta_sweep(iu_session *s, iu_item *item, bool ignore_deadline);
 
 /* path_indexes.c */
 iu_status iu__paths_init(iu_engine *e, iu_error *err);

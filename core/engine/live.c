@@ -12,7 +12,8 @@ iu_status iu__live_init(iu_session *s, iu_error *err) {
   uint32_t tables = s->base.schema->table_count + 1u;
   s->live.by_row = iu__alloc_zero(tables, sizeof *s->live.by_row);
   s->live.by_partner = iu__alloc_zero(tables, sizeof *s->live.by_partner);
-  return s->live.by_row != NULL && s->live.by_partner != NULL ? IU_OK : iu__fail_nomem(err);
+  s->live.joined = iu__alloc_zero(tables, sizeof *s->live.joined);
+  return s->live.by_row != NULL && s->live.by_partner != NULL && s->live.joined != NULL ? IU_OK : iu__fail_nomem(err);
 }
 
 static void free_indexes(iu_session *s, iu_match_index **list) {
@@ -27,6 +28,7 @@ static void free_indexes(iu_session *s, iu_match_index **list) {
 void iu__live_free(iu_session *s) {
   free_indexes(s, s->live.by_row);
   free_indexes(s, s->live.by_partner);
+  iu__free(s->live.joined);
   iu__free(s->live.buckets);
 }
 
@@ -114,6 +116,12 @@ static iu_match_index *index_of(iu_session *s, iu_match_index **list, uint32_t t
   return list[table];
 }
 
+/* Of a join, to be counted where commits look for joins. */
+static void count_join(iu_session *s, const iu_query *q, int by) {
+  s->live.joins = (uint32_t)((int)s->live.joins + by);
+  for (int side = 0; side < 2; side++) s->live.joined[iu__query_sides(q)[side].table] += (uint32_t)by;
+}
+
 iu_status iu__live_file(iu_session *s, iu_live_query *q, iu_error *err) {
   bool join = iu__query_is_join(q->query);
   uint32_t table = iu__query_table(q->query), other = join ? iu__query_sides(q->query)[1].table : 0;
@@ -124,13 +132,16 @@ iu_status iu__live_file(iu_session *s, iu_live_query *q, iu_error *err) {
   if (status != IU_OK || !join) return status;
   status = iu__match_add(partners, &q->entries[1], q->query, 1, err);
   if (status != IU_OK) iu__match_remove(rows, &q->entries[0]);
+  else count_join(s, q->query, 1);
+  q->counted = status == IU_OK;
   return status;
 }
 
 void iu__live_unfile(iu_session *s, iu_live_query *q) {
   iu_match_index *rows = s->live.by_row[iu__query_table(q->query)];
   if (rows != NULL) iu__match_remove(rows, &q->entries[0]);
-  if (iu__query_is_join(q->query) && s->live.by_partner[iu__query_sides(q->query)[1].table] != NULL) {
-    iu__match_remove(s->live.by_partner[iu__query_sides(q->query)[1].table], &q->entries[1]);
-  }
+  if (!q->counted) return;
+  iu__match_remove(s->live.by_partner[iu__query_sides(q->query)[1].table], &q->entries[1]);
+  count_join(s, q->query, -1);
+  q->counted = false;
 }

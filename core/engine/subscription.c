@@ -10,8 +10,6 @@
 
 #include "../base/alloc.h"
 
-#define LOOK_AT_CLOCK 64u /* rows between two looks */
-
 iu_status iu__subscription_new(iu_session *s, const iu_slice *queries, uint32_t count, iu_subscription **out, iu_error *err) {
   iu_subscription *sub;
   *out = NULL;
@@ -38,15 +36,28 @@ void iu__subscription_free(iu_session *s, iu_subscription *sub) {
   iu__free(sub);
 }
 
-iu_status iu__item_add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err) {
-  if (item->edge_count == item->edge_cap) {
+static bool more_edges(iu_item *item) {
+  if (item->edge_count < IU_EDGE_BLOCK) {
     uint32_t cap = item->edge_cap == 0 ? 16 : item->edge_cap * 2;
-    iu_edge *more = iu__realloc_array(item->edges, cap, sizeof *more);
-    if (more == NULL) return iu__fail_nomem(err);
-    item->edges = more;
+    iu_edge *edges = iu__realloc_array(item->edges, cap, sizeof *edges);
+    if (edges == NULL) return false;
+    item->edges = edges;
     item->edge_cap = cap;
+    return true;
   }
-  item->edges[item->edge_count++] = (iu_edge){table, old_row, new_row};
+  iu_edge **list = iu__realloc_array(item->more, item->more_count + 1u, sizeof *list);
+  if (list == NULL) return false;
+  item->more = list;
+  list[item->more_count] = iu__alloc(IU_EDGE_BLOCK * sizeof **list);
+  if (list[item->more_count] == NULL) return false;
+  item->more_count++;
+  item->edge_cap += IU_EDGE_BLOCK;
+  return true;
+}
+
+iu_status iu__item_add_edge(iu_item *item, uint32_t table, const iu_row *old_row, const iu_row *new_row, iu_error *err) {
+  if (item->edge_count == item->edge_cap && !more_edges(item)) return iu__fail_nomem(err);
+  *(iu_edge *)(uintptr_t)iu__item_edge(item, item->edge_count++) = (iu_edge){table, old_row, new_row};
   return IU_OK;
 }
 
@@ -176,18 +187,19 @@ static iu_status apply_subscription(iu_session *s, iu_item *item, bool ignore_de
       show(s, item);
       return IU_OK;
     }
-    if (n % LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return status;
+    if (n % IU_LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return status;
   }
   return status;
 }
 
 bool iu__item_sweep(iu_session *s, iu_item *item, bool ignore_deadline) {
   iu_staging *g = &item->staging;
+  if (item->kind == IU_ITEM_COMMIT) return iu__delta_sweep(s, item, ignore_deadline);
   if (item->kind != IU_ITEM_UNSUBSCRIBE) return true;
   while (g->sweep_at < item->edge_count) {
-    const iu_edge *e = &item->edges[g->sweep_at++];
+    const iu_edge *e = iu__item_edge(item, g->sweep_at++);
     iu__view_sweep_row(s->base.view, e->table, e->old_row);
-    if (g->sweep_at % LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return false;
+    if (g->sweep_at % IU_LOOK_AT_CLOCK == 0 && iu__session_out_of_time(s, ignore_deadline)) return false;
   }
   return true;
 }
@@ -199,10 +211,6 @@ void iu__item_end_staging(iu_item *item) {
 }
 
 iu_status iu__item_apply(iu_session *s, iu_item *item, bool ignore_deadline, iu_error *err) {
-  iu_status status;
-  if (item->kind != IU_ITEM_COMMIT) return apply_subscription(s, item, ignore_deadline, err);
-  item->applied = true;
-  status = iu__delta_apply(s, item, err);
-  iu__view_set_epoch(s->base.view, item->epoch);
-  return status;
+  if (item->kind == IU_ITEM_COMMIT) return iu__delta_apply(s, item, ignore_deadline, err);
+  return apply_subscription(s, item, ignore_deadline, err);
 }

@@ -69,6 +69,7 @@ iu_status iu__may_wait(const iu_runtime *rt, const char *what, const char *inste
 }
 
 static void set_budget(iu_runtime *rt, uint64_t budget_us) {
+  iu__loop_set_frames(rt->loop, budget_us != 0);
   uint64_t now = iu__clock_mono_ns();
   iu__loop_set_deadline(rt->loop, budget_us == 0 || budget_us > (UINT64_MAX - now) / 1000 ? 0 : now + budget_us * 1000);
 }

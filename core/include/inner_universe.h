@@ -151,7 +151,9 @@ IU_API iu_status iu_runtime_new(const iu_runtime_options *options, iu_runtime **
 IU_API iu_status iu_runtime_free(iu_runtime *rt, iu_error *err);
 
 /* One turn without waiting, for a frame: runs what is ready. Callbacks and the applying of received rows stop between two of them once budget_us
- * microseconds are over (0: no limit) and go on in the next step. *more (may be NULL): something is left that could go on at once. */
+ * microseconds are over (0: no limit) and go on in the next step. *more (may be NULL): something is left that could go on at once. From the first budget on, until
+ * a step without one, an embedded universe stages in steps what takes long: subscriptions, and commits of more than 256 rows that others make. They are
+ * seen at once, then told. What iu_call makes is told before it returns. */
 IU_API iu_status iu_step(iu_runtime *rt, uint64_t budget_us, bool *more, iu_error *err);
 /* One turn that waits at most timeout_ms for something to happen (0: not at all, below 0: without limit). *more (may be NULL): something is open
  * that could still happen. */

@@ -28,7 +28,7 @@ struct iu_wake { handle h; };
 struct iu_loop {
   uv_loop_t *uv;
   uv_loop_t own;
-  bool is_own, freed, turning;
+  bool is_own, freed, turning, frames;
   uint32_t handles;
   uint64_t deadline, turn, poll; /* poll: the turn's number since it began to poll */
   handle *idle, *prepare, *check, *limit; /* jobs; the bound of a waiting turn */
@@ -77,6 +77,7 @@ static void run_jobs(iu_loop *l) {
     job->posted = false;
     job->next = NULL;
     job->fn(job->ud); /* may free the job */
+    if (iu__loop_over_deadline(l)) break;
   }
   if (l->first == NULL && l->early == NULL) uv_idle_stop(&l->idle->uv.idle); /* an early one that was posted here waits for the next turn */
 }
@@ -199,7 +200,12 @@ bool iu__loop_turning(const iu_loop *l) { return l->turning; }
 
 void iu__loop_set_deadline(iu_loop *l, uint64_t mono_ns) { l->deadline = mono_ns; }
 
+bool iu__loop_has_deadline(const iu_loop *l) { return l->deadline != 0; }
+
 bool iu__loop_over_deadline(const iu_loop *l) { return l->deadline != 0 && iu__clock_mono_ns() >= l->deadline; }
+
+void iu__loop_set_frames(iu_loop *l, bool frames) { l->frames = frames; }
+bool iu__loop_in_frames(const iu_loop *l) { return l->frames; }
 
 int iu__loop_fd(const iu_loop *l) { return uv_backend_fd(l->uv); }
 

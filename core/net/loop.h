@@ -2,7 +2,7 @@
  *
  * A loop is made over a uv_loop_t of its own or over the host's. It is used on one thread; only iu__wake_send may be called from others.
  * Jobs: a job that is posted runs once in the loop's next turn, in order of posting; posted by what the poll brought, in the same turn, behind it. A job
- * may post itself again (then it runs in the turn after).
+ * may post itself again (then it runs in the turn after). When the deadline is over the jobs behind the one that runs wait for the next turn.
  * Handles (timers, wakes, jobs) belong to their maker, which must close them before the loop is freed; closing is immediate from
  * the caller's view: the callback will not be called again.
  */
@@ -25,6 +25,10 @@ bool iu__loop_turning(const iu_loop *l);
 /* The time budget of the present turn, for jobs that work in slices: true when it is spent. No budget: never. */
 void iu__loop_set_deadline(iu_loop *l, uint64_t mono_ns /* 0: none */);
 bool iu__loop_over_deadline(const iu_loop *l);
+bool iu__loop_has_deadline(const iu_loop *l);
+/* The host turns it once a frame, with a budget: what takes long should wait for a turn also where it is begun between turns. Until it is said otherwise. */
+void iu__loop_set_frames(iu_loop *l, bool frames);
+bool iu__loop_in_frames(const iu_loop *l);
 /* File descriptor to poll, for hosts with a loop of their own; -1 where there is none; and how long the host may sleep (ms, -1: no timer). */
 int iu__loop_fd(const iu_loop *l);
 int iu__loop_timeout_ms(iu_loop *l);

@@ -95,6 +95,10 @@ void iu__view_show(iu_view *v, uint32_t table) {
   r->stage = IU_VIEW_STEADY;
 }
 
+void iu__view_leave(iu_view *v, uint32_t table, uint32_t rows) { v->tables[table].rows.gone += rows; }
+
+void iu__view_forget_row(iu_view *v, uint32_t table, const iu_row *row) { iu__view_rows_forget(&v->tables[table].rows, v->pin.store, row); }
+
 void iu__view_sweep_row(iu_view *v, uint32_t table, const iu_row *row) { iu__view_rows_sweep(&v->tables[table].rows, v->pin.store, row); }
 
 uint64_t iu__view_count(iu_view *v, uint32_t table) {

@@ -45,6 +45,10 @@ typedef enum iu_view_stage { IU_VIEW_STEADY, IU_VIEW_ENTERING, IU_VIEW_LEAVING }
 /* Edges are told as if the change were seen at once. Not while the table is staged. */
 void iu__view_stage(iu_view *v, uint32_t table, iu_view_stage stage);
 void iu__view_show(iu_view *v, uint32_t table);
+/* So many held rows are gone at the epoch that the view comes to now: they count for nothing, and iu__view_forget_row takes each out, whatever its count,
+ * before anything else of the table changes. A row that is not held is left alone. */
+void iu__view_leave(iu_view *v, uint32_t table, uint32_t rows);
+void iu__view_forget_row(iu_view *v, uint32_t table, const iu_row *row);
 /* A row that a LEAVING stage dropped to zero; any other is left alone. */
 void iu__view_sweep_row(iu_view *v, uint32_t table, const iu_row *row);
 

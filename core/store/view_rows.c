@@ -1,13 +1,15 @@
 /* view_rows.c: the counts per row of one table in a view; see view_internal.h.
  *
  * When the slots become too many or too few, new ones take their place and the old ones are emptied a few at each change, so that no single change is
- * long. A row is in one of both.
+ * long. A row is in one of both. Slots that will be needed soon are cleared a few at each change, too: megabytes at once take their time.
  */
 #include "view_internal.h"
 
 #include "../base/alloc.h"
 
 #define SLOTS_MIN 16u
+#define AHEAD_MIN 8192u /* from so many slots on the next ones are cleared ahead */
+#define CLEARED 24u     /* of them, at each change: all are before the present ones are full */
 #define MOVES 16u /* of the old slots, at each change: they are empty long before the new ones have to be replaced */
 
 static size_t home(const iu_held_slots *t, const iu_row *row) {
@@ -50,8 +52,44 @@ static void move_some(iu_view_rows *r, size_t most) {
   }
 }
 
+static void clear_ahead(iu_view_rows *r, size_t most) {
+  size_t left = (r->now.mask + 1) * 2 - r->cleared, n = most < left ? most : left;
+
+  memset(&r->next[r->cleared], 0, n * sizeof *r->next);
+  r->cleared += n;
+}
+
+/* Begun where the slots are five eighths full, or more when there was no memory. */
+static void look_ahead(iu_view_rows *r) {
+  size_t slots = r->now.slots != NULL ? r->now.mask + 1 : 0;
+
+  if (slots < AHEAD_MIN || r->used * 8 < slots * 5) return;
+  if (r->next == NULL) {
+    r->next = iu__alloc(slots * 2 * sizeof *r->next);
+    r->cleared = 0;
+  }
+  if (r->next != NULL) clear_ahead(r, CLEARED);
+}
+
+static void forget_ahead(iu_view_rows *r) {
+  iu__free(r->next);
+  r->next = NULL;
+}
+
+static iu_held *fresh_slots(iu_view_rows *r, size_t count) {
+  iu_held *slots = r->next;
+
+  if (slots == NULL || count != (r->now.mask + 1) * 2) {
+    forget_ahead(r);
+    return iu__alloc_zero(count, sizeof *slots);
+  }
+  clear_ahead(r, SIZE_MAX);
+  r->next = NULL;
+  return slots;
+}
+
 static bool resize(iu_view_rows *r, size_t count) {
-  iu_held *slots = iu__alloc_zero(count, sizeof *slots);
+  iu_held *slots = fresh_slots(r, count);
 
   if (slots == NULL) return false;
   move_some(r, SIZE_MAX);
@@ -73,6 +111,7 @@ static void free_slots(iu_held_slots *t, iu_store *s) {
 void iu__view_rows_free(iu_view_rows *r, iu_store *s) {
   free_slots(&r->now, s);
   free_slots(&r->old, s);
+  forget_ahead(r);
   memset(r, 0, sizeof *r);
 }
 
@@ -101,6 +140,7 @@ uint32_t iu__view_rows_add(iu_view_rows *r, iu_row *row) {
   bool is_old;
 
   if ((r->used + 1) * 4 > slots * 3 && !resize(r, slots != 0 ? slots * 2 : SLOTS_MIN)) return 0;
+  look_ahead(r);
   move_some(r, MOVES);
   held = find(r, row, &is_old);
   if (held == NULL) {
@@ -122,7 +162,8 @@ static void take_out(iu_view_rows *r, iu_store *s, iu_held *held, bool is_old) {
   r->used--;
   iu__row_release(s, row);
   move_some(r, MOVES);
-  if (r->old.slots == NULL && r->now.mask >= SLOTS_MIN && r->used * 8 < r->now.mask) (void)resize(r, (r->now.mask + 1) / 2); /* without memory it stays large */
+  if (r->next != NULL && r->used * 2 < r->now.mask) forget_ahead(r);
+  if (r->old.slots == NULL && r->now.mask >= SLOTS_MIN * 4 && r->used * 8 < r->now.mask) (void)resize(r, (r->now.mask + 1) / 4); /* without memory it stays large */
 }
 
 bool iu__view_rows_drop(iu_view_rows *r, iu_store *s, const iu_row *row, bool keep) {
@@ -141,5 +182,14 @@ void iu__view_rows_sweep(iu_view_rows *r, iu_store *s, const iu_row *row) {
 
   if (held == NULL || held->count != 0) return;
   r->apart--;
+  take_out(r, s, held, is_old);
+}
+
+void iu__view_rows_forget(iu_view_rows *r, iu_store *s, const iu_row *row) {
+  bool is_old;
+  iu_held *held = find(r, row, &is_old);
+
+  if (held == NULL || r->gone == 0) return;
+  r->gone--;
   take_out(r, s, held, is_old);
 }

@@ -45,7 +45,7 @@ local function finite(timeout)
   return timeout > 0 and timeout or 0.0
 end
 
----@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono; may_yield and in_reducer where there are any
+---@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono; may_yield, in_reducer and loop_ready where there are any
 ---@param report fun(err: any, traceback: string?) hears errors nobody waits for
 function tasks.new(core, report)
   local scheduler = {}
@@ -665,16 +665,16 @@ function tasks.new(core, report)
 
   ---One turn of the loop for programs with a frame loop: delivers what has come, runs what is ready, does not wait.
   ---@param budget_ms? number stop between callbacks or tasks when so much time is over
-  ---@return boolean more true when something is ready to go on
+  ---@return boolean more true when something is left that could go on at once: rows to be told, tasks
   function scheduler.step(budget_ms)
     check.optional(budget_ms, "number", 1, "step", "budget_ms")
     if current or turning or core.loop_turning() then error("iu.step cannot be called while the loop is turning or in a task", 2) end
     local deadline = budget_ms and core.mono() + budget_ms / 1000
-    core.set_deadline(budget_ms and budget_ms / 1000 or nil)
+    core.set_deadline(budget_ms and budget_ms / 1000 or math.huge)
     local ok, err = pcall(guarded, turn_once, 0, deadline)
     core.set_deadline(nil)
     if not ok then error(err, 0) end
-    return first <= last
+    return first <= last or core.loop_ready ~= nil and core.loop_ready()
   end
 
   -- run ------------------------------------------------------------------------------------------------------------

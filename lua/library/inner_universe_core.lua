@@ -143,9 +143,13 @@ function core.may_yield(co) end
 ---@return boolean
 function core.in_reducer() end
 
----The delivery budget of the next turns, from now.
+---The delivery budget of the next turns, from now. From the first one on what takes long waits for a turn, until it is math.huge.
 ---@param seconds? number
 function core.set_deadline(seconds) end
+
+---Whether a turn would find something to do at once.
+---@return boolean
+function core.loop_ready() end
 
 ---@class inner_universe.Timer
 local Timer = {}

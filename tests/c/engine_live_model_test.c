@@ -247,6 +247,7 @@ static void compare(told_session *s) {
 
 static void one_step(void) {
   told_session *who = &sessions[below(SESSIONS)];
+  iu__loop_set_frames(f->loop, below(2) == 0); /* subscriptions wait for a turn */
   if (below(3) == 0) change_a_subscription(&sessions[below(SESSIONS)]);
   if (run_on(f, who->c, transaction, "", NULL) == IU_OK) compare(who); /* a call ends when its session has been told */
   if (below(3) == 0) return; /* the others fall behind */

@@ -84,7 +84,7 @@ static void a_commit_asks_the_queries_that_its_rows_can_match(void **state) {
   before = stats(f->c).candidates;
   op_level = 5000; /* in no range */
   assert_int_equal(run(f, change_player), IU_OK);
-  assert_int_equal(stats(f->c).candidates - before, 3); /* the old row's two, the new one's id */
+  assert_int_equal(stats(f->c).candidates - before, 1); /* its id; the old row is of no query any more */
   before = stats(f->c).candidates;
   add_player(f, 5000, 1, -1);
   add_guild(f, 7, 1);
@@ -261,6 +261,92 @@ static void what_is_committed_meanwhile_comes_behind(void **state) {
   iu__loop_set_deadline(f->loop, 0);
 }
 
+/* ---- frames ---- */
+
+#define MANY 600u /* more than a frame has to bear of others' commits */
+
+static int32_t change_players(fixture *f, struct iu_host *h, uint32_t args, uint32_t err) { /* op_count of them from op_id on */
+  uint64_t first = op_id;
+  int32_t rc = 0;
+  for (uint32_t i = 0; i < op_count && rc == 0; i++, op_id++) rc = change_player(f, h, args, err);
+  op_id = first;
+  return rc;
+}
+
+static uint32_t rows_told[3];
+static void count_row(void *ud, uint32_t table, const iu_row *old_row, const iu_row *new_row, const iu_event *e) {
+  (void)ud, (void)table, (void)e;
+  rows_told[old_row == NULL ? 0 : new_row == NULL ? 2 : 1]++;
+}
+static void expect_told(uint32_t inserted, uint32_t updated, uint32_t deleted) {
+  assert_int_equal(rows_told[0], inserted);
+  assert_int_equal(rows_told[1], updated);
+  assert_int_equal(rows_told[2], deleted);
+  memset(rows_told, 0, sizeof rows_told);
+}
+
+/* Steps that are over at once, until the view has come from `before` rows to `after` and all is told. Nothing is told before. */
+static void step_through(fixture *f, uint64_t before, uint64_t after, uint32_t rows) {
+  uint32_t turns = 0, heard = 0;
+  bool seen = false;
+  while (heard < rows) {
+    iu__loop_set_deadline(f->loop, 1);
+    iu__loop_turn(f->loop, 0);
+    iu__loop_set_deadline(f->loop, 0);
+    heard = rows_told[0] + rows_told[1] + rows_told[2];
+    seen = seen || heard > 0;
+    assert_int_equal(in_view(f->other, PLAYER), seen ? after : before);
+    assert_true(heard <= turns++ + 1); /* one at least, and no more where no time is left */
+    assert_true(turns < 2 * MANY);
+  }
+  assert_true(turns >= rows + MANY / SLICE - 1);
+}
+
+static void a_large_commit_is_staged_and_told_in_slices(void **state) {
+  fixture *f = *state;
+  uint8_t who[32] = {3};
+  iu_listener l = {.row = count_row};
+  assert_int_equal(iu__engine_session(f->c, who, &f->other, &f->err), IU_OK);
+  iu__conn_listen(f->other, &l);
+  iu__conn_watch(f->other, PLAYER, 7);
+  memset(rows_told, 0, sizeof rows_told);
+  iu__loop_set_frames(f->loop, true);
+  op_id = 1; op_guild = 5; op_count = MANY; op_level = 1; op_score = 0;
+  assert_int_equal(run(f, put_players), IU_OK);
+  subscribe(f, f->other, "SELECT * FROM player WHERE level = 1");
+  assert_int_equal(stats(f->other).staged, 0); /* between two steps: it waits for the next */
+  step_through(f, 0, MANY, MANY);
+  expect_told(MANY, 0, 0);
+  op_guild = 6; /* all stay */
+  assert_int_equal(run(f, change_players), IU_OK);
+  step_through(f, MANY, MANY, MANY);
+  expect_told(0, MANY, 0);
+  op_level = 2; /* all leave */
+  assert_int_equal(run(f, change_players), IU_OK);
+  assert_int_equal(in_view(f->other, PLAYER), MANY);
+  step_through(f, MANY, 0, MANY);
+  expect_told(0, 0, MANY);
+  op_level = 1; op_count = MANY / 2; /* half come back; a small commit behind it waits */
+  assert_int_equal(run(f, change_players), IU_OK);
+  op_count = 1; op_level = 3;
+  assert_int_equal(run(f, change_players), IU_OK);
+  assert_int_equal(in_view(f->other, PLAYER), 0);
+  settle(f);
+  assert_int_equal(in_view(f->other, PLAYER), MANY / 2 - 1);
+  expect_told(MANY / 2, 0, 1);
+  /* Its own call tells everything before it returns. */
+  op_count = MANY; op_level = 1;
+  assert_int_equal(run_on(f, f->other, change_players, "", NULL), IU_OK);
+  assert_int_equal(in_view(f->other, PLAYER), MANY);
+  expect_told(MANY / 2 + 1, 0, 0);
+  iu__loop_set_frames(f->loop, false);
+  op_level = 4;
+  assert_int_equal(run(f, change_players), IU_OK);
+  assert_int_equal(in_view(f->other, PLAYER), 0); /* no frames: seen at once */
+  settle(f);
+  expect_told(0, 0, MANY);
+}
+
 static void a_session_may_end_in_the_middle(void **state) {
   fixture *f = *state;
   uint8_t who[32] = {3};
@@ -355,7 +441,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(a_commit_asks_the_queries_that_its_rows_can_match), T(one_text_is_one_query), T(zeros_and_nan_are_found), T(a_change_of_the_other_side_is_told),
       T(a_row_with_two_partners_stays_until_both_are_gone), T(partners_are_looked_up_not_searched_for), T(a_long_subscription_is_staged_in_slices),
-      T(what_is_committed_meanwhile_comes_behind), T(a_session_may_end_in_the_middle), T(a_session_that_is_too_far_behind_is_closed),
+      T(what_is_committed_meanwhile_comes_behind), T(a_large_commit_is_staged_and_told_in_slices), T(a_session_may_end_in_the_middle), T(a_session_that_is_too_far_behind_is_closed),
       T(a_subscription_is_refused_by_a_full_queue)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
