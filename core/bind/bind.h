@@ -43,6 +43,7 @@ typedef struct iu_lua {
   struct iu_lua_work *works;
   iu_lua_rows *rows;            /* being told (tell.c), or NULL */
   uint64_t watches;             /* how often conn:watch was called */
+  int collector_owed;           /* KB that JSON took while the collector was stopped (json_decode.c) */
   iu_buf args;                  /* empty, kept for the next call of a reducer or procedure */
   struct iu_lua_run *run;       /* the innermost reducer of a module in Lua that runs now (module.h), or NULL */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */

@@ -1,11 +1,15 @@
 /* json_decode.c: JSON text to Lua values, and the module's JSON functions.
  *
+ * The values of an open container wait on Lua's stack, above the place of its table, which is made when their number is known (or when there are many).
  * Building runs in a protected call, because the reader holds memory that an error of Lua (no memory) must not lose.
  * Marks: arrays carry array_mt, empty objects object_mt (an object with members is recognised by its keys).
  */
 #include "bind.h"
 
+#include <limits.h>
+
 #include "../base/hash.h"
+#include "../sats/json_scan.h"
 
 static const char array_key = 0, object_key = 0;
 
@@ -34,60 +38,212 @@ static bool is_mt(lua_State *L, int index, const void *key) {
 bool iu__is_array_mt(lua_State *L, int index) { return is_mt(L, index, &array_key); }
 bool iu__is_object_mt(lua_State *L, int index) { return is_mt(L, index, &object_key); }
 
-typedef struct decoder { iu_json_reader reader; iu_error err; int array_mt, object_mt; } decoder;
+#define CACHED_COUNT 256      /* a power of two */
+#define CACHED_LENGTH 24      /* longer ones seldom come again */
+#define CACHE_FROM 1024       /* bytes of text; below that making room costs more than it saves */
+#define PAUSE_FROM (64 * 1024)
+#define STACK_STEP 256
+#define PENDING_ELEMENTS 128
+#define PENDING_MEMBERS 64
+#define COMPARED_KEYS 16      /* of an object with more it is not known whether two are equal */
 
-static bool push_token(lua_State *L, decoder *d, iu_json_token t);
+/* The first and the last bytes of a string: of at most 16, all of them. */
+typedef struct ends { uint64_t first, last; } ends;
+typedef struct cached { const char *s; size_t len; ends ends; } cached;
+typedef struct decoder {
+  iu_json_scan scan;
+  iu_error err;
+  int array_mt, object_mt;    /* where they are on the stack */
+  int room;                   /* up to where the stack is known to reach */
+  int cache;                  /* where the strings of `strings` begin, 0: no cache */
+  cached strings[CACHED_COUNT];
+} decoder;
 
-static bool push_array(lua_State *L, decoder *d) {
-  lua_Integer n = 0;
-  lua_newtable(L);
-  lua_pushvalue(L, d->array_mt);
-  lua_setmetatable(L, -2);
-  for (;;) {
-    iu_json_token t = iu__json_next(&d->reader);
-    if (t == IU_J_ARRAY_END) return true;
-    if (!push_token(L, d, t)) return false;
-    lua_rawseti(L, -2, ++n);
-  }
+static bool push_value(lua_State *L, decoder *d, int at);
+
+static inline uint64_t load(const char *s, size_t bytes) {
+  uint64_t word = 0;
+  memcpy(&word, s, bytes);
+  return word;
 }
 
-static bool push_object(lua_State *L, decoder *d) {
-  bool empty = true;
-  lua_newtable(L);
-  for (;;) {
-    iu_json_token t = iu__json_next(&d->reader);
-    if (t == IU_J_OBJECT_END) break;
-    if (t != IU_J_KEY) return false;
-    empty = false;
-    lua_pushlstring(L, d->reader.s, d->reader.len);
-    if (!push_token(L, d, iu__json_next(&d->reader))) return false;
-    lua_rawset(L, -3);
+static inline ends ends_of(const char *s, size_t len) {
+  if (len >= 8) return (ends){load(s, 8), load(s + len - 8, 8)};
+  if (len >= 4) return (ends){load(s, 4), load(s + len - 4, 4)};
+  if (len == 0) return (ends){0, 0};
+  return (ends){(unsigned char)s[0], (uint64_t)(unsigned char)s[len / 2] << 8 | (unsigned char)s[len - 1]};
+}
+
+/* Different for different strings, as good as always. */
+static inline uint64_t mark_of(const ends *e, size_t len) {
+  return (e->first ^ (e->last + len) * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+/* Strings that come again and again are kept on the stack: a comparison there costs less than Lua's own table of strings. Returns the string's mark. */
+static inline uint64_t push_string(lua_State *L, decoder *d, const char *s, size_t len) {
+  ends e = ends_of(s, len);
+  uint64_t mark = mark_of(&e, len);
+  if (d->cache == 0 || len > CACHED_LENGTH) {
+    lua_pushlstring(L, s, len);
+    return mark;
   }
-  if (empty) {
-    lua_pushvalue(L, d->object_mt);
+  uint32_t slot = (uint32_t)(mark >> 56) % CACHED_COUNT;
+  cached *c = &d->strings[slot];
+  if (c->len == len && c->ends.first == e.first && c->ends.last == e.last && (len <= 16 || memcmp(c->s, s, len) == 0)) {
+    lua_pushvalue(L, d->cache + (int)slot);
+    return mark;
+  }
+  c->len = SIZE_MAX; /* what it points into may be collected before the new one is there */
+  c->s = lua_pushlstring(L, s, len);
+  lua_copy(L, -1, d->cache + (int)slot);
+  c->ends = e;
+  c->len = len;
+  return mark;
+}
+
+/* Room for a container's values from `at` on, and for a few more. */
+static void need_stack(lua_State *L, decoder *d, int at, int count) {
+  int above = at + count + 8;
+  if (above <= d->room) return;
+  luaL_checkstack(L, above + STACK_STEP - at, "JSON nests too deep for Lua's stack");
+  d->room = above + STACK_STEP;
+}
+
+/* Moves `count` values from above `at` into the table there, behind the `before` that it has; the first of them makes it. */
+static void settle_elements(lua_State *L, decoder *d, int at, int count, lua_Integer before) {
+  if (before == 0) {
+    lua_createtable(L, count, 0);
+    lua_pushvalue(L, d->array_mt);
     lua_setmetatable(L, -2);
+    lua_replace(L, at);
+    for (int i = count; i > 0; i--) lua_rawseti(L, at, i);
+    return;
   }
+  for (int i = 1; i <= count; i++) { /* in order, so that the table grows as an array */
+    lua_pushvalue(L, at + i);
+    lua_rawseti(L, at, before + i);
+  }
+  lua_settop(L, at);
+}
+
+/* A container's opening bracket; what comes first in it, 0 where it is too deep. */
+static char enter(decoder *d) {
+  if (d->scan.depth++ == IU_JSON_DEPTH_MAX) return 0;
+  d->scan.p++;
+  return iu__json_scan_next(&d->scan);
+}
+
+static void leave(decoder *d) {
+  d->scan.depth--;
+  d->scan.p++;
+}
+
+static bool push_array(lua_State *L, decoder *d, int at) {
+  lua_Integer before = 0;
+  int pending = 0;
+  char c = enter(d);
+  need_stack(L, d, at, PENDING_ELEMENTS);
+  lua_pushnil(L); /* the table's place */
+  while (c != ']') {
+    if (pending == PENDING_ELEMENTS) {
+      settle_elements(L, d, at, pending, before);
+      before += pending;
+      pending = 0;
+    }
+    if (c == 0 || !push_value(L, d, at + ++pending)) return false;
+    c = iu__json_scan_next(&d->scan);
+    if (c == ']') break;
+    if (c != ',') return false;
+    d->scan.p++;
+    c = ',';
+  }
+  leave(d);
+  settle_elements(L, d, at, pending, before);
   return true;
 }
 
-/* Pushes the value that starts with t; false (and d->err set) when the text is bad. */
-static bool push_token(lua_State *L, decoder *d, iu_json_token t) {
-  luaL_checkstack(L, 4, "JSON nests too deep for Lua's stack");
-  switch (t) {
+/* The same for `count` keys and values. Where no two keys are equal, from the top down: that needs no copies. Otherwise in order: the last wins. */
+static void settle_members(lua_State *L, decoder *d, int at, int count, bool first, bool different) {
+  if (first) {
+    lua_createtable(L, 0, count);
+    if (count == 0) {
+      lua_pushvalue(L, d->object_mt);
+      lua_setmetatable(L, -2);
+    }
+    lua_replace(L, at);
+  }
+  if (first && different) {
+    for (; count > 0; count--) lua_rawset(L, at);
+    return;
+  }
+  for (int i = 1; i < 2 * count; i += 2) {
+    lua_pushvalue(L, at + i);
+    lua_pushvalue(L, at + i + 1);
+    lua_rawset(L, at);
+  }
+  lua_settop(L, at);
+}
+
+static bool push_object(lua_State *L, decoder *d, int at) {
+  uint64_t marks[COMPARED_KEYS];
+  bool first = true, different = true;
+  int pending = 0;
+  char c = enter(d);
+  need_stack(L, d, at, 2 * PENDING_MEMBERS);
+  lua_pushnil(L);
+  while (c != '}') {
+    if (c != '"') return false;
+    if (pending == PENDING_MEMBERS) {
+      settle_members(L, d, at, pending, first, false);
+      first = false;
+      pending = 0;
+    }
+    iu_json key = iu__json_scan_string(&d->scan);
+    if (key.token == IU_J_ERROR) return false;
+    uint64_t mark = push_string(L, d, key.u.s, key.len);
+    different = different && pending < COMPARED_KEYS;
+    if (different) {
+      for (int i = 0; i < pending; i++) different = different && marks[i] != mark;
+      marks[pending] = mark;
+    }
+    if (iu__json_scan_next(&d->scan) != ':') return false;
+    d->scan.p++;
+    if (!push_value(L, d, at + 2 * ++pending)) return false;
+    c = iu__json_scan_next(&d->scan);
+    if (c == '}') break;
+    if (c != ',') return false;
+    d->scan.p++;
+    c = iu__json_scan_next(&d->scan);
+    if (c == '}') return false;
+  }
+  leave(d);
+  settle_members(L, d, at, pending, first, different);
+  return true;
+}
+
+static bool push_scalar(lua_State *L, decoder *d, const iu_json *v) {
+  switch (v->token) {
     case IU_J_NULL: lua_pushlightuserdata(L, NULL); return true;
     case IU_J_TRUE: lua_pushboolean(L, 1); return true;
     case IU_J_FALSE: lua_pushboolean(L, 0); return true;
-    case IU_J_INT: lua_pushinteger(L, d->reader.i); return true;
-    case IU_J_DOUBLE: lua_pushnumber(L, d->reader.d); return true;
-    case IU_J_STRING: lua_pushlstring(L, d->reader.s, d->reader.len); return true;
+    case IU_J_INT: lua_pushinteger(L, v->u.i); return true;
+    case IU_J_DOUBLE: lua_pushnumber(L, v->u.d); return true;
+    case IU_J_STRING: (void)push_string(L, d, v->u.s, v->len); return true;
     case IU_J_BIGINT:
-      if (iu__wide_push_text(L, d->reader.s, d->reader.len)) return true;
-      iu__fail(&d->err, IU_E_VALIDATION, "integer of %zu digits, the limit is %d", d->reader.len, IU_WIDE_DIGITS_MAX);
+      if (iu__wide_push_text(L, v->u.s, v->len)) return true;
+      iu__fail(&d->err, IU_E_VALIDATION, "integer of %zu digits, the limit is %d", (size_t)v->len, IU_WIDE_DIGITS_MAX);
       return false;
-    case IU_J_ARRAY: return push_array(L, d);
-    case IU_J_OBJECT: return push_object(L, d);
     default: return false;
   }
+}
+
+/* Pushes the value at the scanner, to where the stack's top is: `at`. false when the text is bad. */
+static bool push_value(lua_State *L, decoder *d, int at) {
+  char c = iu__json_scan_next(&d->scan);
+  if (c == '{') return push_object(L, d, at);
+  if (c == '[') return push_array(L, d, at);
+  iu_json v = iu__json_scan_scalar(&d->scan, c);
+  return push_scalar(L, d, &v);
 }
 
 static int decode_body(lua_State *L) {
@@ -96,22 +252,56 @@ static int decode_body(lua_State *L) {
   d->array_mt = lua_gettop(L);
   iu__push_object_mt(L);
   d->object_mt = lua_gettop(L);
-  if (!push_token(L, d, iu__json_next(&d->reader)) || iu__json_next(&d->reader) != IU_J_END) {
-    if (d->err.status == IU_OK) iu__fail(&d->err, IU_E_VALIDATION, "not a JSON value");
+  if (d->cache != 0) {
+    luaL_checkstack(L, CACHED_COUNT + 8, NULL);
+    d->cache = d->object_mt + 1;
+    lua_settop(L, d->object_mt + CACHED_COUNT);
+  }
+  if (!push_value(L, d, lua_gettop(L) + 1) || iu__json_scan_next(&d->scan) != 0 || d->scan.p != d->scan.end) {
+    if (d->err.status == IU_OK) iu__json_scan_explain(&d->scan, &d->err);
     lua_pushnil(L);
   }
   return 1;
 }
 
+/* Decoding makes no garbage: while much is made the collector would go over the same growing tree again and again. What was made meanwhile is
+ * owed to it, and paid before the next, when that comes to as much as everything else there is. */
+static bool pause_collector(lua_State *L, iu_lua *x, size_t len) {
+  if (len < PAUSE_FROM || lua_gc(L, LUA_GCISRUNNING) != 1) return false;
+  if (x->collector_owed > lua_gc(L, LUA_GCCOUNT) / 2) {
+    lua_gc(L, LUA_GCSTEP, x->collector_owed);
+    x->collector_owed = 0;
+  }
+  lua_gc(L, LUA_GCSTOP);
+  return true;
+}
+
+static void resume_collector(lua_State *L, iu_lua *x, int before) {
+  int made = lua_gc(L, LUA_GCCOUNT) - before;
+  if (made > 0) x->collector_owed = made < INT_MAX - x->collector_owed ? x->collector_owed + made : INT_MAX;
+  lua_gc(L, LUA_GCRESTART);
+}
+
 int iu__push_json_or_failure(lua_State *L, iu_lua *x, const void *text, size_t len) {
   decoder d;
-  int rc;
+  bool paused;
+  int rc, before;
   iu__error_clear(&d.err);
-  iu__json_reader_init(&d.reader, text, len, &d.err);
+  if (len > UINT32_MAX) {
+    iu__fail(&d.err, IU_E_VALIDATION, "JSON text of %zu bytes, the limit is %u", len, UINT32_MAX);
+    return iu__push_failure(L, x, &d.err);
+  }
+  iu__json_scan_init(&d.scan, text, len, NULL);
+  d.room = 0;
+  d.cache = len >= CACHE_FROM;
+  if (d.cache != 0) memset(d.strings, 0xFF, sizeof d.strings); /* no string is that long */
+  paused = pause_collector(L, x, len);
+  before = lua_gc(L, LUA_GCCOUNT);
   lua_pushcfunction(L, decode_body);
   lua_pushlightuserdata(L, &d);
   rc = lua_pcall(L, 1, 1, 0);
-  iu__json_reader_free(&d.reader);
+  iu__json_scan_free(&d.scan);
+  if (paused) resume_collector(L, x, before);
   if (rc != LUA_OK) return lua_error(L);
   if (d.err.status == IU_OK) return 1;
   lua_pop(L, 1);

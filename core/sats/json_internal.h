@@ -39,7 +39,7 @@ static inline const char *iu__json_run(const char *p, const char *end, bool asci
 }
 
 /* The first byte of [p, end) that a string may not hold bare, as above without `ascii`. *ascii: none of the bytes before it is above 0x7f. */
-static inline const char *iu__json_scan(const char *p, const char *end, bool *ascii) {
+static inline const char *iu__json_bare(const char *p, const char *end, bool *ascii) {
   uint64_t seen = 0;
 
 #ifdef __SSE2__
@@ -67,13 +67,6 @@ static inline int iu__json_key_compare(const iu_json_member *a, const char *key,
   size_t shorter = a->key_len < len ? a->key_len : len;
   int order = shorter != 0 ? memcmp(a->key, key, shorter) : 0; /* UTF-8 sorts as its code points do */
   return order != 0 ? order : a->key_len < len ? -1 : a->key_len > len;
-}
-
-/* Lets an initialised reader read one value that begins at `at` in its text, as if nothing else were there. */
-static inline void iu__json_reader_at(iu_json_reader *r, const char *at) {
-  r->p = at;
-  r->depth = 0;
-  r->state = 0;
 }
 
 /* Fills `order` with the positions 0 ... count - 1 sorted by key, equal keys by position. `spare` has room for count. */

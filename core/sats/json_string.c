@@ -7,7 +7,7 @@
 /* The end of the run of bare characters at p, or NULL after a failure. */
 static const char *read_run(iu_json_reader *r, const char *p) {
   bool ascii;
-  const char *end = iu__json_scan(p, r->end, &ascii);
+  const char *end = iu__json_bare(p, r->end, &ascii);
   size_t len = (size_t)(end - p);
 
   if (!ascii) {
