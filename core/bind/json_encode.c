@@ -13,8 +13,19 @@
 
 #define PATH_TEXT_MAX 200
 
+#define STACK_STEP 64
+
+/* A container being written: its table, and where in it: the key, or (NULL) the index. */
 typedef struct level { const void *table; const char *key; size_t key_len; lua_Integer index; } level;
-typedef struct encoder { lua_State *L; iu_buf *out; iu_error *err; uint32_t depth; level levels[IU_LUA_DEPTH_MAX]; } encoder;
+typedef struct encoder {
+  lua_State *L;
+  iu_buf *out;
+  iu_error *err;
+  const void *array_mt, *object_mt;
+  int room; /* up to where the stack is known to reach */
+  uint32_t depth;
+  level levels[IU_LUA_DEPTH_MAX];
+} encoder;
 
 static void path_text(const encoder *e, char *out, size_t room) {
   size_t at = 0;
@@ -43,17 +54,22 @@ static iu_status refuse(const encoder *e, const char *what) {
   return iu__fail(e->err, IU_E_VALIDATION, "%s at %s", what, path);
 }
 
-static iu_status encode(encoder *e, int index);
+static iu_status encode(encoder *e, int index, int type);
+
+/* The same for what is wrong with the innermost container itself. */
+static iu_status refuse_table(encoder *e, const char *what) {
+  e->depth--;
+  return refuse(e, what);
+}
 
 static iu_status encode_string(encoder *e, int index) {
   size_t len, bad;
   const char *s = lua_tolstring(e->L, index, &len);
-  if ((bad = iu__utf8_check(s, len)) != len) {
+  if ((bad = iu__json_put_text(e->out, 0, s, len, 0)) != len) {
     char what[64];
     snprintf(what, sizeof what, "invalid UTF-8 (byte %zu of the string)", bad);
     return refuse(e, what);
   }
-  iu__json_put_string(e->out, s, len);
   return IU_OK;
 }
 
@@ -69,54 +85,6 @@ static iu_status encode_number(encoder *e, int index) {
   return IU_OK;
 }
 
-static iu_status encode_array(encoder *e, int index, lua_Integer n) {
-  lua_State *L = e->L;
-  level *l = &e->levels[e->depth];
-  iu__buf_put_u8(e->out, '[');
-  for (lua_Integer i = 1; i <= n; i++) {
-    iu_status status;
-    *l = (level){lua_topointer(L, index), NULL, 0, i};
-    e->depth++;
-    lua_rawgeti(L, index, i);
-    if (i > 1) iu__buf_put_u8(e->out, ',');
-    status = encode(e, lua_gettop(L));
-    if (status != IU_OK) return status;
-    lua_pop(L, 1);
-    e->depth--;
-  }
-  iu__buf_put_u8(e->out, ']');
-  return IU_OK;
-}
-
-static iu_status encode_object(encoder *e, int index) {
-  lua_State *L = e->L;
-  level *l = &e->levels[e->depth];
-  bool first = true;
-  iu__buf_put_u8(e->out, '{');
-  lua_pushnil(L);
-  while (lua_next(L, index) != 0) {
-    iu_status status;
-    size_t len;
-    if (lua_type(L, -2) != LUA_TSTRING) {
-      return refuse(e, lua_type(L, -2) == LUA_TNUMBER ? "table with both string and number keys" : "object key that is not a string");
-    }
-    const char *key = lua_tolstring(L, -2, &len);
-    *l = (level){lua_topointer(L, index), key, len, 0};
-    e->depth++;
-    if (iu__utf8_check(key, len) != len) return refuse(e, "key of invalid UTF-8");
-    if (!first) iu__buf_put_u8(e->out, ',');
-    first = false;
-    iu__json_put_string(e->out, key, len);
-    iu__buf_put_u8(e->out, ':');
-    status = encode(e, lua_gettop(L));
-    if (status != IU_OK) return status;
-    lua_pop(L, 1);
-    e->depth--;
-  }
-  iu__buf_put_u8(e->out, '}');
-  return IU_OK;
-}
-
 /* How many keys, and whether they are exactly 1..n. */
 static iu_status check_array(encoder *e, int index, lua_Integer *n) {
   lua_State *L = e->L;
@@ -126,21 +94,83 @@ static iu_status check_array(encoder *e, int index, lua_Integer *n) {
     lua_pop(L, 1);
     count++;
     if (lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 1 && lua_tointeger(L, -1) <= length) continue;
-    if (lua_type(L, -1) == LUA_TSTRING) return refuse(e, "table with both string and number keys");
-    if (lua_type(L, -1) != LUA_TNUMBER) return refuse(e, "object key that is not a string");
-    return refuse(e, "sparse array (keys must be 1..n)");
+    if (lua_type(L, -1) == LUA_TSTRING) return refuse_table(e, "table with both string and number keys");
+    if (lua_type(L, -1) != LUA_TNUMBER) return refuse_table(e, "object key that is not a string");
+    return refuse_table(e, "sparse array (keys must be 1..n)");
   }
-  if (count != length) return refuse(e, "sparse array (keys must be 1..n)");
+  if (count != length) return refuse_table(e, "sparse array (keys must be 1..n)");
   *n = length;
+  return IU_OK;
+}
+
+/* An array whose elements do not come in their order, if it is one. */
+static iu_status encode_unordered(encoder *e, int index) {
+  lua_State *L = e->L;
+  lua_Integer n = 0;
+  iu_status status = check_array(e, index, &n);
+  for (lua_Integer i = 1; i <= n && status == IU_OK; i++) {
+    if (i > 1) iu__buf_put_u8(e->out, ',');
+    e->levels[e->depth - 1].index = i;
+    status = encode(e, index + 1, lua_rawgeti(L, index, i));
+    lua_settop(L, index);
+  }
+  return status;
+}
+
+/* The first key and value are on the stack, unless it is empty. */
+static iu_status encode_array(encoder *e, int index, bool empty) {
+  lua_State *L = e->L;
+  level *l = &e->levels[e->depth - 1];
+  size_t start;
+  iu_status status;
+  iu__buf_put_u8(e->out, '[');
+  start = e->out->len;
+  l->key = NULL;
+  for (lua_Integer i = 1; !empty; i++) {
+    if (!lua_isinteger(L, index + 1) || lua_tointeger(L, index + 1) != i) {
+      lua_settop(L, index);
+      if (!e->out->failed) e->out->len = start;
+      status = encode_unordered(e, index);
+      if (status != IU_OK) return status;
+      break;
+    }
+    if (i > 1) iu__buf_put_u8(e->out, ',');
+    l->index = i;
+    status = encode(e, index + 2, lua_type(L, index + 2));
+    if (status != IU_OK) return status;
+    lua_settop(L, index + 1);
+    empty = lua_next(L, index) == 0;
+  }
+  iu__buf_put_u8(e->out, ']');
+  return IU_OK;
+}
+
+static iu_status encode_object(encoder *e, int index, bool empty) {
+  lua_State *L = e->L;
+  level *l = &e->levels[e->depth - 1];
+  char between = '{';
+  if (empty) iu__buf_put_u8(e->out, '{');
+  while (!empty) {
+    int type = lua_type(L, index + 1);
+    iu_status status;
+    if (type != LUA_TSTRING) return refuse_table(e, type == LUA_TNUMBER ? "table with both string and number keys" : "object key that is not a string");
+    l->key = lua_tolstring(L, index + 1, &l->key_len);
+    if (iu__json_put_text(e->out, between, l->key, l->key_len, ':') != l->key_len) return refuse(e, "key of invalid UTF-8");
+    between = ',';
+    status = encode(e, index + 2, lua_type(L, index + 2));
+    if (status != IU_OK) return status;
+    lua_settop(L, index + 1);
+    empty = lua_next(L, index) == 0;
+  }
+  iu__buf_put_u8(e->out, '}');
   return IU_OK;
 }
 
 static iu_status encode_table(encoder *e, int index) {
   lua_State *L = e->L;
-  bool array = false, object = false;
-  lua_Integer n = 0;
+  const void *self = lua_topointer(L, index), *mt = NULL;
+  bool empty;
   iu_status status;
-  const void *self = lua_topointer(L, index);
   for (uint32_t i = 0; i < e->depth; i++) {
     if (e->levels[i].table == self) return refuse(e, "cycle");
   }
@@ -149,24 +179,22 @@ static iu_status encode_table(encoder *e, int index) {
     snprintf(what, sizeof what, "nesting deeper than %d", IU_LUA_DEPTH_MAX);
     return refuse(e, what);
   }
-  if (!lua_checkstack(L, 6)) return iu__fail_nomem(e->err);
+  if (index + 8 > e->room) {
+    if (!lua_checkstack(L, STACK_STEP + 8)) return iu__fail_nomem(e->err);
+    e->room = index + STACK_STEP;
+  }
   if (lua_getmetatable(L, index)) {
-    array = iu__is_array_mt(L, -1);
-    object = iu__is_object_mt(L, -1);
-    lua_pop(L, 1);
+    mt = lua_topointer(L, -1);
+    lua_settop(L, index);
   }
-  if (!array && !object) {
-    lua_pushnil(L);
-    if (lua_next(L, index) == 0) {
-      iu__buf_put_str(e->out, "{}");
-      return IU_OK;
-    }
-    array = lua_type(L, -2) == LUA_TNUMBER;
-    lua_pop(L, 2);
-  }
-  if (!array) return encode_object(e, index);
-  status = check_array(e, index, &n);
-  return status == IU_OK ? encode_array(e, index, n) : status;
+  lua_pushnil(L);
+  empty = lua_next(L, index) == 0;
+  e->levels[e->depth++] = (level){self, NULL, 0, 0};
+  if (mt != NULL && mt == e->array_mt) status = encode_array(e, index, empty);
+  else if (empty || (mt != NULL && mt == e->object_mt) || lua_type(L, index + 1) != LUA_TNUMBER) status = encode_object(e, index, empty);
+  else status = encode_array(e, index, false);
+  if (status == IU_OK) e->depth--;
+  return status;
 }
 
 static iu_status encode_document(encoder *e, const iu_json *v) {
@@ -190,8 +218,9 @@ static iu_status encode_userdata(encoder *e, int index) {
   return IU_OK;
 }
 
-static iu_status encode(encoder *e, int index) {
-  switch (lua_type(e->L, index)) {
+/* The value of that type at index, the stack's top. What is left above it is the caller's to remove. */
+static iu_status encode(encoder *e, int index, int type) {
+  switch (type) {
     case LUA_TTABLE: return encode_table(e, index);
     case LUA_TSTRING: return encode_string(e, index);
     case LUA_TNUMBER: return encode_number(e, index);
@@ -215,11 +244,19 @@ iu_status iu__lua_to_json(lua_State *L, int index, iu_buf *out, iu_error *err) {
   encoder e;
   int top = lua_gettop(L);
   iu_status status;
+  if (!lua_checkstack(L, STACK_STEP + 8)) return iu__fail_nomem(err);
   e.L = L;
   e.out = out;
   e.err = err;
   e.depth = 0;
-  status = encode(&e, lua_absindex(L, index));
+  e.room = top + STACK_STEP;
+  iu__push_array_mt(L);
+  e.array_mt = lua_topointer(L, -1);
+  iu__push_object_mt(L);
+  e.object_mt = lua_topointer(L, -1);
+  lua_settop(L, top);
+  lua_pushvalue(L, index);
+  status = encode(&e, top + 1, lua_type(L, top + 1));
   lua_settop(L, top);
   return status == IU_OK ? iu__buf_status(out, err, "JSON text") : status;
 }

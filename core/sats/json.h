@@ -48,6 +48,9 @@ iu_status iu__json_check(const void *text, size_t len, iu_error *err);
 
 void iu__json_put_string(iu_buf *b, const char *s, size_t len);        /* with quotes; s is valid UTF-8 */
 void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len);  /* as Python's ensure_ascii */
+/* The same as put_string for what may not be UTF-8: returns where it is not (what was written is then no JSON), or len. `before` and `after` are
+ * written around it, unless they are 0. */
+size_t iu__json_put_text(iu_buf *b, char before, const char *s, size_t len, char after);
 void iu__json_put_f64(iu_buf *b, double v);                            /* NaN and infinities, which JSON has not: null */
 void iu__json_put_i64(iu_buf *b, int64_t v);
 

@@ -10,55 +10,53 @@
 
 #define IU__JSON_EVERY_BYTE(v) (UINT64_C(0x0101010101010101) * (v))
 
-/* The first byte of [p, end) that a JSON string may not hold bare: a quote, a backslash, a control character below 0x20; with
- * `ascii` also 0x7f and above. *seen collects the bits of all bytes looked at, and perhaps of a few behind, so that a clear 0x80 in each
- * byte proves plain ASCII. Eight bytes a step: a byte's high bit is set in `hit` exactly where the first offender is. */
-static inline const char *iu__json_run(const char *p, const char *end, bool ascii, uint64_t *seen) {
-  while (end - p >= 8) {
-    uint64_t word, quote, backslash, hit;
-    memcpy(&word, p, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    quote = word ^ IU__JSON_EVERY_BYTE('"');
-    backslash = word ^ IU__JSON_EVERY_BYTE('\\');
-    hit = ((quote - IU__JSON_EVERY_BYTE(1)) & ~quote) | ((backslash - IU__JSON_EVERY_BYTE(1)) & ~backslash) |
-          ((word - IU__JSON_EVERY_BYTE(0x20)) & ~word);
-    if (ascii) hit |= word | (word + IU__JSON_EVERY_BYTE(1));
-    *seen |= word;
-    hit &= IU__JSON_EVERY_BYTE(0x80);
-    if (hit != 0) return p + (__builtin_ctzll(hit) >> 3);
-    p += 8;
-  }
-  for (; p < end; p++) {
-    unsigned char c = (unsigned char)*p;
-    if (c < 0x20 || c == '"' || c == '\\' || (ascii && c >= 0x7F)) break;
-    *seen |= c;
-  }
-  return p;
+/* Which of eight bytes a JSON string may not hold bare: a quote, a backslash, a control character below 0x20; with `ascii` also 0x7f and above.
+ * The top bit of a byte is set in the answer exactly where the first (lowest) of them is; behind it there may be false ones. */
+static inline uint64_t iu__json_special(uint64_t word, bool ascii) {
+  uint64_t quote = word ^ IU__JSON_EVERY_BYTE('"'), backslash = word ^ IU__JSON_EVERY_BYTE('\\');
+  uint64_t hit = ((quote - IU__JSON_EVERY_BYTE(1)) & ~quote) | ((backslash - IU__JSON_EVERY_BYTE(1)) & ~backslash) |
+                 ((word - IU__JSON_EVERY_BYTE(0x20)) & ~word);
+
+  if (ascii) hit |= word | (word + IU__JSON_EVERY_BYTE(1));
+  return hit & IU__JSON_EVERY_BYTE(0x80);
 }
 
-/* The first byte of [p, end) that a string may not hold bare, as above without `ascii`. *ascii: none of the bytes before it is above 0x7f. */
+/* The first byte of [p, end) that a string may not hold bare. *ascii: none of the bytes before it is above 0x7f (true may be taken for false). */
 static inline const char *iu__json_bare(const char *p, const char *end, bool *ascii) {
-  uint64_t seen = 0;
+  uint64_t seen = 0, word, hit;
 
 #ifdef __SSE2__
   const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
   unsigned high = 0;
   for (; end - p >= 16; p += 16) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i bare = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
-    unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(bare, _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)));
+    __m128i special = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(special, _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes)));
     unsigned above = (unsigned)_mm_movemask_epi8(bytes);
-    if (hit != 0) {
-      *ascii = (high | (above & (hit ^ (hit - 1)))) == 0;
-      return p + __builtin_ctz(hit);
+    if (found != 0) {
+      *ascii = (high | (above & (found ^ (found - 1)))) == 0;
+      return p + __builtin_ctz(found);
     }
     high |= above;
   }
-  seen = high != 0 ? IU__JSON_EVERY_BYTE(0x80) : 0;
+  if (high != 0) seen = IU__JSON_EVERY_BYTE(0x80);
 #endif
-  p = iu__json_run(p, end, false, &seen);
+  for (; end - p >= 8; p += 8) {
+    memcpy(&word, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    seen |= word;
+    hit = iu__json_special(word, false);
+    if (hit == 0) continue;
+    p += __builtin_ctzll(hit) >> 3;
+    break;
+  }
+  for (; p < end; p++) {
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x20 || c == '"' || c == '\\') break;
+    seen |= c;
+  }
   *ascii = (seen & IU__JSON_EVERY_BYTE(0x80)) == 0;
   return p;
 }

@@ -50,39 +50,111 @@ static size_t put_escaped(iu_buf *b, const char *p) {
   return n;
 }
 
-static inline void put_string(iu_buf *b, const char *s, size_t len, bool ascii) {
-  const char *p = s, *end;
-  uint64_t seen = 0;
+#ifdef __SSE2__
+/* Which of 16 bytes are not bare, a bit each. */
+static inline unsigned special_bits(__m128i bytes, bool ascii) {
+  __m128i special = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
 
-  if (len == 0) {
-    iu__buf_put(b, "\"\"", 2);
-    return;
-  }
-  end = s + len;
-  if (len > SIZE_MAX - 2 || !iu__buf_reserve(b, len + 2)) return;
-  iu__buf_put_u8(b, '"');
-  while (!b->failed) { /* without memory there is no point in going on */
-    const char *run = p;
-    p = iu__json_run(p, end, ascii, &seen);
-    iu__buf_put(b, run, (size_t)(p - run));
-    if (p == end) break;
-    p += put_escaped(b, p);
-  }
-  iu__buf_put_u8(b, '"');
+  special = _mm_or_si128(special, _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes));
+  if (ascii) special = _mm_or_si128(special, _mm_cmpeq_epi8(_mm_max_epu8(bytes, _mm_set1_epi8(0x7F)), bytes));
+  return (unsigned)_mm_movemask_epi8(special);
 }
 
-void iu__json_put_string(iu_buf *b, const char *s, size_t len) { put_string(b, s, len, false); }
-void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len) { put_string(b, s, len, true); }
+/* Blocks of 16, the last one overlapping the one before. */
+static inline size_t copy_long(uint8_t *out, const char *p, size_t n, bool ascii, bool *high) {
+  size_t i = 0;
+
+  for (;;) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+    unsigned found = special_bits(bytes, ascii), above = (unsigned)_mm_movemask_epi8(bytes);
+    _mm_storeu_si128((__m128i *)(void *)(out + i), bytes);
+    *high |= above != 0;
+    if (found != 0) return i + (size_t)__builtin_ctz(found);
+    i += 16;
+    if (i >= n) return n;
+    if (n - i < 16) i = n - 16;
+  }
+}
+#endif
+
+/* Copies to `out` the bare characters that [p, p + n) begins with and returns their count; behind them it may write up to n. *high: whether one
+ * of the bytes is above 0x7f, for sure where none is. */
+static inline size_t copy_bare(uint8_t *out, const char *p, size_t n, bool ascii, bool *high) {
+  size_t i;
+
+#ifdef __SSE2__
+  if (n >= 16) return copy_long(out, p, n, ascii, high);
+#endif
+  for (i = 0; n - i >= 4;) {
+    uint64_t word;
+    if (n - i >= 8) {
+      memcpy(&word, p + i, 8);
+      memcpy(out + i, &word, 8);
+      *high |= (word & IU__JSON_EVERY_BYTE(0x80)) != 0;
+      if (iu__json_special(word, ascii) != 0) break;
+      i += 8;
+    } else {
+      uint32_t first, last;
+      memcpy(&first, p + i, 4);
+      memcpy(&last, p + n - 4, 4);
+      word = first | (uint64_t)last << 32;
+      if (iu__json_special(word, ascii) != 0) break;
+      *high |= (word & IU__JSON_EVERY_BYTE(0x80)) != 0;
+      memcpy(out + i, &first, 4);
+      memcpy(out + n - 4, &last, 4);
+      return n;
+    }
+  }
+  for (; i < n; i++) {
+    unsigned char c = (unsigned char)p[i];
+    if (c < 0x20 || c == '"' || c == '\\' || (ascii && c >= 0x7F)) break;
+    out[i] = c;
+    *high |= c >= 0x80;
+  }
+  return i;
+}
+
+/* The string and what stands around it. Returns whether a byte above 0x7f was seen. */
+static inline bool put_string(iu_buf *b, const char *p, size_t n, bool ascii, char before, char after) {
+  bool high = false;
+
+  if (b->failed || b->cap - b->len < n + 4) {
+    if (n > SIZE_MAX - 4 || !iu__buf_reserve(b, n + 4)) return true;
+  }
+  if (before != 0) b->data[b->len++] = (uint8_t)before;
+  b->data[b->len++] = '"';
+  for (;;) {
+    size_t bare = copy_bare(b->data + b->len, p, n, ascii, &high);
+    b->len += bare;
+    p += bare;
+    n -= bare;
+    if (n == 0) break;
+    do {
+      size_t len;
+      if ((unsigned char)*p >= 0x80) high = true;
+      len = put_escaped(b, p);
+      p += len;
+      n -= len;
+    } while (ascii && n > 0 && (unsigned char)*p >= 0x80);
+    if (!iu__buf_reserve(b, n + 2)) return high; /* without memory there is no point in going on */
+  }
+  b->data[b->len++] = '"';
+  if (after != 0) b->data[b->len++] = (uint8_t)after;
+  return high;
+}
+
+void iu__json_put_string(iu_buf *b, const char *s, size_t len) { (void)put_string(b, s, len, false, 0, 0); }
+void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len) { (void)put_string(b, s, len, true, 0, 0); }
+
+size_t iu__json_put_text(iu_buf *b, char before, const char *s, size_t len, char after) {
+  return put_string(b, s, len, false, before, after) ? iu__utf8_check(s, len) : len;
+}
 
 void iu__json_put_f64(iu_buf *b, double v) {
-  char text[IU_F64_TEXT_MAX];
-
   if (v - v != 0.0) iu__buf_put(b, "null", 4);
-  else iu__buf_put(b, text, iu__f64_format(v, text));
+  else if (iu__buf_reserve(b, IU_F64_TEXT_MAX)) b->len += iu__f64_format(v, (char *)b->data + b->len);
 }
 
 void iu__json_put_i64(iu_buf *b, int64_t v) {
-  char text[IU_I64_TEXT_MAX + 1];
-
-  iu__buf_put(b, text, iu__i64_format(v, text));
+  if (iu__buf_reserve(b, IU_I64_TEXT_MAX + 1)) b->len += iu__i64_format(v, (char *)b->data + b->len);
 }
