@@ -46,7 +46,6 @@ bool iu__buf_reserve(iu_buf *b, size_t more) {
     b->failed = BUF_NOMEM;
     return false;
   }
-  iu__alloc_filled(data, cap);
   b->data = data;
   b->cap = cap;
   return true;
