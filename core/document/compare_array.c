@@ -10,6 +10,7 @@
 #include "../base/alloc.h"
 #include "../base/text.h"
 #include "align.h"
+#include "pair.h"
 
 #define HASH_KEEP_NODES 64 /* subtrees from this size on are remembered */
 
@@ -132,26 +133,20 @@ static void add_pair(iu_comparer *c, iu_change ***end, uint32_t index, const iu_
   *end = &change->next;
 }
 
-/* What stands between two matched elements on both sides; `index`: where b's begin. `lone`, by element of a, then of b: the other side has nothing of its
- * symbol; NULL: pairs are made of any. Of lone ones the first of a is paired with the first of b, and so on. */
-static void add_gap(iu_comparer *c, iu_change ***end, uint32_t index, range a, range b, const bool *lone_a, const bool *lone_b, uint32_t depth) {
-  uint32_t i = 0, j = 0;
+/* What stands between two matched elements on both sides; `index`: where b's begin. partner[j] of b[j]: what it is compared with. */
+static void add_gap(iu_comparer *c, iu_change ***end, uint32_t index, range a, range b, const uint32_t *partner, uint32_t depth) {
+  uint32_t i = 0, j;
 
-  while (i < a.count && j < b.count && !c->failed) {
-    if (lone_a != NULL && !lone_a[i]) {
-      add_removes(c, end, index + j, 1);
-      i++;
-    } else if (lone_b != NULL && !lone_b[j]) {
+  for (j = 0; j < b.count && !c->failed; j++) {
+    if (partner[j] == IU_PAIR_NONE) {
       add_inserts(c, end, index + j, &b.elements[j], 1);
-      j++;
-    } else {
-      add_pair(c, end, index + j, &a.elements[i], &b.elements[j], depth);
-      i++;
-      j++;
+      continue;
     }
+    add_removes(c, end, index + j, partner[j] - i);
+    add_pair(c, end, index + j, &a.elements[partner[j]], &b.elements[j], depth);
+    i = partner[j] + 1;
   }
   add_removes(c, end, index + j, a.count - i);
-  add_inserts(c, end, index + j, b.elements + j, b.count - j);
 }
 
 /* Which elements may be paired with others that they do not match. */
@@ -161,13 +156,15 @@ static bool find_lone(const range *a, const range *b, const uint64_t *symbols, m
   return true;
 }
 
-static void add_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a, range b, const uint32_t *match, const bool *lone, uint32_t depth) {
+/* partners: room for each element of b. */
+static void add_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a, range b, const uint32_t *match, const bool *lone, uint32_t *partners, uint32_t depth) {
   uint32_t i = 0, j = 0, next, to;
 
   while (!c->failed && (i < a.count || j < b.count)) {
     for (next = j; next < b.count && match[next] == IU_ALIGN_NONE; next++) {}
     to = next < b.count ? match[next] : a.count;
-    add_gap(c, end, front + j, (range){a.elements + i, to - i}, (range){b.elements + j, next - j}, lone + i, lone + a.count + j, depth);
+    if (!iu__pair_up(a.elements + i, to - i, b.elements + j, next - j, lone + i, lone + a.count + j, partners)) c->failed = true;
+    if (!c->failed) add_gap(c, end, front + j, (range){a.elements + i, to - i}, (range){b.elements + j, next - j}, partners, depth);
     if (next < b.count) add_pair(c, end, front + next, &a.elements[to], &b.elements[next], depth);
     i = to + 1;
     j = next + 1;
@@ -178,14 +175,14 @@ static void add_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a
 static void compare_middle(iu_comparer *c, iu_change ***end, uint32_t front, range a, range b, uint32_t depth) {
   size_t count = (size_t)a.count + b.count;
   uint64_t *symbols = iu__realloc_array(NULL, count, sizeof *symbols);
-  uint32_t *match = iu__realloc_array(NULL, b.count, sizeof *match);
+  uint32_t *match = iu__realloc_array(NULL, (size_t)b.count * 2, sizeof *match);
   bool *lone = iu__alloc(count);
   matched_by by;
 
   if (symbols == NULL || match == NULL || lone == NULL) c->failed = true;
   by = c->failed ? BY_VALUE : find_symbols(c, &a, &b, depth, symbols);
   if (!c->failed && !(iu__align(symbols, a.count, symbols + a.count, b.count, match) && find_lone(&a, &b, symbols, by, lone))) c->failed = true;
-  if (!c->failed) add_middle(c, end, front, a, b, match, lone, depth);
+  if (!c->failed) add_middle(c, end, front, a, b, match, lone, match + b.count, depth);
   iu__free(symbols);
   iu__free(match);
   iu__free(lone);
@@ -211,7 +208,9 @@ static void compare_by_content(iu_comparer *c, iu_change ***end, range a, range 
   b.elements += front;
   a.count -= front + back;
   b.count -= front + back;
-  if (a.count == 0 || b.count == 0 || (a.count == 1 && b.count == 1 && c->options->key_count == 0)) add_gap(c, end, front, a, b, NULL, NULL, depth);
+  if (a.count == 0) add_inserts(c, end, front, b.elements, b.count);
+  else if (b.count == 0) add_removes(c, end, front, a.count);
+  else if (a.count == 1 && b.count == 1 && c->options->key_count == 0) add_pair(c, end, front, a.elements, b.elements, depth);
   else compare_middle(c, end, front, a, b, depth);
 }
 

@@ -82,17 +82,6 @@ uint64_t iu__tree_hash64(const iu_json *v) {
   return iu__tree_container_hash64(v, sum);
 }
 
-size_t iu__tree_string_size(const char *s, size_t len) {
-  size_t size = len + 2, i;
-
-  for (i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)s[i];
-    if (c == '"' || c == '\\') size++;
-    else if (c < 0x20) size += c == '\b' || c == '\t' || c == '\n' || c == '\f' || c == '\r' ? 1 : 5;
-  }
-  return size;
-}
-
 size_t iu__tree_text_size(const iu_json *v, size_t limit) {
   char text[IU_F64_TEXT_MAX];
   size_t size;
@@ -105,13 +94,13 @@ size_t iu__tree_text_size(const iu_json *v, size_t limit) {
   case IU_J_INT: return iu__i64_format(v->u.i, text);
   case IU_J_DOUBLE: return iu__f64_format(v->u.d, text);
   case IU_J_BIGINT: return v->len;
-  case IU_J_STRING: return iu__tree_string_size(v->u.s, v->len);
+  case IU_J_STRING: return iu__json_string_size(v->u.s, v->len);
   default: break;
   }
   size = v->len > 0 ? (size_t)v->len + 1 : 2; /* brackets and commas */
   for (i = 0; i < v->len && size <= limit; i++) {
     const iu_json *child = v->token == IU_J_ARRAY ? &v->u.elements[i] : &v->u.members[i].value;
-    if (v->token == IU_J_OBJECT) size += iu__tree_string_size(v->u.members[i].key, v->u.members[i].key_len) + 1;
+    if (v->token == IU_J_OBJECT) size += iu__json_string_size(v->u.members[i].key, v->u.members[i].key_len) + 1;
     size += iu__tree_text_size(child, limit > size ? limit - size : 0);
   }
   return size;

@@ -60,7 +60,6 @@ static inline uint64_t iu__tree_container_hash64(const iu_json *v, uint64_t sum)
 
 /* Bytes of the compact text, exact when at most `limit`; more than limit otherwise (the walk ends early). */
 size_t iu__tree_text_size(const iu_json *v, size_t limit);
-size_t iu__tree_string_size(const char *s, size_t len); /* with quotes */
 
 /* Levels of containers: 0 for a scalar. */
 uint32_t iu__tree_depth(const iu_json *v);

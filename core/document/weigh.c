@@ -29,7 +29,7 @@ static size_t digits(uint32_t v) {
 
 /* A key as a segment of a path, as JSON text. */
 static size_t segment_size(const char *key, size_t len) {
-  size_t size = iu__tree_string_size(key, len) - 2, i;
+  size_t size = iu__json_string_size(key, len) - 2, i;
 
   if (len == 0) return 3;
   for (i = 0; i < len; i++) size += key[i] == '.' || key[i] == '\\' ? 2 : 0;
@@ -57,7 +57,7 @@ static size_t size_of(const weigher *w, const iu_json *v, size_t limit, bool *ex
     if (v->token == IU_J_ARRAY) {
       size += size_of(w, &v->u.elements[i], limit - size, exact);
     } else {
-      size += iu__tree_string_size(v->u.members[i].key, v->u.members[i].key_len) + 1;
+      size += iu__json_string_size(v->u.members[i].key, v->u.members[i].key_len) + 1;
       size += size_of(w, &v->u.members[i].value, limit > size ? limit - size : 0, exact);
     }
   }
@@ -94,7 +94,7 @@ static void weigh_set(weigher *w, iu_change *c, size_t path) {
 }
 
 static void weigh_text(iu_change *c, size_t path) {
-  size_t size = iu__tree_string_size(c->value->u.s, c->value->len), edits = PATCH_BYTES + iu__tree_text_size(c->edits, SIZE_MAX);
+  size_t size = iu__json_string_size(c->value->u.s, c->value->len), edits = PATCH_BYTES + iu__tree_text_size(c->edits, SIZE_MAX);
 
   c->inside = size;
   c->form = edits < SET_BYTES + size ? IU_FORM_PARTS : IU_FORM_WHOLE;
@@ -117,7 +117,7 @@ static void weigh_object(weigher *w, iu_change *c, size_t path) {
   iu_change *part;
 
   for (part = c->first; part != NULL; part = part->next) {
-    size_t key = iu__tree_string_size(part->key, part->key_len) + 2;
+    size_t key = iu__json_string_size(part->key, part->key_len) + 2;
     weigh(w, part, path + (path > 0) + segment_size(part->key, part->key_len));
     apart += part->apart;
     part->merged = key + part->inside <= part->apart;

@@ -47,6 +47,7 @@ iu_status iu__json_skip(iu_json_reader *r, iu_json_token t);
 iu_status iu__json_check(const void *text, size_t len, iu_error *err);
 
 void iu__json_put_string(iu_buf *b, const char *s, size_t len);        /* with quotes; s is valid UTF-8 */
+size_t iu__json_string_size(const char *s, size_t len);                /* bytes that iu__json_put_string puts */
 void iu__json_put_string_ascii(iu_buf *b, const char *s, size_t len);  /* as Python's ensure_ascii */
 /* The same as put_string for what may not be UTF-8: returns where it is not (what was written is then no JSON), or len. `before` and `after` are
  * written around it, unless they are 0. */

@@ -159,6 +159,21 @@ static void random_documents_survive_a_trip(void **state) {
   iu__buf_free(&m.out), iu__buf_free(&once), iu__buf_free(&twice), iu__buf_free(&canonical), iu__buf_free(&again);
 }
 
+static void a_strings_size_is_that_of_its_text(void **state) {
+  random_source r = random_begin("sizes");
+  iu_buf text = {0};
+  (void)state;
+  for (int i = 0; i < 3000; i++) {
+    char s[40];
+    size_t len = (size_t)random_below(&r, sizeof s), k;
+    for (k = 0; k < len; k++) s[k] = (char)(random_below(&r, 3) == 0 ? random_below(&r, 128) : 'a'); /* any ASCII */
+    iu__buf_reset(&text);
+    iu__json_put_string(&text, s, len);
+    assert_int_equal(iu__json_string_size(s, len), text.len);
+  }
+  iu__buf_free(&text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(documents_are_written_compact),
@@ -169,6 +184,7 @@ int main(void) {
       cmocka_unit_test(a_document_outlives_its_text),
       cmocka_unit_test(numbers_and_strings_are_pushed),
       cmocka_unit_test(random_documents_survive_a_trip),
+      cmocka_unit_test(a_strings_size_is_that_of_its_text),
   };
   return cmocka_run_group_tests_name("sats_json_document", tests, NULL, NULL);
 }
