@@ -316,7 +316,6 @@ static int f_decode(lua_State *L) {
   return iu__push_json_or_failure(L, iu__lua(L), text, len);
 }
 
-
 static int push_text_body(lua_State *L) {
   const iu_buf *b = lua_touserdata(L, 1);
   lua_pushlstring(L, (const char *)b->data, b->len);
@@ -375,14 +374,32 @@ static int push_hex(lua_State *L, const uint8_t digest[32]) {
   return 1;
 }
 
+static iu_status hash_of_text(const void *text, size_t len, uint8_t digest[32], iu_error *err) {
+  iu_arena arena = {0};
+  const iu_json *root = iu__json_parse_borrowed(&arena, text, len, err);
+  iu_status status = root != NULL ? iu__json_hash(root, digest, err) : err->status;
+  iu__arena_free(&arena);
+  return status;
+}
+
 static int f_hash(lua_State *L) {
-  iu_buf out = {0};
+  iu_buf json = {0};
   iu_error err;
   uint8_t digest[32];
-  iu_status status = canonical_of(L, false, &out, &err);
-  if (status == IU_OK) status = iu__sha256(out.data, out.len, digest, &err);
-  iu__buf_free(&out);
+  luaL_checkany(L, 1);
+  iu_status status = iu__lua_to_json(L, 1, &json, &err);
+  if (status == IU_OK) status = hash_of_text(json.data, json.len, digest, &err);
+  iu__buf_free(&json);
   if (status != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
+  return push_hex(L, digest);
+}
+
+static int f_hash_text(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  uint8_t digest[32];
+  iu_error err;
+  if (hash_of_text(text, len, digest, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
   return push_hex(L, digest);
 }
 
@@ -413,7 +430,7 @@ static int f_object(lua_State *L) { return mark(L, iu__push_object_mt); }
 void iu__json_open(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"json_encode", f_encode}, {"json_decode", f_decode}, {"json_canonical", f_canonical}, {"json_hash", f_hash},
-      {"canonical_text", f_canonical_text}, {"sha256", f_sha256}, {"array", f_array}, {"object", f_object}, {NULL, NULL}};
+      {"canonical_text", f_canonical_text}, {"hash_text", f_hash_text}, {"sha256", f_sha256}, {"array", f_array}, {"object", f_object}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   iu__push_array_mt(L);
   lua_setfield(L, -2, "array_mt");

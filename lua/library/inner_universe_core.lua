@@ -91,6 +91,11 @@ function core.diff_apply_document(document, operations) end
 ---@return string? text, inner_universe.Error? err
 function core.canonical_text(json) end
 
+---Hex SHA-256 of the canonical form of JSON text.
+---@param json string
+---@return string? hex, inner_universe.Error? err
+function core.hash_text(json) end
+
 ---Hex SHA-256 of any bytes.
 ---@param bytes string
 ---@return string

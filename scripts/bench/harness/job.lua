@@ -56,6 +56,15 @@ function commands.redis(work, folder, count)
   return program and ("sh scripts/bench/peers/redis.sh %s %s %s %d"):format(program, work, quote(folder), count), why
 end
 
+function commands.node(work, folder, count)
+  if not sh("command -v node") then return nil, "node is not installed" end
+  return ("node scripts/bench/peers/json.mjs %s %s %d"):format(work, quote(folder), count)
+end
+function commands.python(work, folder, count)
+  if not sh("command -v python3") then return nil, "python3 is not installed" end
+  return ("python3 scripts/bench/peers/json_hash.py %s %s %d"):format(work, quote(folder), count)
+end
+
 -- Our own side in C: a program of harness/, linked with the library of this tree.
 local LIBRARY = "-Icore/include build/libinner_universe.a $(pkg-config --libs libuv libwebsockets sqlite3 openssl libxxhash zlib libbrotlidec) -lm -pthread"
 local function our_program(name, folder, count)
