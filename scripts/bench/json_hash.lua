@@ -14,6 +14,7 @@ local function ours()
   return seconds, tonumber(hash:sub(1, 12), 16)
 end
 
-require "harness.job"({ ... }, { name = "json_hash", what = "canonical text and SHA-256 of 19 MB of JSON (ours parses it, too)", aim = 5, count = #text // 1000000,
+require "harness.job"({ ... }, { name = "json_hash", what = "canonical text and SHA-256 of 19 MB of JSON (ours parses it, too)",
+  aim = 5, count = #text // 1000000,
   unit = "MB a second", ours = ours, peers = { python = "hash " .. path },
   extra = function(details) return details.python and (details.python[2] == details.ours[2] and "the hashes are equal" or "THE HASHES DIFFER") end })

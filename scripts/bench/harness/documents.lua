@@ -24,7 +24,8 @@ local function install(version)
   local path = ("%s/node_modules/%s/data.json"):format(folder, PACKAGE)
   if exists(path) then return path end
   if not os.execute("command -v npm >/dev/null") then return nil, "npm is not installed" end
-  local command = "mkdir -p %s && cd %s && echo '{\"private\":true}' > package.json && timeout 120 npm install --no-audit --no-fund --ignore-scripts %s@%s >/dev/null 2>&1"
+  local command = "mkdir -p %s && cd %s && echo '{\"private\":true}' > package.json && " ..
+    "timeout 120 npm install --no-audit --no-fund --ignore-scripts %s@%s >/dev/null 2>&1"
   if not os.execute(command:format(folder, folder, PACKAGE, version)) or not exists(path) then return nil, "npm cannot install " .. PACKAGE end
   return path
 end
@@ -46,12 +47,14 @@ local function random_from(seed)
   end
 end
 
-local WORDS = { "amber", "basalt", "cobalt", "dune", "ember", "fjord", "granite", "harbour", "island", "jade", "kelp", "lagoon", "m\u{e5}ne", "n\u{fc}gget", "\u{6d77}", "pine" }
+local WORDS = { "amber", "basalt", "cobalt", "dune", "ember", "fjord", "granite", "harbour", "island", "jade", "kelp", "lagoon",
+  "m\u{e5}ne", "n\u{fc}gget", "\u{6d77}", "pine" }
 
 local function record(random, id)
   local function word() return WORDS[random(#WORDS) + 1] end
   return { id = id, name = word() .. " " .. word() .. " " .. random(1000), active = random(3) > 0, score = random(1000000) / 8, tags = iu.array{ word(), word() },
-    position = { x = (random(2000000) - 1000000) / 997, y = (random(2000000) - 1000000) / 1009, level = random(40) }, owner = "user-" .. random(5000),
+    position = { x = (random(2000000) - 1000000) / 997, y = (random(2000000) - 1000000) / 1009, level = random(40) },
+    owner = "user-" .. random(5000),
     note = random(4) == 0 and iu.null or word() .. " " .. word() .. " " .. word() .. " at " .. random(100000) }
 end
 
