@@ -264,7 +264,10 @@ static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *
     IU_LEAVE(lc->x);
   }
   give_args_back(lc->x, &args);
-  return iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+  int count = iu__give(L, lc->x, status, &err, pending, NULL, NULL);
+  if (status != IU_OK || pending == 0) return count;
+  lua_pushnumber(L, (lua_Number)iu__clock_mono_ns() / 1e9); /* who waits for the answer needs it */
+  return count + 1;
 }
 
 static int m_call(lua_State *L) { return call(L, iu__callee_reducer); }

@@ -22,6 +22,7 @@ local modules = require("inner_universe.modules")
 
 local connection = {}
 local tasks = runtime.tasks
+local answer_of = tasks.answer
 
 local DEFAULT_TIMEOUT = 30 -- seconds a call waits for its answer
 local CLOSE_TIMEOUT = 5 -- seconds a close waits for a server to answer what was sent
@@ -142,6 +143,23 @@ end
 
 -- waiting for answers ------------------------------------------------------------------------------------------------
 
+-- What becomes of a wait that no answer ended: `answered` false: its time is over; nil: no task is running that could wait.
+local function unanswered(inner, answered, id, what, timeout, level, boxed)
+  local value, err
+  if answered == nil then
+    local waiter = tasks.waiter()
+    waiter.boxed, waiter.answer = boxed, answer_waiter
+    inner.state.pending[id] = waiter
+    tasks.hold(1)
+    value, err = tasks.wait(waiter, timeout, level + 1, what)
+    if value ~= nil or waiter:is_resolved() or not errors.is(err, "TimeoutError") then return value, err end
+  else
+    err = errors.new("TimeoutError", tasks.too_late(what, timeout))
+  end
+  if not inner.remote then return nil, err end
+  return nil, errors.new("TimeoutError", err.message .. "; it was sent, and whether it was applied is unknown", { cause = err })
+end
+
 -- The answer of a pending request; raises (level as in error) where nothing may wait: the request itself has been made. `boxed`: the value in a
 -- table, for answers that may be nil. An answer that comes after the timeout is dropped.
 local function await(inner, id, what, timeout, level, boxed)
@@ -159,18 +177,7 @@ local function await(inner, id, what, timeout, level, boxed)
     if value == nil then value = true end
     return value, matched
   end
-  if answered == nil then
-    local waiter = tasks.waiter()
-    waiter.boxed, waiter.answer = boxed, answer_waiter
-    state.pending[id] = waiter
-    tasks.hold(1)
-    value, err = tasks.wait(waiter, timeout, level + 1, what)
-    if value ~= nil or waiter:is_resolved() or not errors.is(err, "TimeoutError") then return value, err end
-  else
-    err = errors.new("TimeoutError", tasks.too_late(what, timeout))
-  end
-  if not inner.remote then return nil, err end
-  return nil, errors.new("TimeoutError", err.message .. "; it was sent, and whether it was applied is unknown", { cause = err })
+  return unanswered(inner, answered, id, what, timeout, level, boxed)
 end
 
 -- Always tail called.
@@ -220,11 +227,11 @@ function Connection:call(reducer, ...)
   local core = inner.core
   if not core then closed() end
   if type(reducer) ~= "string" then check.type(reducer, "string", 1, "call", "reducer") end
-  local ok, err = inner.core_call(core, reducer, ...)
+  local ok, err, now = inner.core_call(core, reducer, ...)
   if ok then return true end
   if ok == nil then
     if learns(inner, "reducers", reducer, err) then
-      ok, err = core:call(reducer, ...)
+      ok, err, now = core:call(reducer, ...)
     elseif err.kind == "OverloadedError" then
       local args = table.pack(...)
       ok, err = when_there_is_room(inner, reducer, err, function()
@@ -233,8 +240,14 @@ function Connection:call(reducer, ...)
     end
     if ok ~= false then return ok, err end
   end
-  ok, err = await(inner, err, reducer, inner.timeout, 2)
-  if ok == nil then return nil, err end
+  local id, state = err, inner.state
+  if state.early[id] then
+    ok, err = await(inner, id, reducer, inner.timeout, 2)
+  else -- as await does it, for the call that is made most
+    ok, err = answer_of(state.pending, id, inner.timeout, now)
+    if not ok then ok, err = unanswered(inner, ok, id, reducer, inner.timeout, 2) end
+  end
+  if not ok or err ~= nil then return nil, err end
   return true
 end
 

@@ -206,8 +206,8 @@ function tasks.new(core, report)
     return list
   end
 
-  local function enlist(entry, list)
-    local due = core.mono() + list.timeout
+  local function enlist(entry, list, now)
+    local due = (now or core.mono()) + list.timeout
     local last_entry = list.last
     if last_entry then
       last_entry.after = entry
@@ -516,9 +516,10 @@ function tasks.new(core, report)
   ---@param pending table
   ---@param id integer
   ---@param timeout? number seconds
+  ---@param now? number core.mono(), where the caller has just read it
   ---@return boolean? answered false: not in time, or the wait is over otherwise; the answer is then dropped when it comes
   ---@return any err, any value, any matched
-  function scheduler.answer(pending, id, timeout)
+  function scheduler.answer(pending, id, timeout, now)
     local worker = current
     if not worker or not may_yield(worker.co) then return nil end
     local slot = worker.slot
@@ -534,7 +535,7 @@ function tasks.new(core, report)
     if timeout then
       local list = by_timeout[timeout] or list_for(timeout)
       if list then
-        enlist(slot, list)
+        enlist(slot, list, now)
       else
         slot.timer = arm(timeout, function() wake(slot) end)
       end

@@ -324,8 +324,9 @@ local Connection = {}
 
 ---@param reducer string
 ---@param ... any
----@return boolean? done true; nil, err; or false, id
+---@return boolean? done true; nil, err; or false, id, now
 ---@return any err_or_id
+---@return number? now mono() after the call
 function Connection:call(reducer, ...) end
 
 ---After a call or a session that was refused with OVERLOADED: nothing: not because the journal was full; true: it has room now; false, id: to be waited for
