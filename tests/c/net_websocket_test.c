@@ -775,6 +775,33 @@ static void tls_trusts_what_it_is_told_to(void **state) {
   }
 }
 
+/* A turn whose time is over reads once: what it leaves comes in later ones, also where TLS has it already. */
+static void a_spent_budget_loses_nothing(void **state) {
+  char path[24] = "/tmp/iu_net_XXXXXX";
+  SSL_CTX *tls = peer_tls(path, "IP:127.0.0.1");
+  (void)state;
+  for (int secure = 0; secure < 2; secure++) {
+    peer p;
+    client k;
+    char url[64];
+    iu_ws_config config;
+    peer_start_on(&p, huge_script, 1, false, secure ? tls : NULL, NULL);
+    client_start(&k);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u/", secure ? "wss" : "ws", p.port);
+    config = base_config(&k, url);
+    config.tls.ca_file = path;
+    client_connect(&k, &config);
+    assert_true(turn_until(k.loop, &k.opened, 1));
+    iu__loop_set_deadline(k.loop, 1);
+    assert_true(turn_until(k.loop, &k.messages, 1));
+    assert_int_equal(k.last_len, 21u * MEBI);
+    client_stop(&k);
+    peer_stop(&p);
+  }
+  SSL_CTX_free(tls);
+  unlink(path);
+}
+
 static void plain_script(peer_conn *c) {
   conn_text(c, "this is not TLS at all\r\n\r\n");
   conn_drain(c);
@@ -1051,6 +1078,7 @@ int main(void) {
     cmocka_unit_test(pings_keep_an_idle_connection),
     cmocka_unit_test(a_loop_that_was_not_turned_is_no_silence),
     cmocka_unit_test(tls_trusts_what_it_is_told_to),
+    cmocka_unit_test(a_spent_budget_loses_nothing),
     cmocka_unit_test(tls_to_a_plain_port_fails),
     cmocka_unit_test(the_next_address_is_tried),
     cmocka_unit_test(it_may_be_released_in_every_callback),
