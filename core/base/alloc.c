@@ -10,6 +10,7 @@
 #endif
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) /* a sanitizer is to see every block */
 #include <sys/mman.h>
+#include <unistd.h>
 #define HUGE_PAGES (allocator.host.alloc == NULL)
 #endif
 
@@ -34,10 +35,11 @@ iu_status iu_set_allocator(const iu_allocator *given, iu_error *err) {
 /* ---- huge pages ---- */
 
 #ifdef HUGE_PAGES
-/* The whole huge pages of a block. A system that has none, or gives none, leaves it as it is. */
+/* All pages of a block, those that it only touches included: what the C library has mapped for it stays one mapping. Of two, realloc could not move it and would
+ * copy it. A system that has no huge pages, or gives none, leaves it as it is. */
 static void *advised(void *p, size_t size) {
-  uintptr_t first = ((uintptr_t)p + IU_ALLOC_BLOCK - 1) / IU_ALLOC_BLOCK * IU_ALLOC_BLOCK, end = ((uintptr_t)p + size) / IU_ALLOC_BLOCK * IU_ALLOC_BLOCK;
-  if (p != NULL && first < end) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p / page * page, end = ((uintptr_t)p + size + page - 1) / page * page;
+  if (p != NULL) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
   return p;
 }
 
