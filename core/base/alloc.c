@@ -1,7 +1,7 @@
 /* alloc.c: see alloc.h. A size of 0 gives a unique pointer, so that NULL always means failure. */
 #include "alloc.h"
 
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +18,11 @@
 #include "error.h"
 
 /* The host's, set before anything else; and whether it is too late for that. The library's one writable variable: memory is asked for where no context is. */
-static struct { iu_allocator host; bool in_use; } allocator;
+static struct { iu_allocator host; bool in_use; atomic_bool in_slices; } allocator;
 
 void iu__alloc_seal(void) { allocator.in_use = true; }
+
+void iu__alloc_in_slices(bool on) { atomic_store_explicit(&allocator.in_slices, on, memory_order_relaxed); }
 
 iu_status iu_set_allocator(const iu_allocator *given, iu_error *err) {
   if (allocator.in_use) return iu__fail(err, IU_E_CONFLICT, "allocator: memory was taken already: it is set before the first other function");
@@ -39,7 +41,7 @@ iu_status iu_set_allocator(const iu_allocator *given, iu_error *err) {
  * copy it. A system that has no huge pages, or gives none, leaves it as it is. */
 static void *advised(void *p, size_t size) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p / page * page, end = ((uintptr_t)p + size + page - 1) / page * page;
-  if (p != NULL) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+  if (p != NULL && !atomic_load_explicit(&allocator.in_slices, memory_order_relaxed)) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
   return p;
 }
 

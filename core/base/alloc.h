@@ -3,6 +3,7 @@
 #ifndef IU_BASE_ALLOC_H
 #define IU_BASE_ALLOC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *iu__alloc(size_t size);
@@ -17,6 +18,9 @@ void iu__free(void *p);                       /* NULL is fine */
 #define IU_ALLOC_BLOCK ((size_t)2 << 20)
 void *iu__alloc_block(void);
 void iu__free_block(void *p);
+/* While work goes on in slices no memory is taken in huge pages: where the system has to make one first (or, under a virtual machine, its host) that takes
+ * milliseconds at once, which small pages spread. For all threads, and only a hint. */
+void iu__alloc_in_slices(bool on);
 /* After much memory was freed at once: gives back to the system what the C library would keep. Does nothing where it has no such call, or the host allocates. */
 void iu__alloc_trim(void);
 

@@ -198,7 +198,10 @@ bool iu__loop_turn(iu_loop *l, int64_t wait_ms) {
 
 bool iu__loop_turning(const iu_loop *l) { return l->turning; }
 
-void iu__loop_set_deadline(iu_loop *l, uint64_t mono_ns) { l->deadline = mono_ns; }
+void iu__loop_set_deadline(iu_loop *l, uint64_t mono_ns) {
+  l->deadline = mono_ns;
+  iu__alloc_in_slices(mono_ns != 0);
+}
 
 bool iu__loop_has_deadline(const iu_loop *l) { return l->deadline != 0; }
 

@@ -54,6 +54,50 @@ static void large_blocks_keep_their_bytes(void **state) {
 #endif
 }
 
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+/* Of the mapping that holds p: whether huge pages were asked for, and whether it holds all `size` bytes. false: no such line. */
+static bool mapping_of(const void *p, size_t size, bool *huge, bool *whole) {
+  FILE *f = fopen("/proc/self/smaps", "r");
+  char line[512];
+  unsigned long from, to;
+  bool inside = false, found = false;
+  if (f == NULL) return false;
+  while (!found && fgets(line, sizeof line, f) != NULL) {
+    if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+      inside = from <= (uintptr_t)p && (uintptr_t)p < to;
+      if (inside) *whole = to - (uintptr_t)p >= size;
+    }
+    found = inside && strncmp(line, "VmFlags:", 8) == 0;
+    if (found) *huge = strstr(line, " hg") != NULL;
+  }
+  fclose(f);
+  return found;
+}
+
+/* A block of two mappings could not grow without being copied. */
+static void a_large_block_is_one_mapping_and_in_slices_of_small_pages(void **state) {
+  const size_t size = 3 * IU_ALLOC_BLOCK + 12345;
+  bool huge = false, whole = false;
+  (void)state;
+  for (int in_slices = 0; in_slices < 2; in_slices++) {
+    iu__alloc_in_slices(in_slices);
+    uint8_t *p = iu__alloc(size);
+    assert_non_null(p);
+    p[0] = p[size - 1] = 1;
+    if (!mapping_of(p, size, &huge, &whole)) skip();
+    assert_true(whole);
+    if (!huge && in_slices == 0) skip(); /* this system has no such pages */
+    if (in_slices != 0) assert_false(huge);
+    p = iu__realloc(p, 2 * size);
+    assert_non_null(p);
+    assert_int_equal(p[size - 1], 1);
+    assert_true(mapping_of(p, 2 * size, &huge, &whole) && whole);
+    iu__free(p);
+  }
+  iu__alloc_in_slices(false);
+}
+#endif
+
 static void a_buffer_grows_and_patches(void **state) {
   iu_buf b = {0};
   size_t i, len;
@@ -263,6 +307,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(allocations_of_nothing_and_too_much),
       cmocka_unit_test(large_blocks_keep_their_bytes),
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+    cmocka_unit_test(a_large_block_is_one_mapping_and_in_slices_of_small_pages),
+#endif
       cmocka_unit_test(a_buffer_grows_and_patches),
       cmocka_unit_test(a_large_buffer_keeps_what_is_in_it),
       cmocka_unit_test(integers_are_little_endian_both_ways),
