@@ -105,13 +105,11 @@ static inline void fixture_init(fixture *f) {
 
 static inline void fixture_free(fixture *f) { iu__typespace_free(&f->types); }
 
-/* IU_LEAN in the environment: a lean one. */
 static inline iu_store *fixture_store(fixture *f) {
   iu_store *s;
   iu_error err;
 
   assert_int_equal(iu__store_new(&f->schema, &s, &err), IU_OK);
-  if (getenv("IU_LEAN") != NULL) iu__store_be_lean(s);
   return s;
 }
 
