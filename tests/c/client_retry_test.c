@@ -294,6 +294,57 @@ static void flushes_that_wait_have_a_cap(void **state) {
   assert_int_equal(pending, 0);
 }
 
+/* Requests that wait, in bytes: with a connection, and without one; a call's arguments; subscriptions. */
+static void what_waits_is_capped_in_bytes(void **state) {
+  char name[401];
+  uint64_t pending;
+  iu_error err;
+  int taken = 0;
+  (void)state;
+  memset(name, 'x', 400);
+  name[400] = '\0';
+  start((iu_client_config){.away = IU_AWAY_QUEUE, .away_bytes_max = 3000, .outgoing_bytes_max = 5000, .in_flight_max = 1}, obey);
+  iu_status status = IU_OK; /* nothing is sent before the loop turns */
+  while (taken < 100 && (status = call_status(&k, 0, (uint32_t)taken + 1, name, &pending, &err)) == IU_OK) taken++;
+  assert_int_equal(status, IU_E_OVERLOADED);
+  assert_non_null(strstr(err.message, "bytes of requests wait to be sent; the limit is 5000"));
+  assert_true(taken > 5 && taken < 15);
+  v.schema_status = 503;
+  lose();
+  for (int i = 0; i < 200; i++) turn_for(k.loop, 1); /* those in the queue have their end, or wait on */
+  for (taken = 0; taken < 100 && (status = call_status(&k, 0, (uint32_t)taken + 200, name, &pending, &err)) == IU_OK; taken++) {}
+  assert_int_equal(status, IU_E_OVERLOADED);
+  assert_non_null(strstr(err.message, "wait for it already"));
+  assert_true(taken < 8);
+}
+
+static void arguments_have_a_cap(void **state) {
+  char *name = malloc(IU_CLIENT_ARGS_BYTES_MAX);
+  uint64_t pending;
+  iu_error err;
+  (void)state;
+  assert_non_null(name);
+  memset(name, 'x', IU_CLIENT_ARGS_BYTES_MAX);
+  name[IU_CLIENT_ARGS_BYTES_MAX - 7] = '\0'; /* behind the id and its length: a byte too many */
+  start((iu_client_config){0}, obey);
+  assert_int_equal(call_status(&k, 0, 1, name, &pending, &err), IU_E_OVERLOADED);
+  assert_non_null(strstr(err.message, "arguments of 33554433 bytes are over the limit of 33554432"));
+  free(name);
+}
+
+static void subscriptions_have_a_cap(void **state) {
+  iu_slice q = {(const uint8_t *)QUERY, strlen(QUERY)};
+  uint64_t id;
+  iu_error err;
+  (void)state;
+  start((iu_client_config){.away = IU_AWAY_QUEUE}, obey);
+  v.schema_status = 503;
+  lose();
+  for (int i = 1; i < IU_CLIENT_SUBSCRIPTIONS_MAX; i++) subscribe(&k, QUERY); /* one is there */
+  assert_int_equal(k.c->vtable->subscribe(k.c, &q, 1, &id, &err), IU_E_OVERLOADED);
+  assert_non_null(strstr(err.message, "10000 subscriptions are the most"));
+}
+
 static void a_flush_ends_with_the_connection(void **state) {
   iu_rows *rows;
   uint64_t pending;
@@ -387,7 +438,7 @@ int main(void) {
       TEST(calling_again_when_a_call_failed_for_good_ends),
       TEST(a_module_with_more_tables_carries_what_is_held),
       TEST(a_flush_while_away_is_refused_or_waits_for_what_is_queued),
-      TEST(flushes_that_wait_have_a_cap), TEST(a_flush_ends_with_the_connection),
+      TEST(flushes_that_wait_have_a_cap), TEST(what_waits_is_capped_in_bytes), TEST(arguments_have_a_cap), TEST(subscriptions_have_a_cap), TEST(a_flush_ends_with_the_connection),
       TEST(closing_while_it_waits_for_the_next_attempt),
       TEST(closing_and_releasing_in_every_callback),
   };
