@@ -389,10 +389,23 @@ static void servers_that_are_not_there(void **state) {
   iu_free(u);
 }
 
+static void arguments_have_a_cap(void **state) {
+  const size_t most = 32u << 20;
+  char *text = malloc(most + 1);
+  (void)state;
+  assert_non_null(text);
+  memset(text, 'x', most);
+  text[most] = '\0';
+  const iu_arg metadata[] = {iu_arg_text(text), iu_arg_none(), iu_arg_list(NULL, 0), iu_arg_text("{}")};
+  const iu_arg args[] = {iu_arg_text("Robot"), iu_arg_list(metadata, 4), iu_arg_none()};
+  BAD(iu_call(now.u, "create_entity", args, 3, 0, &now.err), IU_E_OVERLOADED, "33554432");
+  free(text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       {"null is an error", null_is_an_error, world_open, world_close, &world_kinds[IN_MEMORY]},
-      IN_EVERY_WORLD(a_closed_universe_says_so), IN_EVERY_WORLD(wrong_columns_and_types_are_refused), IN_EVERY_WORLD(waiting_in_a_callback_is_refused),
+      IN_EVERY_WORLD(arguments_have_a_cap), IN_EVERY_WORLD(a_closed_universe_says_so), IN_EVERY_WORLD(wrong_columns_and_types_are_refused), IN_EVERY_WORLD(waiting_in_a_callback_is_refused),
       IN_EVERY_WORLD(closing_in_a_row_callback), IN_EVERY_WORLD(freeing_in_a_row_callback), IN_EVERY_WORLD(closing_ends_every_call_once),
       IN_EVERY_WORLD(closing_outside_ends_every_call_once), IN_EVERY_WORLD(a_handler_may_cancel_itself),
       {"options that do not fit", options_that_do_not_fit, world_open, world_close, &world_kinds[IN_MEMORY]},

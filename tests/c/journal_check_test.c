@@ -264,6 +264,7 @@ static void damage_of_text_indexes_is_found(void **state) {
       {"INSERT INTO _iu_text_person_key VALUES (9999, 'nobody')", "error person: the text index has a row `nobody`, and the table has not"},
       {"DELETE FROM _iu_text_person_content WHERE id = 1", "the text index does not have its texts"},
       {"DROP TABLE _iu_text_person", "text indexes: "},
+      {"UPDATE _iu_text_index SET texts = 'a,b,c,d,e,f,g,h,i'", "text indexes: the file is damaged: the entry `person` of _iu_text_index"}, /* over IU_TEXT_KEYS_MAX */
       {"UPDATE _iu_text_index SET table_name = 'nothing'", "text indexes: the file is damaged: the entry `nothing` of _iu_text_index"},
       {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE _iu_text_person (name)' WHERE name = '_iu_text_person'", "error person: its text index: "}};
   (void)state;
