@@ -105,7 +105,8 @@ static inline bool iu__row_written_now(const iu_store *s, const iu_row *row) {
 /* ---- tables (table.c) ---- */
 iu_status iu__table_init(iu_table *t, iu_store *s, uint32_t index, iu_error *err);
 void iu__table_free(iu_table *t); /* rows too */
-bool iu__table_link(iu_table *t, iu_row *row);    /* into all trees; false: no memory, nothing done */
+/* Into all trees; leaving: the row that it replaces, or NULL. false: no memory, nothing done. */
+bool iu__table_link(iu_table *t, iu_row *row, const iu_row *leaving);
 void iu__table_unlink(iu_table *t, iu_row *row);  /* out of all trees */
 static inline uint32_t iu__table_first_map(const iu_table *t) { return t->store->lean ? 1 : 0; }
 /* Lean stores, by the primary order. Of the key of a row of this transaction that is not stored yet: the row that is there now, and (*base) what the committed

@@ -68,6 +68,17 @@ int iu__key_compare_columns(const iu_key *k, const iu_row *a, const iu_row *b) {
   return 0;
 }
 
+bool iu__key_same_bytes(const iu_key *k, const iu_row *a, const iu_row *b) {
+  iu_walk wa = iu__walk(k->layout, a->data, a->len), wb = iu__walk(k->layout, b->data, b->len);
+  uint32_t i;
+
+  for (i = 0; i < k->count; i++) {
+    iu_slice va = iu__walk_to(&wa, k->columns[i]), vb = iu__walk_to(&wb, k->columns[i]);
+    if (va.len != vb.len || (va.len != 0 && memcmp(va.p, vb.p, va.len) != 0)) return false;
+  }
+  return true;
+}
+
 int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b) {
   int c = iu__key_compare_columns(k, a, b);
 

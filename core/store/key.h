@@ -49,6 +49,8 @@ static inline int iu__key_compare_versions(const iu_row *a, const iu_row *b) {
   if (a->from != b->from) return a->from < b->from ? -1 : 1;
   return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
 }
+/* Whether the columns have the same bytes. */
+bool iu__key_same_bytes(const iu_key *k, const iu_row *a, const iu_row *b);
 /* Compares whole keys, then start epoch, then address. */
 int iu__key_compare_rows(const iu_key *k, const iu_row *a, const iu_row *b);
 

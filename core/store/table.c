@@ -87,12 +87,13 @@ void iu__table_free(iu_table *t) {
   iu__layout_free(&t->layout);
 }
 
-bool iu__table_link(iu_table *t, iu_row *row) {
+bool iu__table_link(iu_table *t, iu_row *row, const iu_row *leaving) {
   uint32_t i;
 
   for (i = 0; i < t->tree_count; i++) {
-    bool found = i == 0 && t->spot.p.row == row && t->spot.version == t->trees[0].version;
-    if (found ? iu__tree_insert_at(&t->trees[0], row, &t->spot) : iu__tree_insert(&t->trees[i], row)) continue;
+    bool found = i == 0 && t->spot.p.row == row && t->spot.version == t->trees[0].version, beside = leaving != NULL && !found;
+    if (found ? iu__tree_insert_at(&t->trees[0], row, &t->spot) : beside ? iu__tree_insert_beside(&t->trees[i], row, leaving) : iu__tree_insert(&t->trees[i], row))
+      continue;
     while (i > 0) iu__tree_remove(&t->trees[--i], row);
     return false;
   }

@@ -290,3 +290,32 @@ bool iu__tree_insert(iu_tree *t, iu_row *row) {
   iu__tree_spot(t, row, &spot);
   return iu__tree_insert_at(t, row, &spot);
 }
+
+static const iu_row *right_of(const iu_leaf *leaf, unsigned pos) {
+  if (pos + 1u < leaf->node.count) return leaf->node.row[pos + 1];
+  return leaf->next != NULL ? leaf->next->node.row[0] : NULL;
+}
+
+/* Versions stand by the epoch they start at: one of this transaction is right behind `old`, which is there since and had no later one, unless that is of this
+ * transaction, too, or one that no epoch ever saw is still between. */
+bool iu__tree_insert_beside(iu_tree *t, iu_row *row, const iu_row *old) {
+  iu_probe p;
+  iu_leaf *leaf;
+  const iu_row *next;
+  unsigned pos;
+
+  if (t->key->ops != NULL || old->from >= row->from || !iu__key_same_bytes(t->key, old, row)) return iu__tree_insert(t, row);
+  iu__probe_row(&p, t->key, old);
+  if (t->in.leaf != NULL && t->in.freed == t->freed && iu__node_encloses(&t->in.leaf->node, &p)) leaf = t->in.leaf;
+  else leaf = iu__tree_descend(t, &p, NULL);
+  t->in.leaf = leaf;
+  t->in.freed = t->freed;
+  pos = iu__node_find(&leaf->node, old, p.norm);
+  assert(pos < leaf->node.count);
+  next = right_of(leaf, pos);
+  if (leaf->node.count == IU_NODE_SLOTS || (next != NULL && next->from >= next->gone)) return iu__tree_insert(t, row);
+  put_in_leaf(leaf, pos + 1, row, &p);
+  t->count++;
+  t->version++;
+  return true;
+}

@@ -49,6 +49,8 @@ bool iu__tree_insert(iu_tree *t, iu_row *row); /* false: no memory */
 typedef struct iu_spot { iu_probe p; iu_leaf *leaf; unsigned pos; uint64_t version; } iu_spot;
 void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot);
 bool iu__tree_insert_at(iu_tree *t, iu_row *row, const iu_spot *spot);
+/* The same for a row that takes the place of `old`, which is in the tree: it goes right behind it where their columns are the same. */
+bool iu__tree_insert_beside(iu_tree *t, iu_row *row, const iu_row *old);
 void iu__tree_remove(iu_tree *t, iu_row *row); /* must be there */
 /* The first slot at or after the probe; *leaf NULL when there is none. */
 void iu__tree_seek(const iu_tree *t, const iu_probe *p, iu_leaf **leaf, unsigned *pos);
@@ -63,6 +65,8 @@ iu_build iu__tree_build(iu_tree *t, iu_row *const *rows, size_t count, size_t *a
 /* node.c: one node. `base` is its first slot with a row: 0 for a leaf, 1 for an inner node. */
 unsigned iu__node_lower(const iu_node *n, unsigned base, const iu_probe *p); /* first slot at or after the probe */
 unsigned iu__node_upper(const iu_node *n, unsigned base, const iu_probe *p); /* first slot after it */
+/* The slot of a row that is in the leaf, without a look at rows; count: it is not. */
+unsigned iu__node_find(const iu_node *n, const iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 /* Into a leaf behind all its rows, where that costs no comparison with one of them; false: nothing was done. */
 bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 /* false: the key in this slot is another one than the probe's, which its row need not be asked for. */

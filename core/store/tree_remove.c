@@ -131,7 +131,7 @@ void iu__tree_remove(iu_tree *t, iu_row *row) {
   iu__probe_row(&p, t->key, row);
   if (cut_near(t, row, &p)) return;
   leaf = iu__tree_descend(t, &p, &path);
-  pos = iu__node_lower(&leaf->node, 0, &p);
+  pos = iu__node_find(&leaf->node, row, p.norm);
   assert(pos < leaf->node.count && leaf->node.row[pos] == row);
   iu__node_cut(&leaf->node, pos);
   t->out.leaf = leaf;

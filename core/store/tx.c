@@ -131,7 +131,7 @@ static iu_status write_row(iu_table *t, iu_row *row, iu_row *leaving, const iu_r
     *stored = other;
     return IU_OK;
   }
-  if (!iu__table_link(t, row)) return iu__fail_nomem(err);
+  if (!iu__table_link(t, row, leaving)) return iu__fail_nomem(err);
   if (leaving != NULL) mark_deleted(t, leaving);
   enter_maps(t, row, before, leaving != NULL ? IU_WRITE_UPDATE : IU_WRITE_INSERT);
   *stored = row;
