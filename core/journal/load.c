@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 
+#include "ahead.h"
 #include "db.h"
 #include "file.h"
 #include "frame.h"
+
+#define PLAIN_ROWS 10000 /* of a table, before a thread that reads ahead is worth its making */
 
 static const char reading[] = "reading the file";
 
@@ -86,39 +89,59 @@ static iu_status check_bytes(const iu_catalog_table *t, const iu_type *type, iu_
   return IU_E_STORAGE;
 }
 
-static iu_status load_row(loader *l, const iu_catalog_table *t, sqlite3_stmt *st, iu_error *err) {
-  static const uint8_t none[1] = {0};
-  iu_slice row;
-  iu_status status;
+typedef struct rows { loader *l; const iu_catalog_table *t; sqlite3 *db; sqlite3_stmt *st; } rows;
 
-  if (sqlite3_column_type(st, 0) != SQLITE_BLOB) return iu__fail(err, IU_E_STORAGE, "the file is damaged: a row of table `%s` is no blob", t->def->name);
-  row.p = sqlite3_column_blob(st, 0);
-  row.len = (size_t)sqlite3_column_bytes(st, 0);
-  if (row.p == NULL && row.len != 0) return iu__fail_nomem(err);
-  if (row.p == NULL) row.p = none; /* a row without columns */
-  status = check_bytes(t, t->def->row, row, err);
-  l->out->table_rows++;
-  return status == IU_OK ? l->sink->put(l->sink->ud, position_of(l, t), row.p, row.len, err) : status;
+/* On the thread that reads. */
+static iu_status next_row(void *ud, bool *row, iu_slice *bytes, iu_error *err) {
+  static const uint8_t none[1] = {0};
+  const rows *r = ud;
+  iu_status status = iu__jdb_step(r->db, r->st, row, reading, err);
+
+  if (status != IU_OK || !*row) return status;
+  if (sqlite3_column_type(r->st, 0) != SQLITE_BLOB) return iu__fail(err, IU_E_STORAGE, "the file is damaged: a row of table `%s` is no blob", r->t->def->name);
+  bytes->p = sqlite3_column_blob(r->st, 0);
+  bytes->len = (size_t)sqlite3_column_bytes(r->st, 0);
+  if (bytes->p == NULL && bytes->len != 0) return iu__fail_nomem(err);
+  if (bytes->p == NULL) bytes->p = none; /* a row without columns */
+  return IU_OK;
+}
+
+static iu_status take_row(void *ud, iu_slice bytes, iu_error *err) {
+  const rows *r = ud;
+  iu_status status = check_bytes(r->t, r->t->def->row, bytes, err);
+
+  r->l->out->table_rows++;
+  return status == IU_OK ? r->l->sink->put(r->l->sink->ud, position_of(r->l, r->t), bytes.p, bytes.len, err) : status;
+}
+
+/* The first ones, then the rest by two threads. */
+static iu_status load_rows(rows *r, iu_error *err) {
+  const iu_ahead_ends ends = {next_row, take_row, r};
+  iu_status status = IU_OK;
+  bool row = true;
+
+  for (uint32_t i = 0; i < PLAIN_ROWS && row && status == IU_OK; i++) {
+    iu_slice bytes;
+
+    status = next_row(r, &row, &bytes, err);
+    if (row && status == IU_OK) status = take_row(r, bytes, err);
+  }
+  return row && status == IU_OK ? iu__jahead_rows(&ends, err) : status;
 }
 
 static iu_status load_table(loader *l, sqlite3 *db, const iu_catalog_table *t, iu_error *err) {
-  sqlite3_stmt *st = NULL;
+  rows all = {l, t, db, NULL};
   iu_buf sql = {0};
   iu_status status;
-  bool row;
 
   iu__buf_put_str(&sql, "SELECT \"_row\" FROM ");
   iu__jdb_quote(&sql, t->def->name);
   iu__buf_put_u8(&sql, 0);
   status = iu__buf_status(&sql, err, "the SQL of a table");
-  if (status == IU_OK) status = iu__jdb_prepare(db, (const char *)sql.data, &st, reading, err);
+  if (status == IU_OK) status = iu__jdb_prepare(db, (const char *)sql.data, &all.st, reading, err);
   iu__buf_free(&sql);
-  row = status == IU_OK;
-  while (row && status == IU_OK) {
-    status = iu__jdb_step(db, st, &row, reading, err);
-    if (row) status = load_row(l, t, st, err);
-  }
-  sqlite3_finalize(st);
+  if (status == IU_OK) status = load_rows(&all, err);
+  sqlite3_finalize(all.st);
   return status;
 }
 

@@ -5,11 +5,11 @@
  * then is reported as applied but not saved, and the thread only waits for the close.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "../base/clock.h"
+#include "../base/thread.h"
 #include "state.h"
 
 #define NS_PER_MS 1000000ull
@@ -197,14 +197,10 @@ static void *run(void *arg) {
 }
 
 iu_status iu__journal_thread_start(iu_sqlite_journal *j, iu_error *err) {
-  sigset_t all, before;
   int rc;
 
   j->active_ns = iu__clock_mono_ns();
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* the host's signal handlers are for the host's threads */
-  rc = pthread_create(&j->thread, NULL, run, j);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  rc = iu__thread_start(&j->thread, run, j);
   if (rc != 0) return iu__fail(err, IU_E_STORAGE, "the journal's thread cannot be started: %s", strerror(rc));
   j->started = true;
   return IU_OK;

@@ -23,6 +23,7 @@
 #include "tree.h"
 
 #define IU_GONE_NEVER UINT64_MAX
+#define IU_LOAD_PARALLEL_MIN 20000u   /* rows of a table that is loaded, before threads are worth their making */
 #define IU_GONE_IN_TX (UINT64_C(1) << 63)
 #define IU_TX_WRITES_MAX (UINT32_C(1) << 30)  /* entries of one transaction's log */
 #define IU_ROW_BYTES_MAX (UINT32_C(1) << 30)  /* the store's own; the engine's cap is lower */
@@ -69,6 +70,7 @@ struct iu_store {
   uint64_t epoch;
   bool in_tx, lean;
   bool loading;              /* nothing but load.c touches the store; in_tx is set, too */
+  uint32_t parallel_min;     /* IU_LOAD_PARALLEL_MIN; tests have less */
   iu_write *log;             /* owned */
   uint32_t log_count, log_cap, changes;
   uint32_t log_deletes, log_places; /* of the log: deletes, and IU_WRITE_REPLACED */

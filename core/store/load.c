@@ -2,12 +2,16 @@
  *
  * Rows wait in an array per table. They mostly come in the primary order, or in that of their making, which is nearly it; an index that the rows are
  * in order for is built as they stand, others from a sorted copy. While one is sorted that takes 32 bytes a row of its table, given back at the end.
+ *
+ * The indexes of a large table are built side by side on several threads: they only read the rows, and each writes its own. What fails is that of the first
+ * index that failed, so that the outcome does not depend on the threads.
  */
 #include "internal.h"
 
 #include <assert.h>
 
 #include "../base/alloc.h"
+#include "../base/thread.h"
 #include "conflict.h"
 #include "sort.h"
 
@@ -58,58 +62,128 @@ static iu_status drop_repeated(iu_table *t, size_t from, iu_error *err) {
   return status;
 }
 
-/* The room to sort all rows, made when it is first needed. */
-static iu_sort_entry *room_of(const iu_table *t, iu_sort_entry **room) {
-  if (*room == NULL) *room = iu__realloc_array(NULL, 2 * t->loaded_count, sizeof **room);
-  return *room;
-}
+/* ---- the parts of a table: the maps and the primary order, which need the rows as they come, and the other trees, which need them in the primary order ---- */
 
-static iu_status build_main(iu_table *t, iu_sort_entry **room, iu_error *err) {
-  size_t at = 0;
-  iu_build built = iu__tree_build(&t->trees[0], t->loaded, t->loaded_count, &at);
+typedef struct part {
+  iu_status status;
+  bool repeated;        /* the primary order: rows with one key */
+  iu_sort_entry *room;  /* owned; the primary order: what it sorted, at its beginning */
+  iu_error err;
+} part;
+typedef struct building { iu_table *t; part *parts; uint32_t first, first_map; } building; /* parts: as the trees, then as the maps */
 
-  if (built == IU_BUILD_UNSORTED) {
-    if (room_of(t, room) == NULL) return iu__fail_nomem(err);
-    memcpy(t->loaded, iu__sort_rows(&t->keys[0], t->loaded, t->loaded_count, *room), t->loaded_count * sizeof *t->loaded);
-    built = iu__tree_build(&t->trees[0], t->loaded, t->loaded_count, &at);
-  }
-  if (built == IU_BUILD_SAME) { /* maybe of rows that are not sorted all the way */
-    iu_status status;
-    if (room_of(t, room) == NULL) return iu__fail_nomem(err);
-    memcpy(t->loaded, iu__sort_rows(&t->keys[0], t->loaded, t->loaded_count, *room), t->loaded_count * sizeof *t->loaded);
-    status = drop_repeated(t, 1, err);
-    if (status != IU_OK) return status;
-    built = iu__tree_build(&t->trees[0], t->loaded, t->loaded_count, &at);
-  }
-  assert(built == IU_BUILD_DONE || built == IU_BUILD_NOMEM);
-  return built == IU_BUILD_DONE ? IU_OK : iu__fail_nomem(err);
-}
+static iu_sort_entry *room_for(const iu_table *t) { return iu__realloc_array(NULL, 2 * t->loaded_count, sizeof(iu_sort_entry)); }
 
-static iu_status build_tree(iu_table *t, uint32_t tree, iu_sort_entry **room, iu_error *err) {
+static iu_status build_tree(const iu_table *t, uint32_t tree, part *p) {
   iu_row *const *rows = t->loaded;
+  iu_status status = IU_OK;
   size_t at = 0;
   iu_build built = iu__tree_build(&t->trees[tree], rows, t->loaded_count, &at);
 
   if (built == IU_BUILD_UNSORTED) {
-    if (room_of(t, room) == NULL) return iu__fail_nomem(err);
-    rows = iu__sort_rows(&t->keys[tree], rows, t->loaded_count, *room);
+    p->room = room_for(t);
+    if (p->room == NULL) return iu__fail_nomem(&p->err);
+    rows = iu__sort_rows(&t->keys[tree], rows, t->loaded_count, p->room);
     built = iu__tree_build(&t->trees[tree], rows, t->loaded_count, &at);
   }
-  if (built == IU_BUILD_SAME) return iu__conflict(t, &t->keys[tree], rows[at], err);
-  assert(built == IU_BUILD_DONE || built == IU_BUILD_NOMEM);
-  return built == IU_BUILD_DONE ? IU_OK : iu__fail_nomem(err);
+  p->repeated = built == IU_BUILD_SAME && tree == 0;
+  if (built == IU_BUILD_SAME && tree != 0) status = iu__conflict(t, &t->keys[tree], rows[at], &p->err);
+  assert(built != IU_BUILD_UNSORTED);
+  return built == IU_BUILD_NOMEM ? iu__fail_nomem(&p->err) : status;
+}
+
+static iu_status build_map(const iu_table *t, uint32_t map, part *p) {
+  p->room = room_for(t);
+  if (p->room == NULL || !iu__keymap_build(&t->maps[map], t->loaded, (uint32_t)t->loaded_count, p->room)) return iu__fail_nomem(&p->err);
+  return IU_OK;
+}
+
+static void build_part(void *ud, uint32_t i) {
+  const building *b = ud;
+  uint32_t trees = b->t->tree_count, at = b->first + i;
+  part *p;
+
+  if (b->first == 0 && i > 0) at = trees + i - 1; /* behind the primary order the maps */
+  p = &b->parts[at];
+  p->status = at < trees ? build_tree(b->t, at, p) : build_map(b->t, b->first_map + at - trees, p);
+  if (at == 0) return;
+  iu__free(p->room);
+  p->room = NULL;
+}
+
+static void build_parts(building *b, uint32_t first, uint32_t count) {
+  uint32_t i;
+
+  b->first = first;
+  if (b->t->loaded_count >= b->t->store->parallel_min) iu__parallel(count, build_part, b);
+  else
+    for (i = 0; i < count; i++) build_part(b, i);
+}
+
+static iu_status first_failure(const building *b, uint32_t count, iu_error *err) {
+  uint32_t i;
+
+  for (i = 0; i < count; i++) {
+    if (b->parts[i].status == IU_OK) continue;
+    if (err != NULL) *err = b->parts[i].err;
+    return b->parts[i].status;
+  }
+  return IU_OK;
+}
+
+static void drop_parts(iu_table *t) {
+  uint32_t i;
+
+  for (i = 0; i < t->tree_count; i++) iu__tree_free(&t->trees[i]);
+  for (i = 0; i < t->map_count; i++) iu__keymap_free(&t->maps[i]);
+}
+
+/* The order that building the primary one has found. */
+static void take_order(iu_table *t, part *main) {
+  if (main->room != NULL) memcpy(t->loaded, main->room, t->loaded_count * sizeof *t->loaded);
+  iu__free(main->room);
+  main->room = NULL;
+}
+
+/* Rows in the primary order, each once. */
+static iu_status sort_and_drop(iu_table *t, iu_error *err) {
+  iu_sort_entry *room = room_for(t);
+
+  if (room == NULL) return iu__fail_nomem(err);
+  memcpy(t->loaded, iu__sort_rows(&t->keys[0], t->loaded, t->loaded_count, room), t->loaded_count * sizeof *t->loaded);
+  iu__free(room);
+  return drop_repeated(t, 1, err);
+}
+
+static iu_status build_all(building *b, uint32_t maps, iu_error *err) {
+  iu_table *t = b->t;
+  iu_status status;
+
+  build_parts(b, 0, 1 + maps);
+  take_order(t, &b->parts[0]);
+  status = first_failure(b, t->tree_count + maps, err);
+  if (status == IU_OK && b->parts[0].repeated) { /* maybe of rows that are not sorted all the way */
+    drop_parts(t);
+    status = sort_and_drop(t, err);
+    if (status != IU_OK) return status;
+    build_parts(b, 0, 1 + maps);
+    assert(!b->parts[0].repeated);
+    status = first_failure(b, t->tree_count + maps, err);
+  }
+  if (status != IU_OK) return status;
+  build_parts(b, 1, t->tree_count - 1);
+  return first_failure(b, t->tree_count + maps, err);
 }
 
 static iu_status build_table(iu_table *t, iu_error *err) {
-  iu_sort_entry *room = NULL;
-  iu_status status = build_main(t, &room, err);
-  uint32_t i;
+  building b = {.t = t, .first_map = iu__table_first_map(t)};
+  uint32_t maps = t->map_count - b.first_map;
+  iu_status status;
 
-  for (i = 1; i < t->tree_count && status == IU_OK; i++) status = build_tree(t, i, &room, err);
-  for (i = iu__table_first_map(t); i < t->map_count && status == IU_OK; i++) {
-    if (room_of(t, &room) == NULL || !iu__keymap_build(&t->maps[i], t->loaded, (uint32_t)t->loaded_count, room)) status = iu__fail_nomem(err);
-  }
-  iu__free(room);
+  b.parts = iu__alloc_zero(t->tree_count + maps, sizeof *b.parts);
+  if (b.parts == NULL) return iu__fail_nomem(err);
+  status = build_all(&b, maps, err);
+  iu__free(b.parts);
   if (status == IU_OK) t->live = t->loaded_count;
   return status;
 }
@@ -123,11 +197,9 @@ static void forget_loaded(iu_table *t) {
 /* Rows and what was built of them. */
 static void empty(iu_table *t) {
   size_t j;
-  uint32_t i;
 
   for (j = 0; j < t->loaded_count; j++) iu__row_free(t->store, t->loaded[j]);
-  for (i = 0; i < t->tree_count; i++) iu__tree_free(&t->trees[i]);
-  for (i = 0; i < t->map_count; i++) iu__keymap_free(&t->maps[i]);
+  drop_parts(t);
   t->live = 0;
   forget_loaded(t);
 }

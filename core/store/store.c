@@ -17,6 +17,7 @@ iu_status iu__store_new(const iu_schema *schema, iu_store **out, iu_error *err) 
   *out = NULL;
   if (s == NULL) return iu__fail_nomem(err);
   s->schema = schema;
+  s->parallel_min = IU_LOAD_PARALLEL_MIN;
   s->pins.prev = s->pins.next = &s->pins;
   s->tables = iu__alloc_zero(schema->table_count, sizeof *s->tables);
   if (s->tables == NULL) {

@@ -8,7 +8,7 @@
  * Identity of a row: its primary key, or the whole row where there is none; inserting a row that is there byte for byte is a no-op (set semantics).
  * Every index is ordered; the primary key (but in a lean store) and every unique index have a hash besides, so point reads are O(1).
  *
- * One thread. No callbacks are called from here but those of iu__store_commit's caller. Row pointers stay valid while their row is
+ * One thread; iu__store_load_end has more of its own while it runs. No callbacks are called from here but those of iu__store_commit's caller. Row pointers stay valid while their row is
  * visible at a pinned epoch, or until the next commit, abort or reclaim.
  */
 #ifndef IU_STORE_STORE_H

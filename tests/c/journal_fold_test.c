@@ -353,8 +353,63 @@ static void test_pages_of_a_folded_journal_are_given_back(void **state) {
   fixture_end(&f);
 }
 
+/* ---- a table of many rows, most of which a thread reads ahead ---- */
+
+#define MANY 25000
+
+static iu_status note_is_next(void *ud, uint32_t table, const void *row, size_t len, iu_error *err) {
+  int64_t *next = ud;
+  (void)err;
+  assert_int_equal(table, T_NOTE);
+  assert_int_equal(len, 8 + 4 + 5);
+  assert_int_equal(iu__load_u64(row), *next);
+  ++*next;
+  return IU_OK;
+}
+
+static iu_status load_notes(const iu_journal_config *c, int64_t *next, iu_error *err) {
+  iu_journal_sink sink = {next, note_is_next, sink_del, sink_sequence, NULL};
+  iu_journal_recovery recovery;
+  iu_journal *j;
+  iu_status status = iu__journal_open(c, &j, err);
+
+  *next = 0;
+  if (status != IU_OK) return status;
+  status = iu__journal_load(j, &sink, &recovery, err);
+  if (status == IU_OK) assert_int_equal(recovery.table_rows, *next);
+  close_ok(j);
+  return status;
+}
+
+static void test_many_rows_come_back_in_order(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  iu_error err;
+  int64_t next;
+
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  j = open_loaded(&c, &f, NULL, NULL);
+  for (int64_t i = 0; i < MANY; i++) append_row(j, &f, T_NOTE, NULL, row_note(i, "bytes", 5));
+  close_ok(j);
+  assert_ok(load_notes(&c, &next, &err), &err);
+  assert_int_equal(next, MANY);
+  sql_exec(f.path, "UPDATE note SET _row = x'0102' WHERE key = 20000");
+  assert_int_equal(load_notes(&c, &next, &err), IU_E_STORAGE);
+  assert_non_null(strstr(err.message, "the file is damaged: a row of table `note`"));
+  assert_int_equal(next, 20000);
+  sql_exec(f.path, "UPDATE note SET _row = 'text' WHERE key = 15000");
+  assert_int_equal(load_notes(&c, &next, &err), IU_E_STORAGE);
+  assert_string_equal(err.message, "the file is damaged: a row of table `note` is no blob");
+  assert_int_equal(next, 15000);
+  fixture_end(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_many_rows_come_back_in_order),
       cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_other_kinds),
       cmocka_unit_test(test_which_types_are_keys),

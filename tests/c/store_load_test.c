@@ -133,6 +133,7 @@ static void fill(both *b, uint32_t ids, uint32_t tries, bool lean) {
   b->written = fixture_store(&b->fx);
   b->loaded = fixture_store(&b->fx);
   if (lean) iu__store_be_lean(b->loaded);
+  if (below(b, 2) == 0) b->loaded->parallel_min = 1; /* by several threads */
   write_rows(b, tries);
 }
 
@@ -266,12 +267,12 @@ static void load_items(both *b, const char *second, uint64_t score) {
   load_row(b, ITEM, (bytes){b->buf.data, b->buf.len});
 }
 
-static void a_value_that_is_there_twice_is_told_and_nothing_stays(void **state) {
+static void tell_what_is_there_twice(uint32_t parallel_min) {
   both b = {.rng = 1};
   iu_error err;
-  (void)state;
 
   fill(&b, 10, 0, false);
+  b.loaded->parallel_min = parallel_min;
   load_items(&b, "one", 6);
   assert_int_equal(iu__store_load_end(b.loaded, &err), IU_E_CONFLICT);
   assert_string_equal(err.message, "table `item`: a row with id = \"one\" is already there");
@@ -297,14 +298,20 @@ static void a_value_that_is_there_twice_is_told_and_nothing_stays(void **state) 
   drop(&b);
 }
 
+static void a_value_that_is_there_twice_is_told_and_nothing_stays(void **state) {
+  (void)state;
+  tell_what_is_there_twice(IU_LOAD_PARALLEL_MIN);
+  tell_what_is_there_twice(1);
+}
+
 /* One that fails in the middle of its rows is freed with the store. */
-static void every_allocation_may_fail(void **state) {
+static void fail_every_allocation(uint32_t parallel_min) {
   both b = {.rng = 77};
   long at, failures = 0;
   iu_status status = IU_E_NOMEM;
-  (void)state;
 
   fill(&b, 400, 900, false);
+  b.loaded->parallel_min = parallel_min;
   for (at = 0; status != IU_OK; at++) {
     assert_int_equal(iu__store_load_begin(b.loaded, NULL), IU_OK);
     status = IU_OK;
@@ -324,6 +331,12 @@ static void every_allocation_may_fail(void **state) {
   assert_true(failures > 30);
   compare(&b);
   drop(&b);
+}
+
+static void every_allocation_may_fail(void **state) {
+  (void)state;
+  fail_every_allocation(IU_LOAD_PARALLEL_MIN);
+  fail_every_allocation(1);
 }
 
 int main(void) {
