@@ -35,6 +35,19 @@ static const iu_type *unwrap(const iu_type *t) {
   return t;
 }
 
+static void set_runs(iu_layout *l) {
+  uint32_t after = 0, before = 0, i;
+
+  for (i = 0; i < l->count; i++) {
+    iu_column *c = &l->columns[i];
+    c->after = after;
+    c->before = (uint16_t)before;
+    after = c->size == IU_SIZE_VARIES ? 0 : after + c->size;
+    if (c->size == IU_SIZE_VARIES) before = i;
+  }
+  for (i = l->count; i-- > 0;) l->columns[i].at = (uint16_t)(l->columns[i].size == IU_SIZE_VARIES || i + 1 == l->count ? i : l->columns[i + 1].at);
+}
+
 bool iu__layout_init(iu_layout *l, const iu_type *row) {
   uint32_t i, offset = 0;
 
@@ -56,6 +69,7 @@ bool iu__layout_init(iu_layout *l, const iu_type *row) {
       offset += c->size;
     }
   }
+  set_runs(l);
   return true;
 }
 

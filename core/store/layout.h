@@ -1,7 +1,7 @@
 /* layout.h: where the columns of a table's rows are and how their values order. Private to core/store.
  *
  * A layout is made once per table from its definition, borrowed for the table's life, and immutable. Rows handed in are valid rows of the table.
- * Finding a column is O(1) up to the first column of varying size, then O(columns between).
+ * Finding a column is O(1) up to the first column of varying size, then O(columns of varying size between).
  *
  * The order of two values is that of iu__bsatn_compare; the kinds only make it fast for common key types.
  */
@@ -23,6 +23,8 @@ typedef struct iu_column {
   const iu_type *type; /* dereferenced */
   uint32_t size;       /* bytes of every value, or IU_SIZE_VARIES */
   uint32_t offset;     /* from the row's start, or IU_SIZE_VARIES after a column of varying size */
+  uint32_t after;      /* bytes from the end of the last such column before it, or from the row's start */
+  uint16_t before, at; /* that one (0: none); the first one that is not before this column, or the last column */
   uint8_t kind;        /* iu_column_kind */
 } iu_column;
 
@@ -65,7 +67,14 @@ static inline iu_slice iu__walk_to(iu_walk *w, uint32_t column) {
     w->next = column <= w->layout->first_varying ? column : w->layout->first_varying;
     w->p = w->data + (w->next < w->layout->count ? columns[w->next].offset : 0);
   }
-  for (; w->next < column; w->next++) w->p = iu__column_skip(&columns[w->next], w->p, w->end);
+  if (w->next < column) { /* from one column of varying size to the next */
+    while (w->next <= columns[column].before) {
+      uint32_t at = columns[w->next].at;
+      w->p = iu__column_skip(&columns[at], w->p + (columns[at].after - columns[w->next].after), w->end);
+      w->next = at + 1;
+    }
+    w->p += columns[column].after - columns[w->next].after;
+  }
   v.p = w->p;
   w->p = iu__column_skip(&columns[column], w->p, w->end);
   w->next = column + 1;
