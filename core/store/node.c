@@ -36,19 +36,22 @@ static unsigned window_upper(const iu_node *n, unsigned lo, unsigned hi, uint64_
   return lo;
 }
 
-/* With the row at a slot whose window is the probe's. Where that says all of the key, what is left are versions of one row. Else the rest of the normal form
- * mostly tells, at a third of what a comparison of the columns costs; not where a probe stands among the rows that have its value. */
-static int compare_same(const iu_node *n, const iu_probe *p, const iu_row *row) {
-  if (p->row != NULL && p->key->exact != 0 && n->skip + 8u >= p->key->exact) return p->row == row ? 0 : iu__key_compare_versions(p->row, row);
-  if (p->key->ops == NULL && (p->row != NULL || p->place != IU_PLACE_AT_EPOCH)) {
-    uint8_t norm[IU_NORM_SIZE];
-    int c;
+static uint8_t (*norms_of(iu_node *n))[IU_NORM_SIZE] { return ((iu_inner *)(void *)n)->norm; /* node is the first member */ }
 
-    iu__key_norm_from(p->key, row, norm, 0);
-    c = memcmp(p->norm, norm, IU_NORM_SIZE);
-    if (c != 0) return c;
-  }
-  return iu__probe_compare(p, row);
+/* With the row at a slot whose window is the probe's. Where that says all of the key, what is left are versions of one row. Else the rest of the normal form
+ * mostly tells: an inner node has it, of a leaf's row it costs a third of what a comparison of the columns does. */
+static int compare_same(const iu_node *n, unsigned base, unsigned slot, const iu_probe *p) {
+  uint8_t made[IU_NORM_SIZE];
+  const uint8_t *norm = made;
+  const iu_row *row = n->row[slot];
+  int c;
+
+  if (p->row != NULL && p->key->exact != 0 && n->skip + 8u >= p->key->exact) return p->row == row ? 0 : iu__key_compare_versions(p->row, row);
+  if (base != 0) norm = norms_of((iu_node *)(uintptr_t)n)[slot];
+  else if (p->key->ops == NULL) iu__key_norm_from(p->key, row, made, 0);
+  else return iu__probe_compare(p, row);
+  c = memcmp(p->norm, norm, IU_NORM_SIZE);
+  return c != 0 ? c : iu__probe_compare(p, row);
 }
 
 /* The first slot whose row is after the probe, or at it when `at` is 0. */
@@ -64,12 +67,12 @@ static unsigned search(const iu_node *n, unsigned base, const iu_probe *p, int a
   lo = window_lower(n, base, n->count, x);
   hi = lo < n->count && n->window[lo] == x ? window_upper(n, lo, n->count, x) : lo;
   if (hi - lo > 2) { /* rows that share much of their key, as those of one transaction do, mostly come in ascending order */
-    if (compare_same(n, p, n->row[hi - 1]) >= at) return hi;
+    if (compare_same(n, base, hi - 1, p) >= at) return hi;
     hi--;
   }
   while (lo < hi) {
     unsigned mid = (lo + hi) / 2;
-    if (compare_same(n, p, n->row[mid]) >= at) lo = mid + 1;
+    if (compare_same(n, base, mid, p) >= at) lo = mid + 1;
     else hi = mid;
   }
   return lo;
@@ -153,23 +156,28 @@ void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const ui
   n->window[pos] = load_big(norm + n->skip);
   n->row[pos] = row;
   n->count++;
+  if (base == 0) return;
+  memmove(norms_of(n)[pos + 1], norms_of(n)[pos], behind * IU_NORM_SIZE);
+  memcpy(norms_of(n)[pos], norm, IU_NORM_SIZE);
 }
 
 void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]) {
   fit(n, base, n->count - base - 1u, norm);
   n->window[pos] = load_big(norm + n->skip);
   n->row[pos] = row;
+  if (base != 0) memcpy(norms_of(n)[pos], norm, IU_NORM_SIZE);
 }
 
-void iu__node_cut(iu_node *n, unsigned pos) {
+void iu__node_cut(iu_node *n, unsigned base, unsigned pos) {
   unsigned behind = n->count - pos - 1u;
 
   memmove(&n->window[pos], &n->window[pos + 1], behind * sizeof n->window[0]);
   memmove(&n->row[pos], &n->row[pos + 1], behind * sizeof n->row[0]);
+  if (base != 0) memmove(norms_of(n)[pos], norms_of(n)[pos + 1], behind * IU_NORM_SIZE);
   n->count--;
 }
 
-void iu__node_split(iu_node *n, unsigned at, iu_node *to) {
+void iu__node_split(iu_node *n, unsigned base, unsigned at, iu_node *to) {
   unsigned moved = n->count - at;
 
   to->count = (uint16_t)moved;
@@ -177,6 +185,7 @@ void iu__node_split(iu_node *n, unsigned at, iu_node *to) {
   memcpy(to->common, n->common, n->skip);
   memcpy(to->window, &n->window[at], moved * sizeof n->window[0]);
   memcpy(to->row, &n->row[at], moved * sizeof n->row[0]);
+  if (base != 0) memcpy(norms_of(to), norms_of(n)[at], moved * IU_NORM_SIZE);
   n->count = (uint16_t)at;
 }
 
@@ -199,17 +208,22 @@ static void rebuild(iu_node *n, unsigned base, const iu_key *key, unsigned skip,
   n->skip = (uint8_t)skip;
   memcpy(n->common, common, skip);
   for (i = base; i < n->count; i++) {
-    iu__key_norm(key, n->row[i], norm);
-    n->window[i] = load_big(norm + skip);
+    if (base == 0) iu__key_norm(key, n->row[i], norm);
+    n->window[i] = load_big((base == 0 ? norm : norms_of(n)[i]) + skip);
   }
 }
 
+static void get_norm(iu_node *n, unsigned base, unsigned slot, const iu_key *key, uint8_t out[IU_NORM_SIZE]) {
+  if (base == 0) iu__key_norm(key, n->row[slot], out);
+  else memcpy(out, norms_of(n)[slot], IU_NORM_SIZE);
+}
+
 /* The bytes that all rows share: those of the first and the last, as rows are in order. */
-static unsigned measure(const iu_node *n, unsigned base, const iu_key *key, uint8_t first[IU_NORM_SIZE]) {
+static unsigned measure(iu_node *n, unsigned base, const iu_key *key, uint8_t first[IU_NORM_SIZE]) {
   uint8_t last[IU_NORM_SIZE];
 
-  iu__key_norm(key, n->row[base], first);
-  iu__key_norm(key, n->row[n->count - 1u], last);
+  get_norm(n, base, base, key, first);
+  get_norm(n, base, n->count - 1u, key, last);
   return equal_bytes(first, last, IU_SKIP_MAX);
 }
 
@@ -226,6 +240,7 @@ void iu__node_join(iu_node *n, unsigned base, const iu_node *from, const iu_key 
   uint8_t first[IU_NORM_SIZE];
 
   memcpy(&n->row[n->count], from->row, from->count * sizeof n->row[0]);
+  if (base != 0) memcpy(norms_of(n)[n->count], norms_of((iu_node *)(uintptr_t)from), from->count * IU_NORM_SIZE);
   n->count = (uint16_t)(n->count + from->count);
   if (n->count > base) rebuild(n, base, key, measure(n, base, key, first), first);
 }

@@ -143,7 +143,7 @@ static iu_leaf *split_leaf(iu_tree *t, iu_leaf *leaf, iu_leaf *right, unsigned p
   if (leaf->next != NULL) leaf->next->prev = right;
   else t->last = right;
   leaf->next = right;
-  iu__node_split(&leaf->node, cut, &right->node);
+  iu__node_split(&leaf->node, 0, cut, &right->node);
   if (cut == IU_NODE_SLOTS) put_in_leaf(right, 0, row, p);
   else if (pos <= cut) put_in_leaf(leaf, pos, row, p);
   else put_in_leaf(right, pos - cut, row, p);
@@ -166,7 +166,7 @@ static void split_inner(iu_tree *t, iu_inner *inner, iu_inner *right, unsigned p
   iu_row *up;
 
   memset(right, 0, offsetof(iu_inner, node.common));
-  iu__node_split(&inner->node, cut, &right->node);
+  iu__node_split(&inner->node, 1, cut, &right->node);
   memcpy(right->child, &inner->child[cut], right->node.count * sizeof right->child[0]);
   iu__key_norm(t->key, *first, norm);
   if (cut == IU_NODE_SLOTS) {

@@ -1,8 +1,9 @@
 /* tree.h: an ordered index: a B+tree over row pointers. Private to core/store.
  *
  * Each node keeps the bytes that the normal forms of all its keys have in common (up to IU_SKIP_MAX) and, per slot, the eight bytes after them
- * as a big-endian number: searching a node compares numbers, and rows are touched only where those are equal. A slot is 16 bytes. Leaves are
- * linked both ways. Appending at the end, and ascending runs in the middle, leave full leaves behind.
+ * as a big-endian number: searching a node compares numbers, and rows are touched only where those are equal. A slot is 16 bytes; one of an inner node,
+ * of which there are few, has the whole normal form besides. Leaves are linked both ways. Appending at the end,
+ * and ascending runs in the middle, leave full leaves behind.
  *
  * Rows are borrowed: they must stay as they are until removed. insert may fail for want of memory and then has changed nothing; remove
  * never fails and never allocates. Cost O(log n). Any insert or remove changes `version` and moves rows
@@ -28,8 +29,8 @@ typedef struct iu_node {
 } iu_node;
 
 typedef struct iu_leaf { iu_node node; struct iu_leaf *prev, *next; } iu_leaf;
-/* Slot 0 of an inner node has no row; row[i] is the first row under child[i]. */
-typedef struct iu_inner { iu_node node; void *child[IU_NODE_SLOTS]; } iu_inner;
+/* Slot 0 of an inner node has no row; row[i] is the first row under child[i], norm[i] its normal form: on the way down hardly a row is touched. */
+typedef struct iu_inner { iu_node node; void *child[IU_NODE_SLOTS]; uint8_t norm[IU_NODE_SLOTS][IU_NORM_SIZE]; } iu_inner;
 
 typedef struct iu_tree {
   const iu_key *key;   /* borrowed */
@@ -73,9 +74,9 @@ bool iu__node_append(iu_node *n, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 bool iu__node_may_equal(const iu_node *n, unsigned slot, const iu_probe *p);
 void iu__node_put(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
 void iu__node_set(iu_node *n, unsigned base, unsigned pos, iu_row *row, const uint8_t norm[IU_NORM_SIZE]);
-void iu__node_cut(iu_node *n, unsigned pos);
+void iu__node_cut(iu_node *n, unsigned base, unsigned pos);
 /* Slots from `at` on go to the empty node `to`. */
-void iu__node_split(iu_node *n, unsigned at, iu_node *to);
+void iu__node_split(iu_node *n, unsigned base, unsigned at, iu_node *to);
 /* Whether the probe's place is behind the last row of a leaf, as far as that shows without looking at it. */
 bool iu__node_ends_before(const iu_node *n, const iu_probe *p);
 /* Whether the probe's place is between the first and the last row of a leaf, as far as that shows without looking at one; false: it does not. */
@@ -84,7 +85,7 @@ bool iu__node_encloses(const iu_node *n, const iu_probe *p);
 void iu__node_fill(iu_node *n, iu_row *const *rows, unsigned count, uint8_t norms[][IU_NORM_SIZE]);
 /* Lengthens `common` where that is worth touching the rows. */
 void iu__node_refit(iu_node *n, unsigned base, const iu_key *key);
-/* Appends the slots of `from`; all rows of n are touched. */
+/* Appends the slots of `from`; all rows of a leaf are touched. */
 void iu__node_join(iu_node *n, unsigned base, const iu_node *from, const iu_key *key);
 
 #endif

@@ -38,7 +38,7 @@ static void unlink_leaf(iu_tree *t, iu_leaf *leaf) {
 /* Child `pos` > 0, already freed or emptied into a neighbour. */
 static void cut_child(iu_inner *inner, unsigned pos) {
   memmove(&inner->child[pos], &inner->child[pos + 1], (inner->node.count - pos - 1u) * sizeof inner->child[0]);
-  iu__node_cut(&inner->node, pos);
+  iu__node_cut(&inner->node, 1, pos);
 }
 
 static void join_leaves(iu_tree *t, iu_inner *parent, unsigned pos) {
@@ -54,6 +54,7 @@ static void join_inners(iu_tree *t, iu_inner *parent, unsigned pos) {
   iu_inner *left = parent->child[pos], *right = parent->child[pos + 1];
 
   right->node.row[0] = parent->node.row[pos + 1];
+  memcpy(right->norm[0], parent->norm[pos + 1], IU_NORM_SIZE);
   memcpy(&left->child[left->node.count], right->child, right->node.count * sizeof left->child[0]);
   iu__node_join(&left->node, 1, &right->node, t->key);
   iu__free(right);
@@ -113,9 +114,9 @@ static bool cut_near(iu_tree *t, const iu_row *row, const iu_probe *p) {
   unsigned pos;
 
   if (leaf == NULL || t->out.freed != t->freed || leaf->node.count <= JOIN_BELOW || !iu__node_encloses(&leaf->node, p)) return false;
-  pos = iu__node_lower(&leaf->node, 0, p);
-  if (pos == 0 || pos >= leaf->node.count || leaf->node.row[pos] != row) return false;
-  iu__node_cut(&leaf->node, pos);
+  pos = iu__node_find(&leaf->node, row, p->norm);
+  if (pos == 0 || pos == leaf->node.count) return false;
+  iu__node_cut(&leaf->node, 0, pos);
   t->count--;
   t->version++;
   return true;
@@ -133,7 +134,7 @@ void iu__tree_remove(iu_tree *t, iu_row *row) {
   leaf = iu__tree_descend(t, &p, &path);
   pos = iu__node_find(&leaf->node, row, p.norm);
   assert(pos < leaf->node.count && leaf->node.row[pos] == row);
-  iu__node_cut(&leaf->node, pos);
+  iu__node_cut(&leaf->node, 0, pos);
   t->out.leaf = leaf;
   t->out.freed = t->freed; /* no longer so where the leaf goes */
   if (leaf->node.count == 0) {

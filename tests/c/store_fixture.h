@@ -178,6 +178,7 @@ static inline void check_node(const iu_tree *t, const iu_node *n, unsigned base)
   for (i = base; i < n->count; i++) {
     iu__key_norm(t->key, n->row[i], norm);
     assert_true(n->window[i] == check_window(n, norm));
+    if (base != 0) assert_memory_equal(((const iu_inner *)(const void *)n)->norm[i], norm, IU_NORM_SIZE);
     if (i > base) assert_true(iu__key_compare_rows(t->key, n->row[i - 1], n->row[i]) < 0);
   }
 }
