@@ -4,10 +4,10 @@
 size_t iu__json_string_size(const char *s, size_t len) {
   const char *p = s, *end = s + len;
   size_t size = len + 2;
-  uint64_t seen = 0;
+  bool ascii;
 
   for (;; p++) {
-    p = iu__json_run(p, end, false, &seen);
+    p = iu__json_bare(p, end, &ascii);
     if (p >= end) return size;
     size += *p == '"' || *p == '\\' || *p == '\b' || *p == '\t' || *p == '\n' || *p == '\f' || *p == '\r' ? 1 : 5;
   }

@@ -31,7 +31,7 @@ static void put_control(iu_buf *b, unsigned char c) {
   else put_unit(b, c);
 }
 
-/* The character at p, which iu__json_run stopped at; returns its length. */
+/* The character at p, that may not stand bare; returns its length. */
 static size_t put_escaped(iu_buf *b, const char *p) {
   uint32_t c;
   size_t n;

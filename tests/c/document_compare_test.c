@@ -57,7 +57,7 @@ static void arrays_are_matched_as_asked_for(void **state) {
   static const iu_compare_key *const keys[] = {&sku, &any, &other};
   (void)state;
   for (int i = 0; i < 3; i++) {
-    iu_compare_options options = {false, keys[i], 1};
+    iu_compare_options options = {false, false, keys[i], 1};
     iu_arena arena = {0};
     iu_operations ops;
     assert_int_equal(iu__compare(tree(&arena, old), tree(&arena, renumbered), &options, &arena, &ops, NULL), IU_OK);
