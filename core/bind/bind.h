@@ -108,6 +108,10 @@ size_t iu__wide_text(lua_State *L, int index, char *out, size_t room);   /* 0: n
 /* value_encode.c, value_decode.c: SATS values. The path in an error starts with `what`. */
 /* Never raises. */
 iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err);
+/* One parameter of a callee. With `defaults` (the index of a table; 0: none) a product need not be whole: the fields that the table at `index` does not have, or has as
+ * null, are taken from there (options are none), nil stands for an empty table, and a String whose default is a table is written as the JSON text of an
+ * object. Of such a table nothing but raw reads: one with a metatable is refused. */
+iu_status iu__encode_argument(lua_State *L, int index, int defaults, const iu_field *p, iu_buf *out, iu_error *err);
 void iu__push_value(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);
 void iu__push_product(lua_State *L, const iu_type *t, const uint8_t **p, const uint8_t *end);  /* as a table, whatever its fields are called */
 void iu__push_row(lua_State *L, const iu_table_def *def, const iu_row *row);
@@ -164,8 +168,8 @@ iu_lua_connection *iu__connection_userdata(lua_State *L, iu_lua *x);
 void iu__connection_adopt(iu_lua_connection *lc, iu_connection *c);
 uint64_t iu__opt_u64(lua_State *L, int table, const char *name);    /* 0 when absent */
 const char *iu__opt_text(lua_State *L, int table, const char *name); /* NULL when absent; borrowed from the table; raises for a zero byte */
-/* The arguments from `first` on as BSATN of the callee's parameters. Does not raise. */
-iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, iu_buf *args, iu_error *err);
+/* The arguments from `first` on as BSATN of the callee's parameters. Does not raise. `defaults`: as iu__encode_argument has it. */
+iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, int defaults, iu_buf *args, iu_error *err);
 uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_error *err, bool *ok);
 /* final: by the collector itself, so no method is running on it; nobody is told. */
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status);
@@ -209,6 +213,11 @@ int iu__indexes_method(lua_State *L);
 /* loose.c */
 int iu__row_bytes_method(lua_State *L);
 int iu__select_from_method(lua_State *L);
+/* batch.c */
+int iu__batch_method(lua_State *L);
+void iu__batch_open(lua_State *L);
+/* The elements of the batch at index, and how many, where it is one for this type of array. */
+bool iu__put_batch(lua_State *L, int index, const iu_type *array, iu_buf *out, lua_Integer *count);
 /* client.c */
 void iu__client_open_functions(lua_State *L);
 /* describe.c */

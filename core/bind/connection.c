@@ -209,7 +209,7 @@ static int m_session(lua_State *L) {
 
 /* ---- calls ---- */
 
-iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, iu_buf *args, iu_error *err) {
+iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee *f, int first, int defaults, iu_buf *args, iu_error *err) {
   int given = lua_gettop(L) - first + 1;
   iu_status status = IU_OK;
   if (given > (int)f->params->count) return iu__callee_wrong_count(s, f, (size_t)given, err);
@@ -218,9 +218,7 @@ iu_status iu__encode_arguments(lua_State *L, const iu_schema *s, const iu_callee
   for (uint32_t i = 0; status == IU_OK && i < f->params->count; i++) {
     const iu_field *p = &f->params->u.fields[i];
     if ((int)i >= given && iu__type_deref(p->type)->special != IU_S_OPTION) return iu__callee_wrong_count(s, f, (size_t)given, err);
-    const iu_type *t = iu__type_deref(p->type);
-    if (t->special == IU_S_NONE && lua_isinteger(L, first + (int)i) && iu__put_i64(t, lua_tointeger(L, first + (int)i), args)) continue; /* most are such */
-    status = iu__encode_value(L, first + (int)i, t, p->name, args, err);
+    status = iu__encode_argument(L, first + (int)i, defaults, p, args, err);
   }
   if (status == IU_E_VALIDATION) return iu__callee_wrong_argument(s, f, err);
   return status == IU_OK ? iu__buf_status(args, err, "arguments") : status;
@@ -245,32 +243,36 @@ static void give_args_back(iu_lua *x, iu_buf *args) {
   x->args = *args;
 }
 
-/* `find` says what kind of callee the name at 2 is. */
-static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err)) {
+/* `find` says what kind of callee the name behind the connection is; with a table of defaults between them, a name or arguments that are refused give nothing. */
+static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err), int defaults) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
   uint64_t pending = 0;
   iu_callee f;
   iu_error err;
   size_t len;
-  const char *name = luaL_checklstring(L, 2, &len);
+  int at = defaults != 0 ? defaults + 1 : 2;
+  const char *name = luaL_checklstring(L, at, &len);
+  bool refused;
+  if (defaults != 0) luaL_checktype(L, defaults, LUA_TTABLE);
   iu_buf args = take_args(lc->x);
   iu_status status = lc->x->run == NULL ? find(c->schema, name, len, &f, &err)
                                         : iu__fail(&err, IU_E_CONFLICT, "%s: a reducer calls others with ctx:call, and nothing else", name);
-  if (status == IU_OK) status = iu__encode_arguments(L, c->schema, &f, 3, &args, &err);
+  if (status == IU_OK) status = iu__encode_arguments(L, c->schema, &f, at + 1, defaults, &args, &err);
+  refused = status != IU_OK && defaults != 0;
   if (status == IU_OK) {
     IU_ENTER(lc->x, L);
     status = iu__callee_call(c, &f, args.data, args.len, &pending, &err);
     IU_LEAVE(lc->x);
   }
   give_args_back(lc->x, &args);
+  if (refused) return 0;
   int count = iu__give(L, lc->x, status, &err, pending, NULL, NULL);
   if (status != IU_OK || pending == 0) return count;
   lua_pushnumber(L, (lua_Number)iu__clock_mono_ns() / 1e9); /* who waits for the answer needs it */
   return count + 1;
 }
 
-static int m_call(lua_State *L) { return call(L, iu__callee_reducer); }
 /* After a call or a session that ended with OVERLOADED: nothing: not because the journal was full; true: it has room by now; false, id: the answer comes when
  * it has. */
 static int m_room(lua_State *L) {
@@ -282,7 +284,9 @@ static int m_room(lua_State *L) {
   return status == IU_OK && !full ? 0 : iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
-static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure); }
+static int m_call(lua_State *L) { return call(L, iu__callee_reducer, 0); }
+static int m_call_filled(lua_State *L) { return call(L, iu__callee_reducer, 2); }
+static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure, 0); }
 
 static int m_refresh_schema(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
@@ -437,10 +441,10 @@ uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_err
 
 void iu__connection_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"call", m_call}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe}, {"query", iu__query_method},
-      {"query_is_sql", iu__query_is_sql_method}, {"select", iu__select_method},
+      {"call", m_call}, {"call_filled", m_call_filled}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe},
+      {"query", iu__query_method}, {"query_is_sql", iu__query_is_sql_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
-      {"row_bytes", iu__row_bytes_method}, {"select_from", iu__select_from_method},
+      {"row_bytes", iu__row_bytes_method}, {"batch", iu__batch_method}, {"select_from", iu__select_from_method},
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},
       {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"extend_file", m_extend_file}, {"text_sync", iu__text_sync_method}, {"text_sql", iu__text_sql_method}, {"check_file", iu__check_file_method}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
@@ -448,6 +452,7 @@ void iu__connection_open(lua_State *L) {
       {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {"table_reads", iu__table_reads_method}, {NULL, NULL}};
   static const iu_class class = {CLASS, methods, NULL, m_close, m_gc};
   iu__class_define(L, &class);
+  iu__batch_open(L);
   iu__table_open(L);
   lua_pushcfunction(L, f_open);
   lua_setfield(L, -2, "open");

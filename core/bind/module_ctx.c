@@ -109,7 +109,7 @@ static int ctx_call(lua_State *L) {
   if (m->busy) return luaL_error(L, "call: not from a finaliser while a row is put together");
   iu__guard_tick(L, m->run);
   iu_status status = iu__callee_reducer(m->schema, name, len, &f, &err);
-  if (status == IU_OK) status = iu__encode_arguments(L, m->schema, &f, 3, &args, &err);
+  if (status == IU_OK) status = iu__encode_arguments(L, m->schema, &f, 3, 0, &args, &err);
   if (status == IU_OK) {
     IU_ENTER(m->x, L);
     status = iu__tx_run(m->tx, f.number, args.data, args.len, &err);

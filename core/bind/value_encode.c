@@ -128,7 +128,7 @@ static iu_status encode_top(encoder *e, const iu_type *t, const char *name, lua_
 }
 
 static iu_status encode_array(encoder *e, int index, const iu_type *t) {
-  lua_Integer n, keys = 0;
+  lua_Integer n, keys = 0, in_batches = 0, batches = 0;
   size_t at = e->out->len;
   if (!lua_istable(e->L, index)) return refuse_type(e, index, t);
   n = (lua_Integer)lua_rawlen(e->L, index);
@@ -142,10 +142,15 @@ static iu_status encode_array(encoder *e, int index, const iu_type *t) {
   for (lua_Integer i = 1; i <= n; i++) {
     iu_status status;
     lua_rawgeti(e->L, index, i);
+    if (lua_type(e->L, -1) == LUA_TUSERDATA && iu__put_batch(e->L, -1, t, e->out, &in_batches)) {
+      batches++;
+      lua_pop(e->L, 1);
+      continue;
+    }
     status = encode_top(e, t->u.element, NULL, i);
     if (status != IU_OK) return status;
   }
-  iu__buf_patch_u32(e->out, at, (uint32_t)n);
+  iu__buf_patch_u32(e->out, at, (uint32_t)(n - batches + in_batches));
   return IU_OK;
 }
 
@@ -206,8 +211,12 @@ static iu_status encode_product(encoder *e, int index, const iu_type *t) {
   return present == given ? IU_OK : refuse_unknown_field(e, index, t);
 }
 
+static bool is_absent(lua_State *L, int index) {
+  return lua_isnil(L, index) || (lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL);
+}
+
 static iu_status encode_option(encoder *e, int index, const iu_type *t) {
-  if (lua_isnil(e->L, index) || (lua_islightuserdata(e->L, index) && lua_touserdata(e->L, index) == NULL)) {
+  if (is_absent(e->L, index)) {
     iu__buf_put_u8(e->out, 1);
     return IU_OK;
   }
@@ -273,17 +282,79 @@ static iu_status encode(encoder *e, int index, const iu_type *t) {
   }
 }
 
-typedef struct encoding { encoder *e; const iu_type *type; iu_status status; } encoding;
+/* ---- a table of which not every field must be given ---- */
+
+/* The default of the field, instead of what is on top of the stack. */
+static void take_default(lua_State *L, int defaults, const iu_field *f) {
+  lua_pop(L, 1);
+  lua_pushstring(L, f->name);
+  lua_rawget(L, defaults);
+}
+
+static bool is_json(lua_State *L, int defaults, const iu_field *f) {
+  if (iu__type_deref(f->type)->tag != IU_T_STRING) return false;
+  lua_pushstring(L, f->name);
+  bool json = lua_rawget(L, defaults) == LUA_TTABLE;
+  lua_pop(L, 1);
+  return json;
+}
+
+static iu_status encode_json_object(encoder *e, const iu_field *f) {
+  size_t at = e->out->len;
+  iu_status status = enter(e, f->name, 0);
+  if (status == IU_OK && !lua_istable(e->L, -1)) status = refuse(e, lua_gettop(e->L), "a table with string keys");
+  iu__buf_put_u32(e->out, 0);
+  if (status == IU_OK) status = iu__lua_to_json(e->L, -1, e->out, e->err);
+  if (status == IU_OK && e->out->data[at + 4] != '{') status = refuse(e, lua_gettop(e->L), "a table with string keys");
+  if (status != IU_OK) return status;
+  iu__buf_patch_u32(e->out, at, (uint32_t)(e->out->len - at - 4));
+  e->depth--;
+  lua_pop(e->L, 1);
+  return IU_OK;
+}
+
+static iu_status encode_filled(encoder *e, int index, int defaults, const iu_type *t) {
+  lua_State *L = e->L;
+  uint32_t given = 0, present = 0;
+  bool none = lua_isnil(L, index);
+  if (!none && !lua_istable(L, index)) return refuse_type(e, index, t);
+  if (!none && lua_getmetatable(L, index)) return refuse(e, index, "a table without a metatable");
+  for (uint32_t i = 0; i < t->count; i++) {
+    const iu_field *f = &t->u.fields[i];
+    iu_status status;
+    if (f->name == NULL) return refuse_type(e, index, t);
+    if (none) {
+      lua_pushnil(L);
+    } else {
+      lua_pushstring(L, f->name);
+      if (lua_rawget(L, index) != LUA_TNIL) given++;
+    }
+    if (is_absent(L, -1) && !is_option(f->type)) take_default(L, defaults, f);
+    status = is_json(L, defaults, f) ? encode_json_object(e, f) : encode_top(e, f->type, f->name, (lua_Integer)i + 1);
+    if (status != IU_OK) return status;
+  }
+  if (none) return IU_OK;
+  lua_pushnil(L);
+  while (lua_next(L, index) != 0) {
+    present++;
+    lua_pop(L, 1);
+  }
+  return present == given ? IU_OK : refuse_unknown_field(e, index, t);
+}
+
+/* ---- protected ---- */
+
+typedef struct encoding { encoder *e; const iu_type *type; bool filled; iu_status status; } encoding;
 
 static int encode_body(lua_State *L) {
   encoding *p = lua_touserdata(L, 2);
-  p->status = encode(p->e, 1, p->type);
+  p->status = p->filled ? encode_filled(p->e, 1, 3, p->type) : encode(p->e, 1, p->type);
   return 0;
 }
 
-iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
+static iu_status encode_protected(lua_State *L, int index, int defaults, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
   encoder e;
-  encoding p = {&e, t, IU_OK};
+  encoding p = {&e, t, defaults != 0, IU_OK};
   int top = lua_gettop(L), kind = lua_type(L, index);
   e.L = L;
   e.out = out;
@@ -291,7 +362,7 @@ iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char
   e.what = what;
   e.depth = 0;
   index = lua_absindex(L, index);
-  if (kind != LUA_TTABLE && kind != LUA_TUSERDATA) { /* needs nothing of Lua's */
+  if (kind != LUA_TTABLE && kind != LUA_TUSERDATA && !p.filled) { /* needs nothing of Lua's */
     p.status = encode(&e, index, t);
   } else if (!lua_checkstack(L, 4)) {
     p.status = iu__fail_nomem(err);
@@ -299,8 +370,19 @@ iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char
     lua_pushcfunction(L, encode_body);
     lua_pushvalue(L, index);
     lua_pushlightuserdata(L, &p);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) p.status = iu__fail_nomem(err);
+    if (p.filled) lua_pushvalue(L, defaults);
+    if (lua_pcall(L, p.filled ? 3 : 2, 0, 0) != LUA_OK) p.status = iu__fail_nomem(err);
   }
   lua_settop(L, top);
   return p.status;
+}
+
+iu_status iu__encode_value(lua_State *L, int index, const iu_type *t, const char *what, iu_buf *out, iu_error *err) {
+  return encode_protected(L, index, 0, t, what, out, err);
+}
+
+iu_status iu__encode_argument(lua_State *L, int index, int defaults, const iu_field *p, iu_buf *out, iu_error *err) {
+  const iu_type *t = iu__type_deref(p->type);
+  if (t->special == IU_S_NONE && lua_isinteger(L, index) && iu__put_i64(t, lua_tointeger(L, index), out)) return IU_OK; /* most are such */
+  return encode_protected(L, index, t->tag == IU_T_PRODUCT && t->special == IU_S_NONE ? defaults : 0, t, p->name, out, err);
 }

@@ -251,6 +251,39 @@ function Connection:call(reducer, ...)
   return true
 end
 
+---As `call`, where arguments of a product type need not be whole: what such a table does not have, or has as null, is taken from
+---`defaults` (optional fields are none), and a text whose default is a table is written as the JSON of an object. `nil` alone: refused, and
+---nothing happened; `call` with whole arguments says why.
+---@param defaults table
+---@param reducer string
+---@return true?, inner_universe.Error?
+function Connection:call_filled(defaults, reducer, ...)
+  local inner = self[INNER]
+  local core = inner.core
+  if not core then closed() end
+  local ok, err = inner.core_call_filled(core, defaults, reducer, ...)
+  if ok == false then
+    ok, err = await(inner, err, reducer, inner.timeout, 2)
+  elseif err and err.kind == "OverloadedError" then
+    return nil -- nothing was run: `call` waits for room
+  end
+  if ok then return true end
+  return nil, err
+end
+
+---Operations that one call of a reducer will do, encoded as they are added: elements of the array that is its first parameter.
+---`batch:add(defaults, variant, field, ...)` takes the fields of a variant as `call_filled` does, `batch:put(value)` an element; both give
+---its number, or nothing when it is refused. `batch:get(number)`: the element, and when it was added; `#batch`; `batch:close()` gives its
+---memory back. In the array that is the argument it stands for its elements.
+---@param reducer string
+---@return inner_universe.Batch?, inner_universe.Error?
+function Connection:batch(reducer)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(reducer, "string", 1, "batch", "reducer")
+  return core:batch(reducer)
+end
+
 ---Calls a reducer without waiting. A refusal known at once is returned (an OverloadedError while an embedded universe's journal is full), a later one goes
 ---to the error handler.
 ---@param reducer string
@@ -728,6 +761,7 @@ function connection.new(core_conn, options)
   local state = { lists = {}, pending = {}, early = {}, subscriptions = {}, early_subscriptions = {}, opened = tasks.waiter() }
   local inner = {
     core = core_conn,
+    core_call_filled = core_conn.call_filled,
     core_call = core_conn.call, -- a userdata's method is searched for in two tables
     state = state,
     target = options.target,

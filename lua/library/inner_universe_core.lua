@@ -333,6 +333,40 @@ function Connection:call(reducer, ...) end
 ---@return boolean? room
 ---@return any err_or_id
 function Connection:room() end
+---With tables of a product type filled from `defaults`; nothing at all when name or arguments are refused.
+---@param defaults table
+---@param reducer string
+---@param ... any
+---@return boolean? done true; nil, err; false, id; or nothing
+---@return any err_or_id
+function Connection:call_filled(defaults, reducer, ...) end
+
+---@class inner_universe.Batch
+local Batch = {}
+
+---The element `variant` with these fields, tables of a product type filled from `defaults`. Its number; nothing when it is refused.
+---@param defaults table
+---@param variant string
+---@param ... any
+---@return integer? number
+function Batch:add(defaults, variant, ...) end
+
+---@param value { tag: string, value: any }
+---@return integer? number nothing when it is refused
+function Batch:put(value) end
+
+---@param number integer
+---@return { tag: string, value: any } element
+---@return integer micros when it was added
+function Batch:get(number) end
+
+---Gives its memory back; idempotent.
+function Batch:close() end
+
+---An empty batch of elements of the reducer's first parameter, an array of a sum.
+---@param reducer string
+---@return inner_universe.Batch? batch, inner_universe.Error? err
+function Connection:batch(reducer) end
 
 ---@param queries string[]
 ---@return integer? id, inner_universe.Error? err

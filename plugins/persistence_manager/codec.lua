@@ -13,6 +13,10 @@ end
 --- What the manager and a transaction take beside the id of what is to be deleted (check.options).
 codec.DELETE_OPTIONS = { cascade = "boolean" }
 
+--- What metadata has where nothing is given, for `conn:call_filled` and batches: the same as entity_metadata and relation_metadata make, or refused.
+codec.ENTITY_DEFAULTS = { tags = {}, properties = {} }
+codec.RELATION_DEFAULTS = { strength = 1.0, bidirectional = false, tags = {}, properties = {} }
+
 local SHOWN_MAX = 80 -- bytes of an id that a message repeats
 
 --- An id as messages show it: whatever its length, they stay readable.

@@ -1,6 +1,9 @@
 -- manager.lua: the manager's methods. Each checks argument types (raising at the caller's line), encodes, calls one reducer or read, and
 -- answers plain tables. Values are judged by the module, whose refusals come back as nil, err.
 --
+-- Writes with metadata go to the core as they came (`conn:call_filled`): it reads the tables once, and takes nothing that the checks here would not. What it
+-- refuses takes the way through the checks, which say why.
+--
 -- Ids are made here when the caller gives none: reducers return nothing, and a call with an id is recognisable when repeated.
 
 local iu = require "inner_universe"
@@ -11,6 +14,8 @@ local query = plugin.load "query"
 local search = plugin.load "search"
 local make_transaction = plugin.load "transaction"
 
+local uuid = iu.uuid
+local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION_DEFAULTS
 local CLOSED = "manager is closed or not initialized"
 
 return function(ctx)
@@ -96,13 +101,19 @@ return function(ctx)
   function methods:create_entity(entity_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    local ok, err
+    if id == nil or type(id) == "string" then
+      id = id or uuid()
+      ok, err = conn:call_filled(ENTITY_DEFAULTS, "create_entity", entity_type, metadata, id)
+      if ok then return id end
+      if err then return nil, err end
+    end
     check.type(entity_type, "string", 1, "create_entity", "entity_type")
     check.optional(metadata, "table", 2, "create_entity", "metadata")
     check.optional(id, "string", 3, "create_entity", "id")
-    local encoded, err = codec.entity_metadata(metadata)
+    local encoded
+    encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
-    id = id or iu.uuid()
-    local ok
     ok, err = conn:call("create_entity", entity_type, encoded, id)
     if not ok then return nil, err end
     return id
@@ -129,9 +140,15 @@ return function(ctx)
   function methods:update_entity(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    local ok, err
+    if type(metadata) == "table" then
+      ok, err = conn:call_filled(ENTITY_DEFAULTS, "update_entity", id, metadata)
+      if ok or err then return ok, err end
+    end
     check.type(id, "string", 1, "update_entity", "id")
     check.type(metadata, "table", 2, "update_entity", "metadata")
-    local encoded, err = codec.entity_metadata(metadata)
+    local encoded
+    encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
     return conn:call("update_entity", id, encoded)
   end
@@ -191,15 +208,21 @@ return function(ctx)
   function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    local ok, err
+    if id == nil or type(id) == "string" then
+      id = id or uuid()
+      ok, err = conn:call_filled(RELATION_DEFAULTS, "create_relation", from_entity, to_entity, relation_type, metadata, id)
+      if ok then return id end
+      if err then return nil, err end
+    end
     check.type(from_entity, "string", 1, "create_relation", "from_entity")
     check.type(to_entity, "string", 2, "create_relation", "to_entity")
     check.type(relation_type, "string", 3, "create_relation", "relation_type")
     check.optional(metadata, "table", 4, "create_relation", "metadata")
     check.optional(id, "string", 5, "create_relation", "id")
-    local encoded, err = codec.relation_metadata(metadata)
+    local encoded
+    encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
-    id = id or iu.uuid()
-    local ok
     ok, err = conn:call("create_relation", from_entity, to_entity, relation_type, encoded, id)
     if not ok then return nil, err end
     return id
@@ -225,9 +248,15 @@ return function(ctx)
   function methods:update_relation(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    local ok, err
+    if type(metadata) == "table" then
+      ok, err = conn:call_filled(RELATION_DEFAULTS, "update_relation", id, metadata)
+      if ok or err then return ok, err end
+    end
     check.type(id, "string", 1, "update_relation", "id")
     check.type(metadata, "table", 2, "update_relation", "metadata")
-    local encoded, err = codec.relation_metadata(metadata)
+    local encoded
+    encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
     return conn:call("update_relation", id, encoded)
   end

@@ -4,6 +4,9 @@
 -- the reducer `transact` proves with `Expect` operations that what was read is still as it was, and applies the writes; what changed meanwhile makes
 -- it start again. Reads see the writes: by id from what is kept, queries by laying it over the rows that the universe answers (those rows
 -- are not proven). A call whose outcome a lost connection leaves unknown is made again with the same request key, which the module applies once.
+--
+-- Operations are kept encoded (`conn:batch`), and what one creates is made a table again only when it is read: the overlay has its number
+-- instead. With the first one that the batch refuses they become tables all, and the call says what is wrong with it.
 
 local iu = require "inner_universe"
 
@@ -11,6 +14,8 @@ local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
 
+local uuid = iu.uuid
+local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION_DEFAULTS
 local ATTEMPTS = 10 -- of the function, while others change what it read
 local RESENDS = 20 -- of one call whose outcome is unknown
 local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
@@ -37,12 +42,30 @@ return function(ctx)
   end
 
   local function note(tx, tag, value)
-    tx.operations[#tx.operations + 1] = { tag = tag, value = value }
+    local operation, batch = { tag = tag, value = value }, tx.batch
+    if batch then
+      if batch:put(operation) then return end
+      tx.batch = false
+      for i = 1, #batch do tx.operations[i] = (batch:get(i)) end
+    end
+    tx.operations[#tx.operations + 1] = operation
+  end
+
+  -- What the transaction itself has made of the row, or DELETED; nil: nothing.
+  local function own_row(tx, kind, id)
+    local mine = tx.overlay[kind][id]
+    if math.type(mine) ~= "integer" then return mine end
+    local operation, at = tx.added:get(mine)
+    local row = operation.value
+    row.created_at = at
+    if kind == "entity" then row.updated_at = at end
+    tx.overlay[kind][id] = row
+    return row
   end
 
   -- The row as it is for this transaction; nil where there is none. What comes from the universe will have to be proven.
   local function row_of(tx, kind, id)
-    local mine = tx.overlay[kind][id]
+    local mine = own_row(tx, kind, id)
     if mine == DELETED then return nil end
     if mine then return mine end
     local seen = tx.seen[kind][id]
@@ -78,7 +101,8 @@ return function(ctx)
     for _, row in ipairs(rows) do
       if tx.overlay[kind][row.id] == nil then all[#all + 1] = row end
     end
-    for _, row in pairs(tx.overlay[kind]) do
+    for id in pairs(tx.overlay[kind]) do
+      local row = own_row(tx, kind, id)
       if row ~= DELETED then all[#all + 1] = row end
     end
     return ctx.conn:select_from(kind, all, selection)
@@ -96,6 +120,15 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:create_entity(entity_type, metadata, id)
     open(self, "create_entity")
+    local batch = self.batch
+    if batch and (id == nil or type(id) == "string") then
+      id = id or uuid()
+      local number = batch:add(ENTITY_DEFAULTS, "CreateEntity", entity_type, metadata, id)
+      if number then
+        self.overlay.entity[id] = number
+        return id
+      end
+    end
     check.type(entity_type, "string", 1, "create_entity", "entity_type")
     check.optional(metadata, "table", 2, "create_entity", "metadata")
     check.optional(id, "string", 3, "create_entity", "id")
@@ -176,6 +209,15 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:create_relation(from_entity, to_entity, relation_type, metadata, id)
     open(self, "create_relation")
+    local batch = self.batch
+    if batch and (id == nil or type(id) == "string") then
+      id = id or uuid()
+      local number = batch:add(RELATION_DEFAULTS, "CreateRelation", from_entity, to_entity, relation_type, metadata, id)
+      if number then
+        self.overlay.relation[id] = number
+        return id
+      end
+    end
     check.type(from_entity, "string", 1, "create_relation", "from_entity")
     check.type(to_entity, "string", 2, "create_relation", "to_entity")
     check.type(relation_type, "string", 3, "create_relation", "relation_type")
@@ -244,14 +286,17 @@ return function(ctx)
   -- ---- running one ----
 
   local function begin()
+    local batch = ctx.conn:batch("transact") or false
     return setmetatable({
-      operations = {}, expects = {}, overlay = { entity = {}, relation = {} }, seen = { entity = {}, relation = {} }, over = false,
+      batch = batch, added = batch, operations = {}, expects = {}, overlay = { entity = {}, relation = {} },
+      seen = { entity = {}, relation = {} }, over = false,
     }, metatable)
   end
 
   -- One `transact`; again with the same key while nobody knows whether it was applied.
   local function commit(tx, conn)
     local operations = tx.expects
+    if tx.batch and #tx.batch > 0 then operations[#operations + 1] = tx.batch end
     table.move(tx.operations, 1, #tx.operations, #operations + 1, operations)
     if #operations == 0 then return true end
     local key = iu.uuid()
@@ -264,15 +309,21 @@ return function(ctx)
     end
   end
 
-  local function attempt(fn)
-    local tx = begin()
-    local results = table.pack(pcall(fn, tx))
-    tx.over = true
+  local function finish(tx, results)
     if not results[1] then return nil, iu.errors.from(results[2]) end
     if results[2] == nil and iu.errors.is(results[3]) then return nil, results[3] end
     local ok, err = commit(tx, ctx.conn)
     if not ok then return nil, err, true end
     return results
+  end
+
+  local function attempt(fn)
+    local tx = begin()
+    local results = table.pack(pcall(fn, tx))
+    tx.over = true
+    local done, err, retry = finish(tx, results)
+    if tx.added then tx.added:close() end
+    return done, err, retry
   end
 
   --- Runs fn(tx) and applies all its writes, or none: when it raises, when it returns nil and an error, or when a write is refused. What it read
