@@ -73,6 +73,11 @@ int32_t iu__stdb_datastore_table_row_count(struct iu_host *h, uint32_t table, ui
   return IU_ABI_OK;
 }
 
+uint64_t iu__host_table_writes(struct iu_host *h, uint32_t table) {
+  const iu_table *t = table_of(h, table);
+  return t != NULL ? iu__table_writes(t) : 0;
+}
+
 /* ---- iterators ---- */
 
 static int32_t out_of_memory(iu_host *h) {

@@ -54,4 +54,10 @@ IU_ABI_IMPORT(int32_t, console_timer_end, uint32_t timer);
 IU_ABI_IMPORT(void, identity, void *out);
 IU_ABI_IMPORT(void, volatile_nonatomic_schedule_immediate, const void *name, uint32_t len, const void *args, uint32_t args_len);
 
+#ifndef __wasm__
+/* Beside spacetime_10.0, for a module that is compiled natively: a number that never comes again once the table was written, whoever wrote it, and once a
+ * write was undone. 0: no such table. */
+uint64_t iu__host_table_writes(struct iu_host *host, uint32_t table);
+#endif
+
 #endif

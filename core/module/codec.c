@@ -87,13 +87,15 @@ void iu__nerv_put_u16(nerv_out *o, uint16_t v) {
 }
 
 void iu__nerv_put_u32(nerv_out *o, uint32_t v) {
-  uint8_t t[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+  uint8_t t[4];
+  iu__nerv_store_u32(t, v);
   iu__nerv_put(o, t, sizeof t);
 }
 
 void iu__nerv_put_u64(nerv_out *o, uint64_t v) {
-  iu__nerv_put_u32(o, (uint32_t)v);
-  iu__nerv_put_u32(o, (uint32_t)(v >> 32));
+  uint8_t t[8];
+  iu__nerv_store_u64(t, v);
+  iu__nerv_put(o, t, sizeof t);
 }
 
 void iu__nerv_put_text(nerv_out *o, nerv_slice s) {

@@ -12,6 +12,17 @@ typedef struct nerv_slice { const uint8_t *p; uint32_t n; } nerv_slice;
 typedef struct nerv_reader { const uint8_t *p, *end; bool bad; } nerv_reader;
 typedef struct nerv_out { nerv_mem *mem; uint8_t *p; size_t n, cap; bool failed; } nerv_out;
 
+/* ---- eight bytes at a time ---- */
+#define NERV_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+static inline uint64_t iu__nerv_word(const uint8_t *p) {
+  uint64_t word;
+  __builtin_memcpy(&word, p, 8);
+  return word;
+}
+/* Not 0: one of the bytes is below `limit` (at most 128), or is `byte`. */
+static inline uint64_t iu__nerv_any_below(uint64_t word, uint8_t limit) { return (word - NERV_EACH(limit)) & ~word & NERV_EACH(0x80); }
+static inline uint64_t iu__nerv_any_is(uint64_t word, uint8_t byte) { return iu__nerv_any_below(word ^ NERV_EACH(byte), 1); }
+
 /* ---- reading ---- */
 static inline nerv_reader iu__nerv_reader(nerv_slice s) { return (nerv_reader){s.p, s.p + s.n, false}; }
 static inline nerv_slice iu__nerv_text(const char *s) { return (nerv_slice){(const uint8_t *)s, (uint32_t)strlen(s)}; }
@@ -32,6 +43,14 @@ static inline uint32_t iu__nerv_load_u32(const uint8_t *p) {
 }
 static inline uint64_t iu__nerv_load_u64(const uint8_t *p) {
   return (uint64_t)iu__nerv_load_u32(p) | (uint64_t)iu__nerv_load_u32(p + 4) << 32;
+}
+static inline void iu__nerv_store_u32(uint8_t *p, uint32_t v) {
+  const uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+  __builtin_memcpy(p, bytes, 4);
+}
+static inline void iu__nerv_store_u64(uint8_t *p, uint64_t v) {
+  iu__nerv_store_u32(p, (uint32_t)v);
+  iu__nerv_store_u32(p + 4, (uint32_t)(v >> 32));
 }
 static inline uint8_t iu__nerv_get_u8(nerv_reader *r) {
   const uint8_t *p = iu__nerv_get_bytes(r, 1);

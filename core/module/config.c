@@ -2,7 +2,8 @@
  *
  * Rows the module reads: `owner` (hex identity, the sender of init), `schema_version`, `enable_audit_log` ("true" or "false"; absent: true) and
  * `enable_row_history` (the tables, comma separated: "entity,relation"; absent, "" or "false": none). The two features are read
- * together, by one range over the key, once a call: several instances may serve one database, so nothing is kept longer.
+ * together, by one range over the key, once a call: several instances may serve one database. Where the host tells whether the table was written (natively),
+ * they are kept until it is.
  */
 #include "internal.h"
 
@@ -24,12 +25,11 @@ static bool read_tables(nerv_slice list, bool history[NERV_TABLE_COUNT]) {
   return true;
 }
 
-bool iu__nerv_features(nerv_call *c) {
+static bool read_features(nerv_call *c, nerv_features *f) {
   nerv_mark mark;
   nerv_out low, high;
   nerv_slice from, to, row;
   nerv_scan s;
-  if (c->features_known) return true;
   mark = iu__nerv_mem_mark(&c->self->mem);
   low = iu__nerv_out_of(c);
   high = iu__nerv_out_of(c);
@@ -38,18 +38,34 @@ bool iu__nerv_features(nerv_call *c) {
   if (!iu__nerv_wrote(c, &low) || !iu__nerv_wrote(c, &high)) return false;
   from = iu__nerv_written(&low);
   to = iu__nerv_written(&high);
-  c->audit = true;
+  *f = (nerv_features){.audit = true};
   if (!iu__nerv_scan(c, NERV_CONFIG_KEY, &from, &to, &s)) return false;
   while (iu__nerv_next(c, &s, &row)) {
     nerv_reader r = iu__nerv_reader(row);
     nerv_slice key = iu__nerv_get_text(&r), value = iu__nerv_get_text(&r);
-    if (iu__nerv_is(key, audit_key)) c->audit = !iu__nerv_is(value, "false");
-    if (iu__nerv_is(key, history_key)) read_tables(value, c->history);
+    if (iu__nerv_is(key, audit_key)) f->audit = !iu__nerv_is(value, "false");
+    if (iu__nerv_is(key, history_key)) read_tables(value, f->history);
   }
   iu__nerv_scan_end(c, &s);
   iu__nerv_mem_release(&c->self->mem, mark);
-  c->features_known = !c->refused;
-  return c->features_known;
+  return !c->refused;
+}
+
+bool iu__nerv_features(nerv_call *c) {
+  nerv *self = c->self;
+  uint64_t at;
+  bool kept;
+  if (c->features_known) return true;
+  kept = iu__nerv_writes(c, NERV_CONFIG, &at);
+  if (!kept || at != self->features_at) {
+    if (!read_features(c, &c->features)) return false;
+    if (kept) self->features = c->features;
+    if (kept) self->features_at = at;
+  } else {
+    c->features = self->features;
+  }
+  c->features_known = true;
+  return true;
 }
 
 bool iu__nerv_owner(nerv_call *c, bool *is_owner) {

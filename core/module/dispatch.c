@@ -56,8 +56,8 @@ int32_t iu__nerv_call(nerv *self, uint32_t id, const uint64_t sender[4], const u
   nerv_mark mark = iu__nerv_mem_mark(&self->mem);
   nerv_call c = {.self = self, .now = (int64_t)timestamp};
   bool ok;
-  for (int i = 0; i < 32; i++) c.sender[i] = (uint8_t)(sender[i / 8] >> 8 * (i % 8));
-  for (int i = 0; i < 16; i++) c.connection[i] = (uint8_t)(connection[i / 8] >> 8 * (i % 8));
+  for (int i = 0; i < 4; i++) iu__nerv_store_u64(c.sender + 8 * i, sender[i]);
+  for (int i = 0; i < 2; i++) iu__nerv_store_u64(c.connection + 8 * i, connection[i]);
   ok = id < iu__nerv_reducer_count ? run(&c, id, args)
                                    : iu__nerv_refuse(&c, "PERSISTENCE", "no reducer has the number %u", (uint64_t)id);
   iu__nerv_mem_release(&self->mem, mark);

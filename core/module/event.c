@@ -40,7 +40,7 @@ bool iu__nerv_append_event(nerv_call *c, const char *type, nerv_slice source, ne
 
 bool iu__nerv_audit_begin(nerv_call *c, nerv_out *data, bool *on) {
   if (!iu__nerv_features(c)) return false;
-  *on = c->audit;
+  *on = c->features.audit;
   *data = iu__nerv_out_of(c);
   if (*on) iu__nerv_put_u8(data, '{');
   return true;

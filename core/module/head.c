@@ -2,7 +2,7 @@
  *
  * Row 0 is the event log's head: last sequence, events kept, bytes of their rows. Row 1 counts generated ids, row 2 is the head of row_history.
  * A call reads a head when it first needs it and writes it back once at its end, so a sequence has no gaps and a rollback takes it
- * back with the rest.
+ * back with the rest. Where the host tells whether the table was written (natively), a head is kept from one call to the next.
  *
  * Generated ids are UUIDv7: 48 bits milliseconds of the call's timestamp, then its microseconds (10 bits) and the kind (2), then the number
  * (40 bits: the event's sequence, or the id counter) and 22 bits of the database's identity. Unique within a universe, in the order
@@ -10,12 +10,9 @@
  */
 #include "internal.h"
 
-bool iu__nerv_head(nerv_call *c, nerv_head_id id, nerv_head **head) {
-  nerv_head *h = &c->heads[id];
+static bool read_head(nerv_call *c, nerv_head_id id, nerv_head *h) {
   uint8_t key[4] = {(uint8_t)id, 0, 0, 0};
   nerv_slice row;
-  *head = h;
-  if (h->loaded) return true;
   if (!iu__nerv_find(c, NERV_HEAD_ID, (nerv_slice){key, sizeof key}, &row, &h->exists)) return false;
   if (h->exists) {
     nerv_reader r = iu__nerv_reader(row);
@@ -29,17 +26,60 @@ bool iu__nerv_head(nerv_call *c, nerv_head_id id, nerv_head **head) {
   return true;
 }
 
+/* Forgets the kept ones when the table has been written. */
+static bool may_keep(nerv_call *c) {
+  nerv *self = c->self;
+  uint64_t at;
+  if (!iu__nerv_writes(c, NERV_EVENT_HEAD, &at)) return false;
+  if (at != self->heads_at) memset(self->heads, 0, sizeof self->heads);
+  self->heads_at = at;
+  return true;
+}
+
+bool iu__nerv_head(nerv_call *c, nerv_head_id id, nerv_head **head) {
+  nerv_head *h = &c->heads[id];
+  bool keep;
+  *head = h;
+  if (h->loaded) return true;
+  keep = may_keep(c);
+  if (keep && c->self->heads[id].loaded) {
+    *h = c->self->heads[id];
+    return true;
+  }
+  if (!read_head(c, id, h)) return false;
+  if (keep) c->self->heads[id] = *h;
+  return true;
+}
+
+/* The rows are those of this call now. What undoes them writes the table, too. */
+static void keep_heads(nerv_call *c) {
+  nerv *self = c->self;
+  if (!iu__nerv_writes(c, NERV_EVENT_HEAD, &self->heads_at)) return;
+  for (uint32_t id = 0; id < NERV_HEAD_COUNT; id++) {
+    nerv_head *h = &self->heads[id];
+    if (!c->heads[id].loaded) continue;
+    *h = c->heads[id];
+    if (h->dirty) h->exists = true;
+    h->dirty = false;
+    h->stored = h->sequence;
+  }
+}
+
 bool iu__nerv_heads_flush(nerv_call *c) {
+  bool dirty = false, keep = false;
   for (uint32_t id = 0; id < NERV_HEAD_COUNT; id++) {
     const nerv_head *h = &c->heads[id];
     nerv_out row = iu__nerv_out_of(c);
     if (!h->dirty) continue;
+    if (!dirty) keep = may_keep(c);
+    dirty = true;
     iu__nerv_put_u32(&row, id);
     iu__nerv_put_u64(&row, h->sequence);
     iu__nerv_put_u64(&row, h->count);
     iu__nerv_put_u64(&row, h->bytes);
     if (!iu__nerv_put_row(c, NERV_EVENT_HEAD, &row, h->exists)) return false;
   }
+  if (keep) keep_heads(c);
   return true;
 }
 
@@ -53,16 +93,26 @@ static uint32_t universe_bits(nerv_call *c) {
   return c->self->universe;
 }
 
-void iu__nerv_uuid(nerv_call *c, nerv_id_kind kind, uint64_t number, char out[NERV_UUID_LEN]) {
+/* The `count` digits of v that end `shift` bits above its low end. */
+static char *put_digits(char *out, uint64_t v, int shift, int count) {
   static const char digit[] = "0123456789abcdef";
+  for (int i = count - 1; i >= 0; i--) *out++ = digit[v >> (shift + 4 * i) & 15];
+  return out;
+}
+
+void iu__nerv_uuid(nerv_call *c, nerv_id_kind kind, uint64_t number, char out[NERV_UUID_LEN]) {
   uint64_t now = c->now > 0 ? (uint64_t)c->now : 0;
   uint64_t high = now / 1000 << 16 | 0x7000u | now % 1000 << 2 | (uint64_t)kind;
   uint64_t low = UINT64_C(2) << 62 | (number & 0xFFFFFFFFFF) << 22 | universe_bits(c);
-  for (uint32_t i = 0, at = 0; i < 32; i++) {
-    uint64_t half = i < 16 ? high : low;
-    if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
-    out[at++] = digit[half >> (60 - 4 * (i % 16)) & 15];
-  }
+  out = put_digits(out, high, 32, 8);
+  *out++ = '-';
+  out = put_digits(out, high, 16, 4);
+  *out++ = '-';
+  out = put_digits(out, high, 0, 4);
+  *out++ = '-';
+  out = put_digits(out, low, 48, 4);
+  *out++ = '-';
+  put_digits(out, low, 0, 12);
 }
 
 bool iu__nerv_id(nerv_call *c, const char *argument, nerv_slice given, bool there, nerv_slice *id) {

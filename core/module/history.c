@@ -10,7 +10,7 @@ bool iu__nerv_history(nerv_call *c, nerv_table table, nerv_slice key, const char
   nerv_head *head;
   nerv_out out, record_key;
   if (!iu__nerv_features(c)) return false;
-  if (!c->history[table]) return true;
+  if (!c->features.history[table]) return true;
   if (!iu__nerv_head(c, NERV_HEAD_HISTORY, &head)) return false;
   head->sequence++;
   record_key = iu__nerv_out_of(c);

@@ -177,6 +177,16 @@ void iu__nerv_scan_end(nerv_call *c, nerv_scan *s) {
 
 /* ---- writing ---- */
 
+bool iu__nerv_writes(nerv_call *c, nerv_table table, uint64_t *number) {
+#ifdef __wasm__
+  (void)c, (void)table, (void)number;
+  return false;
+#else
+  *number = iu__host_table_writes(c->self->host, c->self->table[table]);
+  return true;
+#endif
+}
+
 bool iu__nerv_count_rows(nerv_call *c, nerv_table table, uint64_t *count) {
   int32_t rc = IU_ABI(c->self, datastore_table_row_count, c->self->table[table], count);
   return rc == IU_ABI_OK || failed(c, "count", iu__nerv_tables[table].name, rc);

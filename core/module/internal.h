@@ -25,27 +25,34 @@
 #define NERV_MESSAGE_MAX 1000u      /* bytes of a refusal; longer ones are cut at a character */
 #define NERV_QUOTE_MAX 64u          /* bytes of a value shown in a message */
 
+/* Rows of event_head. */
+typedef enum nerv_head_id { NERV_HEAD_EVENTS, NERV_HEAD_IDS, NERV_HEAD_HISTORY, NERV_HEAD_COUNT } nerv_head_id;
+/* `stored` is the sequence before this call: what is later was written by this transaction. */
+typedef struct nerv_head { bool loaded, exists, dirty; uint64_t sequence, count, bytes, stored; } nerv_head;
+/* What the rows of `config` say of writes. */
+typedef struct nerv_features { bool audit, history[NERV_TABLE_COUNT]; } nerv_features;
+
 typedef struct nerv {
   struct iu_host *host;             /* unused on wasm32 */
   nerv_mem mem;
   bool resolved;                    /* table and index ids are known */
   bool universe_known;
   uint32_t universe;                /* some bits of the database's identity, for generated ids */
+  nerv_features features;           /* as of features_at, the number of writes of `config`; natively only */
+  uint64_t features_at;
+  nerv_head heads[NERV_HEAD_COUNT];               /* as of heads_at, that of `event_head` */
+  uint64_t heads_at;
   uint32_t table[NERV_TABLE_COUNT], index[NERV_INDEX_COUNT];
   char message[NERV_MESSAGE_MAX + 1];
 } nerv;
-
-/* Rows of event_head. */
-typedef enum nerv_head_id { NERV_HEAD_EVENTS, NERV_HEAD_IDS, NERV_HEAD_HISTORY, NERV_HEAD_COUNT } nerv_head_id;
-/* `stored` is the sequence before this call: what is later was written by this transaction. */
-typedef struct nerv_head { bool loaded, exists, dirty; uint64_t sequence, count, bytes, stored; } nerv_head;
 
 typedef struct nerv_call {
   nerv *self;
   uint8_t sender[32], connection[16];
   int64_t now;                      /* microseconds */
   nerv_head heads[NERV_HEAD_COUNT]; /* read once, written once at the end */
-  bool features_known, audit, history[NERV_TABLE_COUNT];
+  bool features_known;
+  nerv_features features;
   bool permissions_known, permissions_empty;
   const char *operation;            /* inside transact: its name, and its place */
   uint32_t operation_at;
@@ -82,6 +89,8 @@ bool iu__nerv_update(nerv_call *c, nerv_table table, nerv_out *row);
 bool iu__nerv_delete(nerv_call *c, nerv_index index, nerv_slice key, uint32_t *count);
 bool iu__nerv_delete_text(nerv_call *c, nerv_index index, nerv_slice text, uint32_t *count);
 bool iu__nerv_count_rows(nerv_call *c, nerv_table table, uint64_t *count);
+/* Grows with every write of the table; false where the host does not say: then nothing that was read may be kept from one call to the next. */
+bool iu__nerv_writes(nerv_call *c, nerv_table table, uint64_t *number);
 /* Inserts, or replaces the row of that key. */
 bool iu__nerv_put_row(nerv_call *c, nerv_table table, nerv_out *row, bool exists);
 

@@ -96,9 +96,20 @@ static bool escape(checker *k) { /* p is behind the backslash */
   return stop(k, "lone surrogate");
 }
 
+/* The first byte that JSON would not have in a string as it is, or where fewer than eight are left. */
+static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end) {
+  while (end - p >= 8) {
+    uint64_t word = iu__nerv_word(p);
+    if ((iu__nerv_any_below(word, 0x20) | iu__nerv_any_is(word, '"') | iu__nerv_any_is(word, '\\')) != 0) break;
+    p += 8;
+  }
+  return p;
+}
+
 static bool string(checker *k) { /* p is at the quote */
   k->p++;
   for (;;) {
+    k->p = skip_plain(k->p, k->end);
     while (k->p < k->end && *k->p >= 0x20 && *k->p != '"' && *k->p != '\\') k->p++;
     if (k->p == k->end) return stop(k, "unfinished string");
     if (*k->p < 0x20) return stop(k, "control character in a string");
@@ -227,8 +238,9 @@ bool iu__nerv_json_nests(nerv_slice valid, uint32_t levels) {
 void iu__nerv_json_text(nerv_out *o, nerv_slice s) {
   static const char digit[] = "0123456789abcdef", named[] = "btn.fr"; /* 8 to 13; 11 has no short form */
   uint32_t from = 0;
+  if (!iu__nerv_reserve(o, (size_t)s.n + 2)) return;
   iu__nerv_put_u8(o, '"');
-  for (uint32_t i = 0; i < s.n; i++) {
+  for (uint32_t i = (uint32_t)(skip_plain(s.p, s.p + s.n) - s.p); i < s.n; i++) {
     uint8_t c = s.p[i];
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     iu__nerv_put(o, s.p + from, i - from);

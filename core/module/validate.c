@@ -18,7 +18,13 @@ bool iu__nerv_check_id_or_empty(nerv_call *c, const char *argument, nerv_slice v
   if (v.n > NERV_ID_MAX) {
     return iu__nerv_refuse(c, "VALIDATION", "%s: %q has %u bytes, expected at most %u", argument, &v, (uint64_t)v.n, (uint64_t)NERV_ID_MAX);
   }
-  for (uint32_t i = 0; i < v.n; i++) {
+  uint32_t i = 0;
+  while (v.n - i >= 8) {
+    uint64_t word = iu__nerv_word(v.p + i);
+    if ((iu__nerv_any_below(word, 0x20) | iu__nerv_any_is(word, 0x7F)) != 0) break;
+    i += 8;
+  }
+  for (; i < v.n; i++) {
     if (v.p[i] < 0x20 || v.p[i] == 0x7F) {
       return iu__nerv_refuse(c, "VALIDATION", "%s: %q has a control character at byte %u, expected none", argument, &v, (uint64_t)i);
     }

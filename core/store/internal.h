@@ -46,6 +46,7 @@ struct iu_table {
   size_t loaded_count, loaded_cap;
   uint64_t live;        /* rows visible at LATEST */
   uint64_t committed;   /* rows visible at the store's epoch */
+  uint64_t writes;      /* and undone ones; from 1 */
 };
 
 typedef enum iu_write_kind {

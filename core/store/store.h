@@ -54,6 +54,7 @@ void iu__store_stats(const iu_store *s, iu_store_stats *out);
 /* ---- reading; all take an epoch ---- */
 const iu_table_def *iu__table_def(const iu_table *t);
 uint32_t iu__table_index(const iu_table *t);           /* position in the schema */
+uint64_t iu__table_writes(const iu_table *t);          /* grows with every write and every undone one: what was read is as it was while it stays */
 uint64_t iu__table_count(const iu_table *t, uint64_t epoch);   /* O(1) at latest and at the committed epoch; else it counts */
 /* Point read by primary key: `key` is the BSATN of the key column. NULL: none. */
 const iu_row *iu__table_get(const iu_table *t, uint64_t epoch, const void *key, size_t len);

@@ -54,6 +54,7 @@ iu_status iu__table_init(iu_table *t, iu_store *s, uint32_t index, iu_error *err
 
   t->store = s;
   t->index = index;
+  t->writes = 1;
   t->def = &s->schema->tables[index];
   ok = iu__layout_init(&t->layout, t->def->row) && make_arrays(t) && make_main(t);
   for (i = 0; ok && i < t->def->index_count; i++) ok = make_index(t, i);
@@ -113,6 +114,7 @@ const iu_tree *iu__table_tree(const iu_table *t, uint32_t index) {
 
 const iu_table_def *iu__table_def(const iu_table *t) { return t->def; }
 uint32_t iu__table_index(const iu_table *t) { return t->index; }
+uint64_t iu__table_writes(const iu_table *t) { return t->writes; }
 
 uint64_t iu__table_count(const iu_table *t, uint64_t epoch) {
   const iu_leaf *leaf;

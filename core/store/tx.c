@@ -54,6 +54,7 @@ static iu_status reserve(iu_store *s, uint32_t more, iu_error *err) {
 static void note(iu_store *s, iu_table *t, iu_row *row, iu_row *before, uint32_t map, iu_write_kind kind) {
   iu_write w = {t, before, row, map, kind};
 
+  t->writes++;
   s->log[s->log_count++] = w;
   s->log_deletes += kind == IU_WRITE_DELETE;
   s->log_places += kind == IU_WRITE_REPLACED;
@@ -207,6 +208,7 @@ void iu__write_restore_maps(const iu_write *w) {
 static void undo(iu_store *s, const iu_write *w) {
   iu_row *row = iu__write_row(w);
 
+  w->table->writes++;
   if (w->kind == IU_WRITE_DELETE) {
     row->gone = IU_GONE_NEVER;
     w->table->live++;

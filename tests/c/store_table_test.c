@@ -56,6 +56,35 @@ static iu_changeset *commit(void) {
 
 static void begin(void) { assert_int_equal(iu__store_begin(store, NULL), IU_OK); }
 
+static void every_write_and_every_undone_one_is_counted(void **state) {
+  uint64_t seen[8], other = iu__table_writes(table(PAIR));
+  const iu_row *row;
+  size_t mark;
+  iu_error err;
+  (void)state;
+
+  seen[0] = iu__table_writes(table(ITEM));
+  assert_true(seen[0] > 0);
+  begin();
+  row = insert_item("a", "k", 1, 1, "n");
+  seen[1] = iu__table_writes(table(ITEM));
+  mark = iu__tx_mark(store);
+  assert_int_equal(iu__tx_delete(table(ITEM), row, &err), IU_OK);
+  seen[2] = iu__table_writes(table(ITEM));
+  iu__tx_rollback_to(store, mark);
+  seen[3] = iu__table_writes(table(ITEM));
+  item_row(&buf, "a", "k", 2, 2, "m");
+  assert_int_equal(iu__tx_update(table(ITEM), row, buf.data, buf.len, &row, &err), IU_OK);
+  seen[4] = iu__table_writes(table(ITEM));
+  iu__store_abort(store);
+  seen[5] = iu__table_writes(table(ITEM));
+  for (int i = 1; i <= 5; i++) assert_true(seen[i] > seen[i - 1]);
+  begin();
+  assert_null(commit());
+  assert_int_equal(iu__table_writes(table(ITEM)), seen[5]);
+  assert_int_equal(iu__table_writes(table(PAIR)), other);
+}
+
 static void a_row_is_seen_from_its_epoch_on(void **state) {
   iu_changeset *c;
   const iu_row *row;
@@ -474,6 +503,7 @@ static void stats_count_rows_and_bytes(void **state) {
 int main(void) {
 #define BOTH(f) cmocka_unit_test_setup_teardown(f, setup, teardown), {#f " (lean)", f, setup_lean, teardown, NULL}
   const struct CMUnitTest tests[] = {
+      BOTH(every_write_and_every_undone_one_is_counted),
       BOTH(a_row_is_seen_from_its_epoch_on),
       BOTH(unique_violations_name_table_columns_and_value),
       BOTH(a_long_value_is_cut_at_a_character),

@@ -27,7 +27,8 @@ describe("a batch", function()
     assert.equal(3, batch:put { tag = "DeleteEntity", value = { id = "i", cascade = true } })
     assert.equal(3, #batch)
     local element, at = batch:get(1)
-    assert.same({ tag = "CreateEntity", value = { entity_type = "T", id = "i", metadata = { name = "x", tags = core.array {}, properties = '{"a":1}' } } }, element)
+    local metadata = { name = "x", tags = core.array {}, properties = '{"a":1}' }
+    assert.same({ tag = "CreateEntity", value = { entity_type = "T", id = "i", metadata = metadata } }, element)
     assert.is_true(at >= before and at <= core.now())
     assert.same({ id = "i", cascade = true }, batch:get(3).value)
     for _, number in ipairs { 0, 4, -1 } do assert.has_error(function() batch:get(number) end) end

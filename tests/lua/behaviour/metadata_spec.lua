@@ -1,5 +1,5 @@
--- Metadata reaches the core on two ways: as it came, and, where the core refuses that (a table with a metatable always), through the checks of the manager. Both
--- write the same rows, and refuse with the same words.
+-- Metadata reaches the core on two ways: as it came, and, where the core refuses that (a table with a metatable always), through the
+-- checks of the manager. Both write the same rows, and refuse with the same words.
 
 local iu = require "inner_universe"
 local support = require "support"

@@ -52,6 +52,43 @@ describe("transact", function()
     assert.equal(2, told)
   end)
 
+  it("obeys the switches as they are then, and counts events on, whatever was undone meanwhile", function()
+    local function switch(value)
+      return { tag = "UpdateConfig", value = { key = "enable_audit_log", value = value, description = "" } }
+    end
+    local impossible = { tag = "DeleteEntity", value = { id = "no", cascade = true } }
+    local from = #assert(conn:query("SELECT * FROM event_log"))
+    local function sequences()
+      local list = {}
+      for _, row in ipairs(assert(conn:query("SELECT * FROM event_log"))) do list[#list + 1] = row.sequence end
+      table.sort(list)
+      for i, sequence in ipairs(list) do assert.equal(list[1] + i - 1, sequence, "a gap, or one twice") end
+      return #list - from
+    end
+    assert(conn:call("transact", { create("a") }, nil))
+    assert.equal(1, sequences())
+    support.refused("EntityNotFoundError", nil, select(2, conn:call("transact", { create("x"), switch("false"), create("y"), impossible }, nil)))
+    assert(conn:call("transact", { create("b") }, nil))
+    assert.equal(2, sequences())
+    assert(conn:call("transact", { create("c"), switch("false"), create("d") }, nil))
+    assert.equal(3, sequences())
+    support.refused("EntityNotFoundError", nil, select(2, conn:call("transact", { switch("true"), create("y"), impossible }, nil)))
+    assert(conn:call("transact", { create("e") }, nil))
+    assert.equal(3, sequences())
+    assert(conn:call("update_config", "enable_audit_log", "true", ""))
+    assert(conn:call("transact", { create("f"), create("g") }, nil))
+    assert.equal(5, sequences())
+    assert(conn:call("create_entity", "T", create("h").value.metadata, nil))
+    support.refused("ConflictError", nil, select(2, conn:call("create_entity", "T", create("a").value.metadata, "a")))
+    assert(conn:call("create_entity", "T", create("i").value.metadata, nil))
+    assert.equal(7, sequences())
+    local ids = {}
+    for _, row in ipairs(assert(conn:query("SELECT * FROM entity"))) do
+      assert.is_nil(ids[row.id])
+      ids[row.id] = true
+    end
+  end)
+
   it("with a request key is applied once, whatever is sent again", function()
     assert(conn:call("transact", { create("a") }, "key 1"))
     local before = support.census(conn)
