@@ -61,6 +61,7 @@ typedef struct iu_listener {
   void (*subscription)(void *ud, uint64_t subscription, iu_sub_event what, const iu_error *err);
   void (*answer)(void *ud, uint64_t pending, iu_status status, const iu_error *err, iu_rows *rows /* taken; may be NULL */,
                  const iu_typed_value *value /* of a procedure; else NULL */);
+  void (*went_well)(void *ud, uint64_t first, uint64_t count); /* `count` answers from the pending `first` on, none of which has more to say. May be NULL */
   void (*closed)(void *ud, const iu_error *why);    /* not called for one's own close */
   void (*state)(void *ud, const iu_conn_state *state);
 } iu_listener;

@@ -149,7 +149,7 @@ typedef struct iu_lua_work_kind {
 void **iu__work_userdata(lua_State *L, iu_lua *x, const iu_lua_work_kind *kind);
 
 /* What a connection's listener in Lua has functions for. */
-enum { IU_LISTEN_ROWS, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
+enum { IU_LISTEN_ROWS, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_WENT_WELL, IU_LISTEN_CLOSED, IU_LISTEN_STATE, IU_LISTEN_COUNT };
 
 /* connection.c */
 typedef struct iu_lua_view_iter iu_lua_view_iter;

@@ -3,7 +3,7 @@
 
 #include "../base/hash.h"
 
-static const char *const listen_names[IU_LISTEN_COUNT] = {"rows", "subscription", "answer", "closed", "state"};
+static const char *const listen_names[IU_LISTEN_COUNT] = {"rows", "subscription", "answer", "went_well", "closed", "state"};
 
 void iu__push_hex(lua_State *L, const uint8_t *little, size_t size) {
   uint8_t big[32];
@@ -82,6 +82,24 @@ static void on_answer(void *ud, uint64_t id, iu_status status, const iu_error *e
   iu__rows_release(rows);
 }
 
+typedef struct well_call { iu_lua_connection *lc; uint64_t first, count; } well_call;
+
+static int well_body(lua_State *L) {
+  const well_call *c = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->lc->listener[IU_LISTEN_WENT_WELL]);
+  lua_pushinteger(L, (lua_Integer)c->first);
+  lua_pushinteger(L, (lua_Integer)(c->first + c->count - 1));
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+/* Where Lua stops in the middle (no memory, an interrupt), each that it has not taken comes alone; of the others it hears twice, and lets it be. */
+static void on_went_well(void *ud, uint64_t first, uint64_t count) {
+  well_call c = {ud, first, count};
+  if (c.lc->listener[IU_LISTEN_WENT_WELL] >= 0 && iu__gate(c.lc->x, well_body, &c)) return;
+  for (uint64_t i = 0; i < count; i++) on_answer(ud, first + i, IU_OK, NULL, NULL, NULL);
+}
+
 static int closed_body(lua_State *L) {
   const note_call *c = lua_touserdata(L, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, c->lc->listener[IU_LISTEN_CLOSED]);
@@ -153,7 +171,8 @@ static void on_state(void *ud, const iu_conn_state *state) {
 /* ---- in Lua's hands ---- */
 
 void iu__connection_listen(iu_lua_connection *lc) {
-  const iu_listener listener = {.ud = lc, .rows = iu__tell_rows, .subscription = on_subscription, .answer = on_answer, .closed = on_closed, .state = on_state};
+  const iu_listener listener = {.ud = lc, .rows = iu__tell_rows, .subscription = on_subscription, .answer = on_answer, .went_well = on_went_well,
+                                .closed = on_closed, .state = on_state};
   iu__conn_listen(lc->c, &listener);
 }
 

@@ -19,6 +19,8 @@ static iu_status check_open(const iu_session *s, iu_error *err) {
 
 /* ---- answers that wait for the journal ---- */
 
+#define ANSWERS_MAX 100000 /* told together */
+
 /* Its id; 0: no memory. */
 static uint64_t await(iu_session *s, uint64_t seq, int what) {
   iu_pending *p = iu__alloc(sizeof *p);
@@ -103,11 +105,28 @@ static bool reached(const iu_session *s, const iu_pending *p, uint64_t durable, 
   return p->seq <= (p->what == IU_AWAIT_FOLDED ? folded : durable);
 }
 
+/* Those at the front that have become durable and whose ids follow each other, told together. */
+static bool answer_run(iu_session *s, uint64_t durable) {
+  uint64_t first = s->pending != NULL ? s->pending->id : 0;
+  int count = 0;
+  if (s->base.listener.went_well == NULL) return false;
+  for (iu_pending *p = s->pending; p != NULL && p->what == IU_AWAIT_DURABLE && p->seq <= durable && p->id == first + (uint64_t)count; p = s->pending) {
+    s->pending = p->next;
+    iu__free(p);
+    if (++count == ANSWERS_MAX) break;
+  }
+  if (count == 0) return false;
+  iu__engine_await(s->engine, -count);
+  s->base.listener.went_well(s->base.listener.ud, first, (uint64_t)count);
+  return true;
+}
+
 bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, uint32_t *room, iu_status failed, const iu_error *why) {
   iu_pending **link = &s->pending, *p;
   iu_status own = IU_OK;
   iu_error own_why;
   bool ok = false;
+  if (failed == IU_OK && answer_run(s, durable)) return true;
   while (*link != NULL && !(ok = reached(s, *link, durable, folded, *room, &own, &own_why)) && failed == IU_OK) link = &(*link)->next;
   p = *link;
   if (p == NULL) return false;

@@ -132,10 +132,23 @@ local function listen(core_conn, state)
     present.pending[id] = nil
     record:answer(err, value, matched)
   end
+  local function went_well(first, last)
+    local present = weak.state
+    if not present then return end
+    local pending, id = present.pending, first
+    repeat
+      id = tasks.answer_run(pending, id, last)
+      if id then
+        answer(id, nil, true)
+        id = id + 1
+      end
+    until not id or id > last
+  end
   core_conn:listen({
     rows = weakly(deliver_rows),
     subscription = weakly(subscription.deliver),
     answer = answer,
+    went_well = went_well,
     closed = weakly(deliver_closed),
     state = weakly(deliver_state),
   })

@@ -13,8 +13,11 @@
 -- answer: then nothing knows the slot any more (not those who answer, no timeout, not the queue), and the worker takes it for its next one. A slot whose
 -- wait ended otherwise is never used again: its answer may still come. Outside of its wait a slot is dead.
 --
--- Timeouts: most waits have one of a few (a connection's), and end before it. Entries with the same timeout are in one list, in the order in which
--- they are due; the core's one alarm is set for the first of them all. Where LISTS_MAX other timeouts are in use, an entry has a timer of its own.
+-- Timeouts: most waits have one of a few (a connection's), and end before it. Those with the same timeout that begin while the queue is worked off once are
+-- a wave: it knows when it is due (the clock is read once for all, at the end), and how many of it still wait. Waves of one timeout are a list in the
+-- order in which they are due; the core's one alarm is set for the first of them all. Entries are in their wave's array, but slots are looked for when it is
+-- due and somebody still waits: then once for all waves that there are.
+-- Where LISTS_MAX other timeouts are in use, an entry has a timer of its own.
 -- Cost: a callback that does not wait costs one resume and one yield (about 0.2 us).
 
 local errors = require("inner_universe.errors")
@@ -25,10 +28,12 @@ local tasks = {}
 local co_resume, co_yield, co_running, co_isyieldable = coroutine.resume, coroutine.yield, coroutine.running, coroutine.isyieldable
 
 local IDLE, WAIT = {}, {} -- what a worker yields: job done, suspended
+local ANSWERED = {} -- what woke a slot: its answer
 local POOL_MAX = 256 -- idle coroutines kept for the next callbacks
 local NO_LIMIT = 1e9 -- seconds; a longer timeout is none
 local TURN_MAX = 0.25 -- seconds; the interpreter's own signal handling gets its chance in between
 local LISTS_MAX = 8 -- different timeouts that share the alarm
+local WAVES_MIN = 64 -- waves of a timeout, and twice those that somebody was in, before the others are let go
 local HELD_TURN = 0.05 -- seconds between looks while an answer is owed by something the loop does not see
 
 local NESTED = "cannot wait in a coroutine nested in a task (use iu.spawn for it)"
@@ -64,6 +69,7 @@ function tasks.new(core, report)
   local current -- worker whose job is running, innermost
   local turning = false
   local queue, first, last = {}, 1, 0
+  local draining = false
   local pool, pooled = {}, 0
   local alive, alive_count = {}, 0 -- what iu.run waits for: spawned tasks and callbacks that wait
   local held = 0 -- answers owed by the core
@@ -184,19 +190,35 @@ function tasks.new(core, report)
 
   -- timeouts -------------------------------------------------------------------------------------------------------
 
-  local by_timeout, lists = {}, {} -- lists: { timeout, first, last }
-  local busy = 0 -- lists with entries
-  local alarm_at -- when the alarm rings, never after the first entry is due; nil: not set
+  local by_timeout, lists = {}, {} -- lists: { timeout, from, to, room, wave } and the waves at `from` to `to`; `wave`: the one that may still grow
+  local slots = setmetatable({}, { __mode = "k" }) -- all there are
+  local open, open_count = {}, 0 -- lists whose `wave` is not due yet: since the clock was not read
+  local alarm_at -- when the alarm rings, never after the first wave is due; nil: not set
+
+  -- The wave of the list that is due first and still has somebody, or nil; those before it are gone then.
+  local function front(list)
+    local from, to = list.from, list.to
+    while from <= to do
+      local wave = list[from]
+      if wave.live > 0 or wave == list.wave then
+        list.from = from
+        return wave.live > 0 and wave or nil
+      end
+      list[from] = nil
+      from = from + 1
+    end
+    list.from, list.to = 1, 0
+  end
 
   local function list_for(timeout)
     local list = by_timeout[timeout]
     if list then return list end
     if #lists < LISTS_MAX then
-      list = {}
+      list = { from = 1, to = 0, room = WAVES_MIN, wave = nil }
       lists[#lists + 1] = list
     else
       for _, each in ipairs(lists) do
-        if not each.first then list = each end
+        if not each.wave and not front(each) then list = each end
       end
       if not list then return nil end
       by_timeout[list.timeout] = nil
@@ -206,29 +228,62 @@ function tasks.new(core, report)
     return list
   end
 
-  local function enlist(entry, list, now)
-    local due = (now or core.mono()) + list.timeout
-    local last_entry = list.last
-    if last_entry then
-      last_entry.after = entry
-    else
-      if not alarm_at or due < alarm_at then
-        core.alarm(list.timeout)
-        alarm_at = due
-      end
-      list.first = entry
-      busy = busy + 1
-    end
-    list.last = entry
-    entry.list, entry.due, entry.before = list, due, last_entry
+  local function ring_at(due, seconds)
+    if alarm_at and alarm_at <= due then return end
+    core.alarm(seconds)
+    alarm_at = due
   end
 
-  local function unlist(entry)
-    local list, before, after = entry.list, entry.before, entry.after
-    entry.list, entry.before, entry.after = nil, nil, nil
-    if before then before.after = after else list.first = after end
-    if after then after.before = before else list.last = before end
-    if not list.first then busy = busy - 1 end
+  -- One that waits long keeps those behind it, most of which nobody is in any more.
+  local function close_up(list)
+    local count = 0
+    for i = list.from, list.to do
+      local wave = list[i]
+      list[i] = nil
+      if wave.live > 0 or wave == list.wave then
+        count = count + 1
+        list[count] = wave
+      end
+    end
+    list.from, list.to, list.room = 1, count, 2 * count + WAVES_MIN
+  end
+
+  -- For those who begin to wait now.
+  local function new_wave(list, now)
+    local wave
+    if list.to - list.from > list.room then close_up(list) end
+    if draining then
+      wave = { due = math.huge, live = 0, found = false }
+      list.wave = wave
+      open_count = open_count + 1
+      open[open_count] = list
+    else
+      wave = { due = (now or core.mono()) + list.timeout, live = 0, found = false }
+      ring_at(wave.due, list.timeout)
+      front(list)
+    end
+    list.to = list.to + 1
+    list[list.to] = wave
+    return wave
+  end
+
+  local function silence()
+    core.alarm()
+    alarm_at = nil
+  end
+
+  -- The clock is read for those who began to wait without.
+  local function close_waves()
+    local now = core.mono()
+    for i = 1, open_count do
+      local list = open[i]
+      local wave = list.wave
+      open[i] = nil
+      list.wave = nil
+      wave.due = now + list.timeout
+      if front(list) and wave.live > 0 then ring_at(wave.due, list.timeout) end
+    end
+    open_count = 0
   end
 
   local function wake(entry)
@@ -239,44 +294,65 @@ function tasks.new(core, report)
   end
 
   local function first_due()
-    local found
+    local found, its_list
     for _, list in ipairs(lists) do
-      local entry = list.first
-      if entry and (not found or entry.due < found.due) then found = entry end
+      local wave = front(list)
+      if wave and (not found or wave.due < found.due) then found, its_list = wave, list end
     end
-    return found
+    return found, its_list
+  end
+
+  local function by_id(a, b) return a.id < b.id end
+
+  -- Puts the slots that wait into the arrays of their waves.
+  local function find_slots()
+    local fresh = {}
+    for _, list in ipairs(lists) do
+      for i = list.from, list.to do
+        local wave = list[i]
+        if not wave.found and wave ~= list.wave then fresh[wave], wave.found = {}, true end
+      end
+    end
+    for slot in pairs(slots) do
+      local found = not slot.dead and fresh[slot.wave]
+      if found then found[#found + 1] = slot end
+    end
+    for wave, found in pairs(fresh) do
+      table.sort(found, by_id)
+      table.move(found, 1, #found, #wave + 1, wave)
+    end
   end
 
   core.set_alarm(function()
     local now = core.mono()
     alarm_at = nil
-    local entry = first_due()
-    while entry and entry.due <= now do
-      unlist(entry)
-      wake(entry)
-      entry = first_due()
+    local wave, list = first_due()
+    while wave and wave.due <= now do
+      if not wave.found then find_slots() end
+      list[list.from] = nil
+      list.from = list.from + 1
+      for _, entry in ipairs(wave) do
+        if entry.wave == wave then wake(entry) end
+      end
+      wave, list = first_due()
     end
-    if entry then
-      core.alarm(entry.due - now)
-      alarm_at = entry.due
-    end
+    if wave and wave.due < math.huge then ring_at(wave.due, wave.due - now) end
   end)
-
-  local function silence()
-    core.alarm()
-    alarm_at = nil
-  end
 
   local function drop_entry(worker)
     local entry = worker.entry
     if entry then
       entry.dead = true
-      if entry.list then
-        unlist(entry)
-        if busy == 0 then silence() end
+      if entry.wave then
+        entry.wave.live = entry.wave.live - 1
+        entry.wave = nil
+        if alarm_at and not first_due() then silence() end
       end
       if entry.timer then entry.timer:close() end
-      if entry.waiter then entry.waiter:forget(entry) end
+      if entry.waiter then
+        entry.waiter:forget(entry)
+        entry.waiter = nil
+      end
       worker.entry = nil
     end
   end
@@ -309,11 +385,13 @@ function tasks.new(core, report)
 
   -- Runs what is ready now; what becomes ready meanwhile waits for the next turn. Never in a task.
   local function drain(deadline)
-    local stop = last
-    while first <= stop do
-      local entry = queue[first]
-      queue[first] = nil
-      first = first + 1
+    local ready, at, stop = queue, first, last
+    draining = true
+    while at <= stop do
+      local entry = ready[at]
+      ready[at] = nil
+      at = at + 1
+      first = at
       local worker = not entry.dead and entry.worker
       if worker then
         worker.entry = nil
@@ -326,6 +404,9 @@ function tasks.new(core, report)
       end
       if deadline and core.mono() >= deadline then break end
     end
+    draining = false
+    if open_count > 0 then close_waves() end
+    if alarm_at and not first_due() then silence() end
     if first > last then first, last = 1, 0 end -- the queue's array is used again
   end
 
@@ -339,6 +420,7 @@ function tasks.new(core, report)
 
   local function turn_once(wait, deadline)
     if first <= last then wait = 0 end
+    draining = false -- where it raised
     local more = core.loop_turn(wait)
     local ready = first <= last -- what runs now may arm new timers: then nothing is known yet
     drain(deadline)
@@ -388,7 +470,10 @@ function tasks.new(core, report)
     if timeout then
       local list = list_for(timeout)
       if list then
-        enlist(entry, list)
+        local wave = list.wave or new_wave(list, now)
+        wave[#wave + 1] = entry
+        wave.live = wave.live + 1
+        entry.wave = wave
       else
         entry.timer = arm(timeout, function() wake(entry) end)
       end
@@ -414,7 +499,7 @@ function tasks.new(core, report)
   end
 
   local function wait_in_task(waiter, timeout)
-    local entry = { waiter = waiter, worker = current, list = nil, due = nil, before = nil, after = nil, woken = nil, dead = nil }
+    local entry = { waiter = waiter, worker = current, wave = nil, woken = nil, dead = nil }
     if not waiter.entry then
       waiter.entry = entry
     else
@@ -500,14 +585,34 @@ function tasks.new(core, report)
   local function answer_slot(slot, err, value, matched)
     held = held - 1
     if slot.dead then return end
-    slot.answered = true
+    local woken = slot.woken
+    slot.woken = ANSWERED
     if value ~= true or err ~= nil or matched ~= nil then -- else it says no more than that it went well: most do
       slot.plain, slot.err, slot.value, slot.matched = false, err, value, matched
     end
-    if not slot.woken then
-      slot.woken = true
-      last = last + 1
-      queue[last] = slot
+    if not woken then push(slot) end
+  end
+
+  ---What is filed as `first` to `last` has its answer, which says no more than that it went well. The first of them that no task waits for, or nil: it is
+  ---not answered yet, nor are those behind it.
+  ---@param pending table
+  ---@param from integer
+  ---@param to integer
+  ---@return integer? id
+  function scheduler.answer_run(pending, from, to)
+    for id = from, to do
+      local slot = pending[id]
+      if not slot or slot.answer ~= answer_slot then return id end
+      pending[id] = nil
+      held = held - 1
+      if not slot.dead then
+        local woken = slot.woken
+        slot.woken = ANSWERED
+        if not woken then
+          last = last + 1
+          queue[last] = slot
+        end
+      end
     end
   end
 
@@ -522,12 +627,12 @@ function tasks.new(core, report)
   function scheduler.answer(pending, id, timeout, now)
     local worker = current
     if not worker or not may_yield(worker.co) then return nil end
-    local slot = worker.slot
+    local slot, wave = worker.slot, nil
     if slot then
       worker.slot = nil
     else
-      slot = { worker = worker, answer = answer_slot, answered = false, woken = false, dead = true, plain = true, err = nil, value = nil, matched = nil,
-        list = nil, due = nil, before = nil, after = nil }
+      slot = { worker = worker, answer = answer_slot, id = id, woken = false, dead = true, plain = true, err = nil, value = nil, matched = nil, wave = nil }
+      slots[slot] = true
     end
     pending[id] = slot -- dead until nothing can raise any more
     held = held + 1
@@ -535,7 +640,9 @@ function tasks.new(core, report)
     if timeout then
       local list = by_timeout[timeout] or list_for(timeout)
       if list then
-        enlist(slot, list, now)
+        wave = list.wave or new_wave(list, now)
+        wave.live = wave.live + 1
+        slot.id, slot.wave = id, wave
       else
         slot.timer = arm(timeout, function() wake(slot) end)
       end
@@ -544,21 +651,23 @@ function tasks.new(core, report)
     worker.entry = slot
     co_yield(WAIT)
     slot.dead = true
-    worker.entry = nil
-    if slot.list then unlist(slot) end
-    if busy == 0 and alarm_at then silence() end
+    if wave then
+      wave.live = wave.live - 1
+      slot.wave = nil
+    end
+    local answered = slot.woken == ANSWERED
     if slot.timer then
       slot.timer:close()
-    elseif slot.answered then
-      slot.answered, slot.woken = false, false
+    elseif answered then
+      slot.woken = false
       worker.slot = slot
       if slot.plain then return true, nil, true end
       local err, value, matched = slot.err, slot.value, slot.matched
       slot.plain, slot.err, slot.value, slot.matched = true, nil, nil, nil
       return true, err, value, matched
     end
-    if slot.plain then return slot.answered, nil, slot.answered or nil end
-    return slot.answered, slot.err, slot.value, slot.matched
+    if slot.plain then return answered, nil, answered or nil end
+    return answered, slot.err, slot.value, slot.matched
   end
 
   ---Whether a call that must wait may do so here.

@@ -524,6 +524,7 @@ function core.connect(options) end
 ---@field rows? fun(next: (fun(): string?, "insert"|"update"|"delete"?, table?, table?), event: table) next: table, what, new row, old row
 ---@field subscription? fun(id: integer, what: "applied"|"ended"|"failed", err: inner_universe.Error?)
 ---@field answer? fun(id: integer, err: inner_universe.Error?, value: any, matched: integer?)
+---@field went_well? fun(first_id: integer, last_id: integer) instead of answers that say no more
 ---@field closed? fun(err: inner_universe.Error?)
 
 ---@param listener inner_universe.core.Listener

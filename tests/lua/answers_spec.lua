@@ -210,6 +210,114 @@ describe("an answer", function()
   end)
 end)
 
+describe("a run of answers", function()
+  it("ends the waits of tasks in order, and stops at what none of them waits for", function()
+    local ended = {}
+    iu.run(function()
+      for id = 1, 6 do
+        iu.spawn(function()
+          local answered, err, value = iu.answer(pending, id, 5)
+          ended[#ended + 1] = { id, answered, err, value }
+        end)
+      end
+      iu.sleep(1)
+      local other = {}
+      pending[4], other[1] = { answer = function() end }, pending[4]
+      in_turn(function()
+        assert.is_nil(iu.answer_run(pending, 2, 3))
+        assert.equal(4, iu.answer_run(pending, 4, 6))
+        assert.equal(1, #ended + 1, "nothing is resumed inside")
+        assert.is_nil(iu.answer_run(pending, 5, 6))
+        assert.is_nil(iu.answer_run(pending, 1, 1))
+        assert.equal(7, iu.answer_run(pending, 7, 9), "nobody waits yet")
+      end)
+      iu.sleep(1)
+      pending[4] = other[1]
+      answer(4, "err")
+    end)
+    local order = {}
+    for i, each in ipairs(ended) do order[i] = each[1] end
+    assert.same({ 2, 3, 5, 6, 1, 4 }, order)
+    for i = 1, 5 do assert.same({ true, nil, true }, { table.unpack(ended[i], 2, 4) }) end
+    assert.same({ 4, true, "err" }, ended[6])
+  end)
+
+  it("comes too late for who is cancelled or has timed out, and is owed no more", function()
+    iu.run(function()
+      local cancelled = iu.spawn(function() iu.answer(pending, 1, 50) end)
+      iu.spawn(function() assert.is_false((iu.answer(pending, 2, 1))) end)
+      iu.sleep(2)
+      cancelled:cancel()
+      assert.is_nil(iu.answer_run(pending, 1, 2))
+    end)
+    assert.is_nil(next(pending))
+    assert.truthy(tostring(select(2, pcall(iu.run, function() iu.waiter():wait() end))):find("deadlock", 1, true))
+  end)
+end)
+
+describe("timeouts", function()
+  it("end those of one time in their order, between others that were answered or began later", function()
+    local ended = {}
+    local function waits(id, timeout)
+      iu.spawn(function()
+        local answered = iu.answer(pending, id, timeout)
+        ended[#ended + 1] = ("%d %s %g"):format(id, answered, loop.now)
+      end)
+    end
+    iu.run(function()
+      for id = 1, 5 do waits(id, 10) end
+      waits(6, 4)
+      iu.sleep(1)
+      for id = 7, 9 do waits(id, 10) end
+      iu.sleep(1)
+      answer(1, nil, true)
+      answer(3, nil, true)
+      answer(8, nil, true)
+      iu.sleep(4)
+      waits(10, 10)
+    end)
+    assert.same({ "1 true 2", "3 true 2", "8 true 2", "6 false 4", "2 false 10", "4 false 10", "5 false 10", "7 false 11", "9 false 11", "10 false 16" }, ended)
+    for _, id in ipairs { 2, 4, 5, 6, 7, 9, 10 } do answer(id, nil, true) end
+  end)
+
+  it("of what callbacks wait for are seen before the loop sleeps", function()
+    local at
+    iu.run(function()
+      in_turn(function()
+        iu.call(function()
+          assert.is_false((iu.answer(pending, 1, 3)))
+          at = loop.now
+        end)
+      end)
+      iu.sleep(10)
+    end)
+    assert.equal(3, at)
+    answer(1, nil, true)
+  end)
+
+  it("cost no memory that grows: one long wait beside many that end", function()
+    local function kilobytes()
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage("count")
+    end
+    local before, after
+    iu.run(function()
+      iu.spawn(function() assert.is_false((iu.answer(pending, 0, 100))) end)
+      iu.spawn(function() assert.is_false((iu.answer(pending, -1, 30))) end)
+      for id = 1, 4000 do
+        in_turn(function() answer(id, nil, true) end)
+        assert.is_true((iu.answer(pending, id, 30)))
+        if id == 1000 then before = kilobytes() end
+      end
+      after = kilobytes()
+    end)
+    assert.is_true(after - before < 100, ("%g KiB more"):format(after - before))
+    answer(0, nil, true)
+    answer(-1, nil, true)
+  end)
+end)
+
 describe("many tasks", function()
   it("asking, timing out and cancelled at random: each gets its own answers, and all end", function()
     local seed = os.time()
