@@ -106,6 +106,7 @@ struct iu_connection {
   bool is_owner;
   bool closed;
   bool delivering;
+  bool waits_here;                /* written by the caller of `call`, for that one: it would do nothing but wait for the answer, so that call may block for it */
 };
 
 /* NULL: nobody listens any more. */

@@ -243,8 +243,15 @@ static void give_args_back(iu_lua *x, iu_buf *args) {
   x->args = *args;
 }
 
+/* Plain code: tasks and callbacks have coroutines of their own. */
+static bool nothing_else_runs(lua_State *L, const iu_lua *x) {
+  bool is_main = lua_pushthread(L) == 1;
+  lua_pop(L, 1);
+  return is_main && x->gates == 0 && x->turns == 0 && x->run == NULL && x->loop != NULL && !iu__loop_turning(x->loop);
+}
+
 /* `find` says what kind of callee the name behind the connection is; with a table of defaults between them, a name or arguments that are refused give nothing. */
-static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err), int defaults) {
+static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *name, size_t len, iu_callee *out, iu_error *err), int defaults, bool waits) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_connection *c = lc->c;
   uint64_t pending = 0;
@@ -261,6 +268,7 @@ static int call(lua_State *L, iu_status (*find)(const iu_schema *s, const char *
   if (status == IU_OK) status = iu__encode_arguments(L, c->schema, &f, at + 1, defaults, &args, &err);
   refused = status != IU_OK && defaults != 0;
   if (status == IU_OK) {
+    c->waits_here = waits && nothing_else_runs(L, lc->x);
     IU_ENTER(lc->x, L);
     status = iu__callee_call(c, &f, args.data, args.len, &pending, &err);
     IU_LEAVE(lc->x);
@@ -284,9 +292,10 @@ static int m_room(lua_State *L) {
   return status == IU_OK && !full ? 0 : iu__give(L, lc->x, status, &err, pending, NULL, NULL);
 }
 
-static int m_call(lua_State *L) { return call(L, iu__callee_reducer, 0); }
-static int m_call_filled(lua_State *L) { return call(L, iu__callee_reducer, 2); }
-static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure, 0); }
+static int m_call(lua_State *L) { return call(L, iu__callee_reducer, 0, false); }
+static int m_call_here(lua_State *L) { return call(L, iu__callee_reducer, 0, true); }
+static int m_call_filled(lua_State *L) { return call(L, iu__callee_reducer, 2, true); }
+static int m_procedure(lua_State *L) { return call(L, iu__callee_procedure, 0, false); }
 
 static int m_refresh_schema(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
@@ -441,7 +450,8 @@ uint32_t iu__check_table(lua_State *L, const iu_connection *c, int index, iu_err
 
 void iu__connection_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"call", m_call}, {"call_filled", m_call_filled}, {"room", m_room}, {"subscribe", m_subscribe}, {"unsubscribe", m_unsubscribe},
+      {"call", m_call}, {"call_here", m_call_here}, {"call_filled", m_call_filled}, {"room", m_room}, {"subscribe", m_subscribe},
+      {"unsubscribe", m_unsubscribe},
       {"query", iu__query_method}, {"query_is_sql", iu__query_is_sql_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
       {"row_bytes", iu__row_bytes_method}, {"batch", iu__batch_method}, {"select_from", iu__select_from_method},

@@ -1,7 +1,8 @@
 /* session.c: the connection seam over an engine: one session's methods, its one-off reads, and the answers that wait for the journal.
  *
- * A call is applied when it returns; only with `full` durability does its answer wait (until its group is on disk). Everything
- * else here answers at once: a call that finds the journal full is refused, and its caller may ask to hear of room (iu__engine_ask_room). A session lives until iu_connection_vtable.release and until no delivery of it is running.
+ * A call is applied when it returns; only with `full` durability does its answer wait (until its group is on disk), or the call itself, where the caller would do
+ * nothing else meanwhile. Everything else here answers at once: a call that finds the journal full is refused, and its caller may ask to hear of room
+ * (iu__engine_ask_room). A session lives until iu_connection_vtable.release and until no delivery of it is running.
  */
 #include "session.h"
 
@@ -142,12 +143,21 @@ bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, ui
 
 /* ---- calls ---- */
 
+/* On disk before the call returns; of others that were written with it the loop tells. */
+static iu_status finish_here(iu_engine *e, uint64_t seq, iu_error *err) {
+  iu_status status = wait_durable(e, seq, err);
+  if (e->pending_count > 0 && e->wake != NULL) iu__wake_send(e->wake);
+  return status;
+}
+
 static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args, size_t len, uint64_t *pending, iu_error *err) {
   iu_session *s = iu__session_of(c);
   iu_engine *e = s->engine;
   iu_caller caller = {.session = s};
   uint64_t seq;
+  bool here = c->waits_here && e->config.durability == IU_DUR_FULL;
   iu_status status = check_open(s, err);
+  c->waits_here = false;
   *pending = 0;
   if (status != IU_OK) return status;
   if (reducer < e->schema->reducer_count && e->schema->reducers[reducer].lifecycle != IU_LC_NONE) {
@@ -157,11 +167,13 @@ static iu_status conn_call(iu_connection *c, uint32_t reducer, const void *args,
   memcpy(caller.identity, c->identity, 32);
   memcpy(caller.connection_id, c->connection_id, 16);
   iu__session_retain(s);
+  if (here) iu__journal_hold(e->journal, true);
   status = iu__transaction_call(e, reducer, args, len, &caller, &seq, err);
   if (status == IU_OK) iu__delivery_run(s, true);
   if (status == IU_OK && e->config.durability == IU_DUR_FULL && seq != 0) {
-    status = c->closed ? wait_durable(e, seq, err) : await_durable(s, seq, pending, err);
+    status = here ? finish_here(e, seq, err) : c->closed ? wait_durable(e, seq, err) : await_durable(s, seq, pending, err);
   }
+  if (here && e->journal != NULL) iu__journal_hold(e->journal, false);
   iu__session_unref(s);
   return status;
 }

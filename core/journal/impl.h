@@ -22,6 +22,7 @@ typedef struct iu_journal_vtable {
                       iu_error *err);                                                                     /* never blocks on the disk */
   uint64_t (*durable)(iu_journal *j, iu_status *failed, iu_error *err);
   void (*hurry)(iu_journal *j);
+  void (*hold)(iu_journal *j, bool on);
   iu_status (*wait)(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err); /* blocks */
   iu_status (*fold)(iu_journal *j, int64_t timeout_ms, iu_error *err);               /* blocks */
   iu_status (*ask_fold)(iu_journal *j, uint64_t *seq, iu_error *err);

@@ -44,6 +44,7 @@ iu_status iu__journal_append(iu_journal *j, const iu_changeset *c, const iu_sequ
 
 uint64_t iu__journal_durable(iu_journal *j, iu_status *failed, iu_error *err) { return j->vtable->durable(j, failed, err); }
 void iu__journal_hurry(iu_journal *j) { j->vtable->hurry(j); }
+void iu__journal_hold(iu_journal *j, bool on) { j->vtable->hold(j, on); }
 iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err) {
   return j->vtable->wait(j, seq, timeout_ms, err);
 }

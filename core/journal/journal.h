@@ -99,6 +99,9 @@ iu_status iu__journal_append(iu_journal *j, const iu_changeset *c, const iu_sequ
 uint64_t iu__journal_durable(iu_journal *j, iu_status *failed, iu_error *err);
 /* Asks for everything so far to be written and fsynced now (does not wait). */
 void iu__journal_hurry(iu_journal *j);
+/* The thread is not told of what is appended until this is off again or someone waits: a wait then writes it on the spot, when the thread sleeps, and spares
+ * both changes of thread. Whoever turns it on turns it off before anything else than appends and one wait. */
+void iu__journal_hold(iu_journal *j, bool on);
 /* Blocks until `seq` is durable, the journal failed (that error), or the time is over (IU_E_TIMEOUT). timeout_ms < 0: no limit. */
 iu_status iu__journal_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err);
 /* Blocks until everything appended so far is durable and folded. */

@@ -62,6 +62,7 @@ static uint64_t null_durable(iu_journal *j, iu_status *failed, iu_error *err) {
 }
 
 static void null_hurry(iu_journal *j) { (void)j; }
+static void null_hold(iu_journal *j, bool on) { (void)j, (void)on; }
 
 static iu_status null_wait(iu_journal *j, uint64_t seq, int64_t timeout_ms, iu_error *err) {
   (void)timeout_ms;
@@ -111,7 +112,7 @@ static iu_status null_close(iu_journal *j, iu_error *err) {
 
 static const iu_journal_vtable null_vtable = {
     IU_JOURNAL_VTABLE_VERSION, null_is_new, null_meta, null_set_meta, null_load, null_full, null_ready, null_append,
-    null_durable,              null_hurry,  null_wait, null_fold,     null_ask_fold, null_folded, null_path, null_ask_extend, null_extended, null_stats, null_close};
+    null_durable,              null_hurry,  null_hold, null_wait, null_fold,     null_ask_fold, null_folded, null_path, null_ask_extend, null_extended, null_stats, null_close};
 
 iu_status iu__journal_null_open(const iu_journal_config *c, iu_journal **out, iu_error *err) {
   null_journal *j = iu__alloc_zero(1, sizeof *j);

@@ -232,6 +232,7 @@ static void queued(iu_sqlite_journal *j, bool was_empty, uint64_t size) {
   j->pending_bytes = after;
   j->was_full = after >= j->config.pending_bytes_max;
   if (was_empty) j->queued_ns = iu__clock_mono_ns();
+  if (j->held) return;
   if (was_empty || (before < IU_WRITE_EARLY_BYTES && after >= IU_WRITE_EARLY_BYTES) || (before < half && after >= half))
     pthread_cond_signal(&j->work);
 }
@@ -282,6 +283,15 @@ static void sqlite_hurry(iu_journal *base) {
   pthread_mutex_unlock(&j->mutex);
 }
 
+static void sqlite_hold(iu_journal *base, bool on) {
+  iu_sqlite_journal *j = self(base);
+
+  pthread_mutex_lock(&j->mutex);
+  if (j->held && !on && j->queue.head != NULL) pthread_cond_signal(&j->work);
+  j->held = on;
+  pthread_mutex_unlock(&j->mutex);
+}
+
 static iu_status may_wait(const iu_sqlite_journal *j, iu_error *err) {
   if (!j->loaded) return iu__fail(err, IU_E_VALIDATION, "the journal must be loaded first");
   if (j->pid != getpid()) return iu__fail(err, IU_E_STORAGE, "%s belongs to process %ld, which this one was forked from", j->path, (long)j->pid);
@@ -315,6 +325,7 @@ static iu_status sqlite_wait(iu_journal *base, uint64_t seq, int64_t timeout_ms,
   pthread_mutex_lock(&j->mutex);
   if (seq > j->last) status = iu__fail(err, IU_E_VALIDATION, "nothing was appended under sequence %llu", (unsigned long long)seq);
   while (status == IU_OK && j->durable < seq && !j->failed && in_time) {
+    if (j->held && iu__journal_write_here(j)) continue;
     j->hurry = true; /* someone waits: the window is of no use any more */
     pthread_cond_signal(&j->work);
     in_time = sleep_for_progress(j, deadline);
@@ -426,5 +437,5 @@ static iu_status sqlite_close(iu_journal *base, iu_error *err) {
 
 static const iu_journal_vtable sqlite_vtable = {
     IU_JOURNAL_VTABLE_VERSION, sqlite_is_new, sqlite_meta, sqlite_set_meta, sqlite_load,  sqlite_full, sqlite_ready, sqlite_append,
-    sqlite_durable,            sqlite_hurry,  sqlite_wait, sqlite_fold,
+    sqlite_durable,            sqlite_hurry,  sqlite_hold,  sqlite_wait, sqlite_fold,
     sqlite_ask_fold,           sqlite_folded, sqlite_path, iu__journal_sqlite_ask_extend, iu__journal_sqlite_extended, sqlite_stats, sqlite_close};

@@ -58,6 +58,10 @@ typedef struct iu_sqlite_journal {
   iu_error script_error;
   bool draining;        /* the journal passed its cap and is being folded down */
   bool hurry, stop, failed;
+  bool held;            /* appends do not wake the thread */
+  bool resting;         /* the thread sleeps */
+  uint64_t rest_until;  /* and until when */
+  bool lent;            /* the owner has what is the db's: the thread keeps off */
   iu_error error;       /* why it failed */
 
   /* the owner's */
@@ -68,6 +72,8 @@ typedef struct iu_sqlite_journal {
 
 /* thread.c. Starts the thread with all signals blocked. */
 iu_status iu__journal_thread_start(iu_sqlite_journal *j, iu_error *err);
+/* Under the mutex: writes what is queued on the caller's thread, where the journal's sleeps; false: it does not. */
+bool iu__journal_write_here(iu_sqlite_journal *j);
 /* extend.c. Under the mutex, on the thread: runs the script; false: the journal has failed, as *err says. */
 bool iu__journal_extend(iu_sqlite_journal *j, iu_error *err);
 iu_status iu__journal_sqlite_ask_extend(iu_journal *base, const char *sql, iu_error *err);

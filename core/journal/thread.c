@@ -1,4 +1,5 @@
-/* thread.c: the journal's thread: decides under the lock what is due, does it without, publishes, tells.
+/* thread.c: the journal's thread: decides under the lock what is due, does it without, publishes, tells. While it sleeps, the owner may write in its
+ * place (iu__journal_write_here): what is the db's is then lent to it.
  *
  * Order of preference: write what is due; then one slice of folding; else sleep until the next of these is due or someone calls. While the
  * journal is over its cap writes and slices take turns, so that it shrinks under any load; a commit waits for at most one slice. Any failure but a fold without memory ends the work for good: what was not durable by
@@ -37,13 +38,17 @@ static uint64_t fold_at(const iu_sqlite_journal *j) {
 static void sleep_until(iu_sqlite_journal *j, uint64_t at) {
   struct timespec ts;
 
+  j->resting = true;
+  j->rest_until = at;
   if (at == NEVER) {
     pthread_cond_wait(&j->work, &j->mutex);
-    return;
+  } else {
+    ts.tv_sec = (time_t)(at / 1000000000u);
+    ts.tv_nsec = (long)(at % 1000000000u);
+    pthread_cond_timedwait(&j->work, &j->mutex, &ts);
   }
-  ts.tv_sec = (time_t)(at / 1000000000u);
-  ts.tv_nsec = (long)(at % 1000000000u);
-  pthread_cond_timedwait(&j->work, &j->mutex, &ts);
+  j->resting = false;
+  while (j->lent) pthread_cond_wait(&j->work, &j->mutex);
 }
 
 /* ---- doing it; entered and left with the mutex held ---- */
@@ -82,7 +87,8 @@ static void published(iu_sqlite_journal *j, uint64_t last, uint64_t pending, uin
   if (j->journal_bytes > j->config.fold_bytes) j->draining = true;
 }
 
-static void write_all(iu_sqlite_journal *j) {
+/* What is queued, written; the failure is everybody's. */
+static bool write_queued(iu_sqlite_journal *j) {
   iu_meta_set meta;
   iu_error err;
   bool with_meta = j->meta_dirty;
@@ -98,8 +104,26 @@ static void write_all(iu_sqlite_journal *j) {
   pthread_mutex_lock(&j->mutex);
   if (status == IU_OK) published(j, last, pending, bytes, groups);
   iu__jqueue_recycle(&j->queue, blocks);
-  if (status == IU_OK) tell(j);
-  else fail(j, &err);
+  if (status != IU_OK) fail(j, &err);
+  return status == IU_OK;
+}
+
+static void write_all(iu_sqlite_journal *j) {
+  if (write_queued(j)) tell(j);
+}
+
+/* Nobody but the caller waits for what is written: no one is told. The thread is woken where it has something to do, or nothing was to be done before. */
+bool iu__journal_write_here(iu_sqlite_journal *j) {
+  if (!j->resting || j->lent || j->failed || j->stop || j->queue.head == NULL) return false;
+  j->lent = true;
+  if (write_queued(j)) {
+    pthread_mutex_unlock(&j->mutex);
+    iu__journal_make_room(j);
+    pthread_mutex_lock(&j->mutex);
+  }
+  j->lent = false;
+  if (!j->resting || j->rest_until == NEVER || j->draining || j->wal_pages >= j->checkpoint_at || j->failed) pthread_cond_signal(&j->work);
+  return true;
 }
 
 static void folded(iu_sqlite_journal *j, const iu_fold_result *r) {
@@ -174,7 +198,9 @@ static void *run(void *arg) {
   while (!j->failed) {
     uint64_t write = write_at(j), fold = fold_at(j), now = iu__clock_mono_ns();
 
-    if (write <= now && !(wrote && j->draining && fold <= now)) {
+    if (j->wal_pages >= j->checkpoint_at) { /* the owner's writes made it due */
+      checkpoint(j);
+    } else if (write <= now && !(wrote && j->draining && fold <= now)) {
       write_all(j);
       wrote = true;
     } else if (j->script != NULL && !j->stop) {
@@ -188,7 +214,6 @@ static void *run(void *arg) {
       sleep_until(j, write < fold ? write : fold);
       continue;
     }
-    if (!j->failed && j->wal_pages >= j->checkpoint_at) checkpoint(j);
     if (!j->failed && wrote) make_room(j);
   }
   if (!j->failed) finish(j);

@@ -775,7 +775,7 @@ function connection.new(core_conn, options)
   local inner = {
     core = core_conn,
     core_call_filled = core_conn.call_filled,
-    core_call = core_conn.call, -- a userdata's method is searched for in two tables
+    core_call = core_conn.call_here, -- a userdata's method is searched for in two tables
     state = state,
     target = options.target,
     timeout = options.timeout or DEFAULT_TIMEOUT,

@@ -333,6 +333,13 @@ function Connection:call(reducer, ...) end
 ---@return boolean? room
 ---@return any err_or_id
 function Connection:room() end
+---As `call`, for who would only wait.
+---@param reducer string
+---@param ... any
+---@return boolean? done true; nil, err; or false, id
+---@return any err_or_id
+function Connection:call_here(reducer, ...) end
+
 ---With tables of a product type filled from `defaults`; nothing at all when name or arguments are refused.
 ---@param defaults table
 ---@param reducer string

@@ -28,8 +28,11 @@ static void child_run(const fixture *f, model *m, random_source *r, const iu_jou
   if (load_model(j, &ignored, &recovery, &err) != IU_OK) child_fails("load", &err);
   for (uint64_t i = 0; i < commits; i++) {
     uint64_t durable;
+    bool held = i / 256 % 2 == 1 && i % 8 == 0;
+    if (held) iu__journal_hold(j, true);
     if (step(j, m, r, &err) != IU_OK) child_fails("append", &err);
-    if (m->sequence % 64 == 0 && iu__journal_wait(j, m->sequence, -1, &err) != IU_OK) child_fails("wait", &err);
+    if ((held || m->sequence % 64 == 0) && iu__journal_wait(j, m->sequence, -1, &err) != IU_OK) child_fails("wait", &err);
+    if (held) iu__journal_hold(j, false);
     durable = iu__journal_durable(j, NULL, NULL);
     if (durable > reported && write(pipe_fd, &durable, sizeof durable) == sizeof durable) reported = durable;
   }

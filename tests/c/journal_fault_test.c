@@ -78,7 +78,7 @@ static void assert_failed_for_good(world *w, const char *lost, const char *cause
   assert_false(file_exists(w->f.path, ".lock"));
 }
 
-static void write_fails(iu_errinj_point point, const char *cause) {
+static void write_fails(iu_errinj_point point, const char *cause, bool held) {
   world w;
   random_source start;
   iu_error err;
@@ -89,8 +89,10 @@ static void write_fails(iu_errinj_point point, const char *cause) {
   steps(&w, 10);
   saved(&w);
   iu__errinj_arm(point, 0);
+  if (held) iu__journal_hold(w.j, true);
   steps(&w, 1);
   assert_int_equal(iu__journal_wait(w.j, 11, -1, &err), IU_E_STORAGE);
+  if (held) iu__journal_hold(w.j, false);
   assert_says(&err, "commits 11 to 11 were applied but not saved");
   assert_says(&err, w.f.path);
   assert_int_equal(iu__journal_durable(w.j, NULL, NULL), 10);
@@ -102,8 +104,10 @@ static void write_fails(iu_errinj_point point, const char *cause) {
   world_end(&w);
 }
 
-static void test_a_write_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_WRITE, "disk I/O error"); }
-static void test_a_sync_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_FSYNC, "disk I/O error"); }
+static void test_a_write_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_WRITE, "disk I/O error", false); }
+static void test_a_sync_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_FSYNC, "disk I/O error", false); }
+static void test_a_write_of_the_waiting_thread_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_WRITE, "disk I/O error", true); }
+static void test_a_sync_of_the_waiting_thread_fails(void **state) { (void)state; write_fails(IU_ERRINJ_JOURNAL_FSYNC, "disk I/O error", true); }
 
 static void test_a_fold_fails(void **state) {
   world w;
@@ -448,6 +452,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_write_fails),
       cmocka_unit_test(test_a_sync_fails),
+      cmocka_unit_test(test_a_write_of_the_waiting_thread_fails),
+      cmocka_unit_test(test_a_sync_of_the_waiting_thread_fails),
       cmocka_unit_test(test_a_fold_fails),
       cmocka_unit_test(test_the_last_write_of_a_close_fails),
       cmocka_unit_test(test_a_failed_sync_is_not_tried_again),

@@ -131,12 +131,15 @@ static void test_power_loss_at_any_moment(void **state) {
         j = open_loaded(&c, &f, NULL, NULL);
         opened++;
       }
-      for (uint64_t k = random_below(&choice, 30); k > 0; k--) {
+      bool held = random_below(&choice, 2) == 0;
+      if (held) iu__journal_hold(j, true);
+      for (uint64_t k = random_below(&choice, held ? 4 : 30); k > 0; k--) {
         assert_ok(step(j, &m, &r, &err), &err);
         if (random_below(&choice, 10) == 0) sleep_us(50);
         remember_durable(j);
       }
-      if (random_below(&choice, 4) == 0) assert_ok(iu__journal_wait(j, m.sequence, -1, &err), &err);
+      if (random_below(&choice, held ? 1 : 4) == 0) assert_ok(iu__journal_wait(j, m.sequence, -1, &err), &err);
+      if (held) iu__journal_hold(j, false);
       remember_durable(j);
       if (random_below(&choice, 8) == 0) back_up_some(&f, &backup);
       if (random_below(&choice, 20) == 0) {
@@ -156,6 +159,56 @@ static void test_power_loss_at_any_moment(void **state) {
   printf("%d power losses over %llu commits and %d opens\n", SNAPSHOTS, (unsigned long long)m.sequence, opened);
   model_free(&m);
   model_free(&behind);
+  fixture_end(&f);
+  vfs_uninstall();
+}
+
+/* Held, the waiting thread writes in the journal's place, which sleeps: what it waited for is synced all the same, and nothing stays behind. */
+static void test_a_held_wait_writes_itself(void **state) {
+  fixture f;
+  random_source r = random_begin("held");
+  model m = {0}, back = {0};
+  iu_journal_config c;
+  iu_journal *j;
+  iu_error err;
+
+  (void)state;
+  vfs_install();
+  fixture_begin(&f);
+  m.f = back.f = &f;
+  c = config_for(&f);
+  c.durability = IU_DUR_FULL;
+  c.fold_idle_ms = 20;
+  j = open_loaded(&c, &f, NULL, NULL);
+  for (int i = 0; i < 2000; i++) {
+    long before = vfs_syncs(f.path, "-wal");
+    iu__journal_hold(j, true);
+    assert_ok(step(j, &m, &r, &err), &err);
+    if (i % 100 == 50) sleep_us(30000); /* the thread rests again, or folds */
+    if (i % 3 == 0) assert_ok(step(j, &m, &r, &err), &err);
+    assert_ok(iu__journal_wait(j, m.sequence, -1, &err), &err);
+    assert_int_equal(iu__journal_durable(j, NULL, NULL), m.sequence);
+    assert_true(vfs_syncs(f.path, "-wal") > before);
+    iu__journal_hold(j, false);
+  }
+  /* Let go without a wait: the thread writes it. */
+  iu__journal_hold(j, true);
+  assert_ok(step(j, &m, &r, &err), &err);
+  iu__journal_hold(j, false);
+  for (int i = 0; i < 2000 && iu__journal_durable(j, NULL, NULL) < m.sequence; i++) sleep_us(5000);
+  assert_int_equal(iu__journal_durable(j, NULL, NULL), m.sequence);
+  /* The thread has learnt of what was written without it. */
+  for (int i = 0; i < 2000 && iu__journal_folded(j) < m.sequence; i++) sleep_us(5000);
+  assert_int_equal(iu__journal_folded(j), m.sequence);
+  /* With an append on its way, a close. */
+  iu__journal_hold(j, true);
+  assert_ok(step(j, &m, &r, &err), &err);
+  close_ok(j);
+  j = open_loaded(&c, &f, &back, NULL);
+  assert_model_equal(&m, &back);
+  close_ok(j);
+  model_free(&back);
+  model_free(&m);
   fixture_end(&f);
   vfs_uninstall();
 }
@@ -205,6 +258,7 @@ static void test_durable_means_synced(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_durable_means_synced),
+      cmocka_unit_test(test_a_held_wait_writes_itself),
       cmocka_unit_test(test_power_loss_at_any_moment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
