@@ -263,6 +263,7 @@ bool iu__delta_sweep(iu_session *s, iu_item *item, bool ignore_deadline) {
   iu_commit *commit = item->commit;
   iu_changeset *c = commit->changes;
   iu_staging *g = &item->staging;
+  if (c == NULL) return true; /* done before */
   while (g->tables != NULL && g->sweep_at < c->count) {
     const iu_change *change = &c->changes[g->sweep_at++];
     uint32_t table = iu__table_index(change->table);

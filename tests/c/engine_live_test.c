@@ -1,6 +1,8 @@
 /* engine_live_test.c: what live queries cost, counted; joins as they are told; subscriptions in slices; the cap of what waits to be told. */
 #include "live_fixture.h"
 
+#include "../../core/base/clock.h"
+
 static uint64_t op_id;
 static uint32_t op_guild, op_count;
 static int32_t op_level;
@@ -347,6 +349,44 @@ static void a_large_commit_is_staged_and_told_in_slices(void **state) {
   expect_told(0, 0, MANY);
 }
 
+/* So large that what it leaves behind is given back in a step of its own. */
+static void a_very_large_commit_is_told_to_its_end(void **state) {
+  fixture *f = *state;
+  enum { ROWS_OF_IT = 20000 };
+  uint8_t who[32] = {3};
+  iu_listener l = {.row = count_row};
+  const char *const queries[] = {"SELECT * FROM player", "SELECT * FROM player WHERE level = 1"};
+  op_id = 1; op_guild = 5; op_count = ROWS_OF_IT; op_level = 1; op_score = 0;
+  assert_int_equal(run(f, put_players), IU_OK);
+  iu__loop_set_frames(f->loop, true);
+  for (int i = 0; i < 2; i++) {
+    memset(rows_told, 0, sizeof rows_told);
+    assert_int_equal(iu__engine_session(f->c, who, &f->other, &f->err), IU_OK);
+    iu__conn_listen(f->other, &l);
+    iu__conn_watch(f->other, PLAYER, 7);
+    uint64_t id = subscribe(f, f->other, queries[i]);
+    settle(f);
+    expect_told(ROWS_OF_IT, 0, 0);
+    op_guild++;
+    assert_int_equal(run(f, change_players), IU_OK);
+    for (int turn = 0; turn < 2 * ROWS_OF_IT && iu__loop_timeout_ms(f->loop) == 0; turn++) {
+      iu__loop_set_deadline(f->loop, iu__clock_mono_ns() + 200000);
+      iu__loop_turn(f->loop, 0);
+    }
+    iu__loop_set_deadline(f->loop, 0);
+    expect_told(0, ROWS_OF_IT, 0);
+    assert_int_equal(f->other->vtable->unsubscribe(f->other, id, &f->err), IU_OK);
+    for (int turn = 0; turn < 2 * ROWS_OF_IT && iu__loop_timeout_ms(f->loop) == 0; turn++) {
+      iu__loop_set_deadline(f->loop, iu__clock_mono_ns() + 200000);
+      iu__loop_turn(f->loop, 0);
+    }
+    iu__loop_set_deadline(f->loop, 0);
+    expect_told(0, 0, ROWS_OF_IT);
+    f->other->vtable->release(f->other);
+    f->other = NULL;
+  }
+}
+
 static void a_session_may_end_in_the_middle(void **state) {
   fixture *f = *state;
   uint8_t who[32] = {3};
@@ -441,7 +481,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(a_commit_asks_the_queries_that_its_rows_can_match), T(one_text_is_one_query), T(zeros_and_nan_are_found), T(a_change_of_the_other_side_is_told),
       T(a_row_with_two_partners_stays_until_both_are_gone), T(partners_are_looked_up_not_searched_for), T(a_long_subscription_is_staged_in_slices),
-      T(what_is_committed_meanwhile_comes_behind), T(a_large_commit_is_staged_and_told_in_slices), T(a_session_may_end_in_the_middle), T(a_session_that_is_too_far_behind_is_closed),
+      T(what_is_committed_meanwhile_comes_behind), T(a_large_commit_is_staged_and_told_in_slices), T(a_very_large_commit_is_told_to_its_end), T(a_session_may_end_in_the_middle), T(a_session_that_is_too_far_behind_is_closed),
       T(a_subscription_is_refused_by_a_full_queue)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
