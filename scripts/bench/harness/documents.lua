@@ -3,7 +3,7 @@
 --   documents.real()     two versions of a real one: the data of MDN's browser-compat-data, from its npm package; or nil and why not
 --   documents.records()  two versions of an array of 100,000 records: in the second 1 % of them are edited, 1 % inserted, 1 % moved
 --
--- Each gives two paths. What is not there yet is installed or made; the generated ones are always the same.
+-- Each gives two paths. What is not there yet is installed or made; the values of the generated ones are always the same, the order of their keys is not.
 
 local iu = require "inner_universe"
 
@@ -55,7 +55,7 @@ local function record(random, id)
   return { id = id, name = word() .. " " .. word() .. " " .. random(1000), active = random(3) > 0, score = random(1000000) / 8, tags = iu.array{ word(), word() },
     position = { x = (random(2000000) - 1000000) / 997, y = (random(2000000) - 1000000) / 1009, level = random(40) },
     owner = "user-" .. random(5000),
-    note = random(4) == 0 and iu.null or word() .. " " .. word() .. " " .. word() .. " at " .. random(100000) }
+    note = random(4) == 0 and iu.null or ("%s %s %s at %d"):format(word(), word(), word(), random(100000)) }
 end
 
 local function changed(random, list)
