@@ -52,7 +52,8 @@ local WORDS = { "amber", "basalt", "cobalt", "dune", "ember", "fjord", "granite"
 
 local function record(random, id)
   local function word() return WORDS[random(#WORDS) + 1] end
-  return { id = id, name = word() .. " " .. word() .. " " .. random(1000), active = random(3) > 0, score = random(1000000) / 8, tags = iu.array{ word(), word() },
+  return { id = id, name = ("%s %s %d"):format(word(), word(), random(1000)), active = random(3) > 0, score = random(1000000) / 8,
+    tags = iu.array{ word(), word() },
     position = { x = (random(2000000) - 1000000) / 997, y = (random(2000000) - 1000000) / 1009, level = random(40) },
     owner = "user-" .. random(5000),
     note = random(4) == 0 and iu.null or ("%s %s %s at %d"):format(word(), word(), word(), random(100000)) }
