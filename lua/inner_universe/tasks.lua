@@ -470,7 +470,7 @@ function tasks.new(core, report)
     if timeout then
       local list = list_for(timeout)
       if list then
-        local wave = list.wave or new_wave(list, now)
+        local wave = list.wave or new_wave(list)
         wave[#wave + 1] = entry
         wave.live = wave.live + 1
         entry.wave = wave
