@@ -176,8 +176,32 @@ describe("a universe's file", function()
 
   it("shows a state that is not what its hash says", function()
     fill()
-    replace("the state of all things", "the state of all thongs")
+    local manager = assert(iu.open(path))
+    local hash = manager.temporal_store:get_current_version().data_hash
+    assert(manager:shutdown())
+    replace(hash, (hash:sub(1, 1) == "0" and "1" or "0") .. hash:sub(2))
     checked(1, "1 error", "state_version: the state of version `", "and the version says")
+  end)
+
+  it("computes the hashes of states that are deltas, and shows what such a chain is broken by", function()
+    local manager = assert(iu.open(path))
+    local ids, state = {}, { list = {}, marker = "ZZZZ" }
+    for n = 1, 70 do
+      state.list[#state.list + 1] = ("entry %d"):format(n)
+      state.count = n
+      ids[n] = assert(manager:commit_version(state, "v" .. n))
+      if n == 40 then -- another line, and a merge of both
+        assert(manager.temporal_store:branch("side"))
+        assert(manager.temporal_store:checkout("side"))
+        assert(manager:commit_version({ list = state.list, marker = "changed", count = n }, "side"))
+        assert(manager.temporal_store:checkout("main"))
+      end
+    end
+    assert(manager.temporal_store:merge("side"))
+    assert(manager:shutdown())
+    checked(0, "nothing is wrong", "72 hashes compared")
+    replace("entry 30", "entry 3x") -- in the delta, and in its readable column
+    checked(1, "the state of version `" .. ids[30] .. "` has the hash", "and the version says")
   end)
 
   it("shows a relation whose end is missing", function()

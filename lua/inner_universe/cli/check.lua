@@ -5,6 +5,7 @@ local core = require("inner_universe.core")
 local iu = require("inner_universe")
 local out = require("inner_universe.cli.out")
 local universe_file = require("inner_universe.cli.universe_file")
+local versions = require("inner_universe.cli.check_versions")
 
 local SHOWN = 50 -- findings in the text; --json has all that were told
 
@@ -55,41 +56,8 @@ local function check_events(conn, result)
   if head.sequence < highest then add(result, false, "event_head", "the head is at %d, and an event has %d", head.sequence, highest) end
 end
 
-local function state_of(conn, id)
-  local rows = assert(conn:select("state_snapshot", { filters = { { "version_id", "Equals", core.json_encode(id) } }, order_by = "part" }))
-  local texts = {}
-  for i, row in ipairs(rows) do
-    if row.part ~= i - 1 or row.parts ~= #rows then return nil, ("part %d of %d is where part %d should be"):format(row.part, row.parts, i - 1) end
-    if row.encoding ~= "json" then return nil, ("its encoding '%s' is not known"):format(row.encoding) end
-    texts[i] = row.data
-  end
-  return #rows > 0 and table.concat(texts) or false
-end
-
--- Versions, one state at a time; how many hashes were computed anew.
 local function check_versions(conn, result)
-  local versions = assert(conn:select("state_version", {}))
-  result.hashes = 0
-  for _, version in ipairs(versions) do
-    local id = version.version_id
-    for _, parent in ipairs({ "parent_version_id", "merge_parent_id" }) do
-      if version[parent] ~= "" and not conn:get("state_version", version[parent]) then
-        add(result, true, "state_version", "the version `%s`: its %s `%s` is not there (any more)", id, parent, version[parent])
-      end
-    end
-    local text, wrong = state_of(conn, id)
-    local hash = text and core.hash_text(text)
-    if wrong then
-      add(result, false, "state_snapshot", "the state of version `%s`: %s", id, wrong)
-    elseif text and not hash then
-      add(result, false, "state_snapshot", "the state of version `%s` is no JSON", id)
-    elseif hash and version.data_hash ~= "" then
-      result.hashes = result.hashes + 1
-      if hash ~= version.data_hash then
-        add(result, false, "state_version", "the state of version `%s` has the hash %s, and the version says %s", id, hash, version.data_hash)
-      end
-    end
-  end
+  versions.check(conn, function(...) add(result, ...) end, result)
   for _, branch in ipairs(all(conn, "state_branch")) do
     if not conn:get("state_version", branch.head_version_id) then
       add(result, false, "state_branch", "the head of %s `%s`, version `%s`, does not exist", branch.kind, branch.name, branch.head_version_id)
