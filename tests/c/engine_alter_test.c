@@ -210,7 +210,7 @@ static void what_was_recovered_stays_so_when_the_schema_is_refused(void **state)
     assert_non_null(strstr(g->err.message, "the journal was recovered (commits "));
     aside = strstr(g->err.message, "is in ");
     assert_non_null(aside);
-    assert_int_equal(sscanf(aside, "is in %400[^)]", name), 1);
+    assert_int_equal(sscanf(aside, "is in %300[^)]", name), 1);
     assert_int_equal(unlink(name), 0);
     columns_now = uniques_now = 0;
     g->recover = false;
