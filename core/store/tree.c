@@ -256,8 +256,8 @@ static bool insert_in(iu_tree *t, iu_row *row, const iu_spot *spot) {
   return true;
 }
 
-void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot) {
-  iu__probe_row(&spot->p, t->key, row);
+/* Of the spot's probe. */
+static void find_spot(const iu_tree *t, iu_spot *spot) {
   spot->version = t->version;
   spot->leaf = t->last;
   spot->pos = 0;
@@ -276,6 +276,11 @@ void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot) {
   spot->pos = iu__node_lower(&spot->leaf->node, 0, &spot->p);
 }
 
+void iu__tree_spot(const iu_tree *t, const iu_row *row, iu_spot *spot) {
+  iu__probe_row(&spot->p, t->key, row);
+  find_spot(t, spot);
+}
+
 bool iu__tree_insert_at(iu_tree *t, iu_row *row, const iu_spot *spot) {
   assert(spot->p.row == row && spot->version == t->version);
   if (t->root == NULL ? !insert_first(t, row, &spot->p) : !insert_in(t, row, spot)) return false;
@@ -285,10 +290,18 @@ bool iu__tree_insert_at(iu_tree *t, iu_row *row, const iu_spot *spot) {
 }
 
 bool iu__tree_insert(iu_tree *t, iu_row *row) {
+  iu_leaf *last = t->last;
   iu_spot spot;
 
-  iu__tree_spot(t, row, &spot);
-  return iu__tree_insert_at(t, row, &spot);
+  iu__probe_row(&spot.p, t->key, row);
+  if (last == NULL || !iu__node_append(&last->node, row, spot.p.norm)) {
+    find_spot(t, &spot);
+    return iu__tree_insert_at(t, row, &spot);
+  }
+  note_run(last, last->node.count - 1u);
+  t->count++;
+  t->version++;
+  return true;
 }
 
 static const iu_row *right_of(const iu_leaf *leaf, unsigned pos) {
