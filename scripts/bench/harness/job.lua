@@ -6,7 +6,7 @@
 --
 -- A job file runs itself twice: as the job, and (with --side FOLDER COUNT) as our side of one measurement, which is a function that does the work
 -- and returns seconds; what it does before it starts its clock is not measured. A peer's name stands for a program of peers/ (see `commands`), its value
--- for the work that program shall do; it prints its seconds.
+-- for the work that program shall do; it prints its seconds. `commands` has those that only one job knows: functions as in `commands` below, by name.
 --
 -- `prepare(folder, count)` (for a peer: its work with `prepare_` before it) runs once; then all measurements of the side use its folder.
 --
@@ -148,8 +148,9 @@ local function with_sides(file, def, fn)
   local order = { "ours" }
   for peer, work in pairs(def.peers or {}) do
     order[#order + 1] = peer
-    sides[peer] = function(folder) return commands[peer](work, folder, def.count) end
-    prepares[peer] = function(folder) return commands[peer]("prepare_" .. work, folder, def.count) end
+    local command = def.commands and def.commands[peer] or commands[peer]
+    sides[peer] = function(folder) return command(work, folder, def.count) end
+    prepares[peer] = function(folder) return command("prepare_" .. work, folder, def.count) end
   end
   for name in pairs(def.variants or {}) do
     order[#order + 1] = name
