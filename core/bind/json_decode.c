@@ -342,6 +342,7 @@ static int f_encode(lua_State *L) {
 }
 
 static iu_status canonical_of(lua_State *L, bool is_text, iu_buf *out, iu_error *err) {
+  const iu_json *document = iu__document_node(L, 1, NULL);
   iu_buf json = {0};
   iu_status status;
   if (is_text) {
@@ -350,6 +351,10 @@ static iu_status canonical_of(lua_State *L, bool is_text, iu_buf *out, iu_error 
     return iu__json_canonical(text, len, out, err);
   }
   luaL_checkany(L, 1);
+  if (document != NULL) {
+    iu__json_write_canonical(document, out);
+    return iu__buf_status(out, err, "canonical text");
+  }
   status = iu__lua_to_json(L, 1, &json, err);
   if (status == IU_OK) status = iu__json_canonical(json.data, json.len, out, err);
   iu__buf_free(&json);
@@ -382,13 +387,19 @@ static iu_status hash_of_text(const void *text, size_t len, uint8_t digest[32], 
   return status;
 }
 
+static iu_status hash_of_value(lua_State *L, iu_buf *json, uint8_t digest[32], iu_error *err) {
+  const iu_json *document = iu__document_node(L, 1, NULL);
+  if (document != NULL) return iu__json_hash(document, digest, err);
+  iu_status status = iu__lua_to_json(L, 1, json, err);
+  return status == IU_OK ? hash_of_text(json->data, json->len, digest, err) : status;
+}
+
 static int f_hash(lua_State *L) {
   iu_buf json = {0};
   iu_error err;
   uint8_t digest[32];
   luaL_checkany(L, 1);
-  iu_status status = iu__lua_to_json(L, 1, &json, &err);
-  if (status == IU_OK) status = hash_of_text(json.data, json.len, digest, &err);
+  iu_status status = hash_of_value(L, &json, digest, &err);
   iu__buf_free(&json);
   if (status != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
   return push_hex(L, digest);
