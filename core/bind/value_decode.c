@@ -82,6 +82,10 @@ static void push_array(lua_State *L, const iu_type *t, const uint8_t **p, const 
   lua_createtable(L, count < 1024 ? (int)count : 1024, 0);
   for (uint32_t i = 1; i <= count; i++) {
     iu__push_value(L, t->u.element, p, end);
+    if (lua_isnil(L, -1)) { /* an option without a value: a hole would end the array */
+      lua_pop(L, 1);
+      lua_pushlightuserdata(L, NULL);
+    }
     lua_rawseti(L, -2, i);
   }
   iu__push_array_mt(L);

@@ -244,7 +244,9 @@ static iu_status encode_sum(encoder *e, int index, const iu_type *t) {
       name = lua_tolstring(L, -1, &len);
       variant = iu__product_find(t, name, len);
     }
+    iu_status unknown = variant < 0 && name != NULL ? refuse_type(e, lua_gettop(L), t) : IU_OK; /* the tag tells more than "table" */
     lua_pop(L, 1);
+    if (unknown != IU_OK) return unknown;
     unit = false;
   } else {
     return refuse_type(e, index, t);

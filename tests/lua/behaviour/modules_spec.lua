@@ -13,6 +13,7 @@ local function arena()
       secret = { columns = { { "key", "string" }, { "value", "bytes" } }, primary_key = "key" },
       thing = { columns = { { "id", "u32" }, { "at", "Vec2" }, { "form", "Form" }, { "tags", "[string]" }, { "seen", "timestamp?" }, { "big", "u256" },
         { "who", "identity" }, { "uid", "uuid" }, { "small", "i8" }, { "on", "bool" } }, primary_key = "id", public = true },
+      list = { columns = { { "id", "u32" }, { "of", { array = "string?" } } }, primary_key = "id", public = true },
       plain = { columns = { { "a", "i32" }, { "b", "string" } }, public = true },
       online = { columns = { { "connection", "connection_id" }, { "who", "identity" } }, primary_key = "connection", public = true },
     },
@@ -58,6 +59,25 @@ describe("a module in Lua", function()
     assert.equal(kind, err.kind, tostring(err))
     assert.equal(message, err.message)
   end
+
+  it("keeps options without a value in their place in an array", function()
+    local function texts(row)
+      local list = {}
+      for i = 1, #row.of do list[i] = row.of[i] == iu.null and "null" or row.of[i] end
+      return list
+    end
+    local lists = { { "a", iu.null, iu.null }, { iu.null, "b" }, { iu.null }, {} }
+    must(function(ctx)
+      for id, of in ipairs(lists) do
+        ctx.db.list:insert { id = id, of = iu.array(of) }
+        ctx.db.list:update(ctx.db.list:get(id)) -- what was read is what is there
+      end
+    end)
+    assert.same({ "a", "null", "null" }, texts(conn.tables.list:get(1)))
+    assert.same({ "null", "b" }, texts(conn.tables.list:get(2)))
+    assert.same({ "null" }, texts(conn.tables.list:get(3)))
+    assert.same({}, texts(conn.tables.list:get(4)))
+  end)
 
   it("has its tables and reducers beside the toolkit's own", function()
     local schema = conn:schema()
