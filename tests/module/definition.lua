@@ -194,7 +194,7 @@ if V10 then
     u8(2) .. list { text("kept") .. u32(0) .. columns { 0 } .. list { some(text("kept_by_0")) .. some(text("k")) .. u8(0) .. columns { 0 } }
       .. list { NONE .. u8(0) .. columns { 0 } } .. list {} .. u8(1) .. u8(0) .. list {} .. u8(0) },
     u8(3) .. list { text("keep") .. fields(KEPT) .. u8(1) .. UNIT .. S.String },
-    u8(4) .. list { text("echo_spot") .. fields { { "at", SPOT } } .. SPOT .. u8(1) },
+    u8(4) .. list { text("echo_x") .. fields { { "x", S.F32 } } .. S.F32 .. u8(1) }, -- no Ref: 2.8.3 looks those of what it returns up in the root's types
     u8(9) .. u8(0),
   } }
   reducer_lines[#reducer_lines + 1] = '{INSERT, "lib.kept", ""}'
