@@ -395,10 +395,13 @@ end
 -- Over HTTP, after what was sent over the WebSocket before it.
 local function query_by_http(inner, sql)
   local core = inner.core
-  local ok, id = core:flush()
-  if ok == false then ok, id = await(inner, id, "query", inner.timeout, 3) end
-  if not ok then return nil, id end
-  if not inner.core then return nil, closed_error() end
+  local status = core:status()
+  if status.in_flight + status.waiting > 0 then
+    local ok, id = core:flush()
+    if ok == false then ok, id = await(inner, id, "query", inner.timeout, 3) end
+    if not ok then return nil, id end
+    if not inner.core then return nil, closed_error() end
+  end
   local rows, err = inner.by_http(core, 3, sql, inner.timeout)
   return rows, err
 end
