@@ -45,6 +45,7 @@ local keys = {
   { name = "reducer_timeout_ms", type = "integer", default = 5000, min = 1, max = 24 * 3600 * 1000 },
   { name = "reducer_memory_mb", type = "integer", default = 256, min = 1, max = 1024 * 1024 },
   { name = "recover", type = "string", one_of = { "prefix" } },
+  { name = "snapshot", type = "boolean", default = false },
   { name = "plugins", type = "table", plugins = true },
 }
 

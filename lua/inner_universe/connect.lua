@@ -142,6 +142,7 @@ local function open_embedded(parsed, options)
     reducer_memory_mb = options.reducer_memory_mb or REDUCER_MEMORY_MB,
     recover = options.recover,
     snapshot = options.snapshot,
+    known_only = options.snapshot and options.module == nil, -- tables of modules that nobody named are left out
   })
   if not core_conn then return nil, err end
   return connection.new(core_conn, { target = parsed.text, timeout = options.timeout, modules = entries })
@@ -190,7 +191,7 @@ function connect.options_of(cfg)
   end
   return {
     durability = cfg.durability, flush_interval_ms = cfg.flush_interval_ms, module = cfg.module, reducer_timeout_ms = cfg.reducer_timeout_ms,
-    reducer_memory_mb = cfg.reducer_memory_mb, recover = cfg.recover,
+    reducer_memory_mb = cfg.reducer_memory_mb, recover = cfg.recover, snapshot = cfg.snapshot or nil,
   }
 end
 

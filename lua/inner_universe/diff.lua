@@ -56,6 +56,19 @@ function diff.compare(old, new, options)
   return core.diff_compare(old, new, options)
 end
 
+---What lies at a path of the state; nil and a ValidationError where there is nothing.
+---@param state any
+---@param at string
+---@return any, inner_universe.Error?
+function diff.get(state, at)
+  check.type(at, "string", 2, "get", "path")
+  local segments, err = diff.segments(at)
+  if not segments then return nil, err end
+  local found, why = apply.get(plain(state), segments, #segments)
+  if found == nil then return invalid('get: path "%s": %s', at, why or "there is nothing") end
+  return found
+end
+
 ---A copy of the state with the operations done, which shares with it what did not change. Of a document, a document.
 ---@param state any
 ---@param ops inner_universe.Operation[]

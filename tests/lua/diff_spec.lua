@@ -152,6 +152,26 @@ describe("iu.diff.apply", function()
   end)
 end)
 
+describe("iu.diff.get", function()
+  it("gives what lies at a path, of tables and of documents", function()
+    local state = { a = { { ["x.y"] = 1.0 }, "two" }, b = false, c = iu.null }
+    for _, root in ipairs { state, iu.json.document(iu.json.encode(state)) } do
+      assert.equal("two", iu.diff.get(root, "a.1"))
+      assert.equal("float", math.type(iu.diff.get(root, "a.0.x\\.y")))
+      assert.is_false(iu.diff.get(root, "b"))
+      assert.equal(iu.null, iu.diff.get(root, "c"))
+      assert.is_true(iu.diff.equal(state, iu.diff.get(root, "")))
+    end
+  end)
+
+  it("says where there is nothing", function()
+    is_error("ValidationError", 'path "a.x": there is no member "x"', iu.diff.get({ a = {} }, "a.x"))
+    is_error("ValidationError", "past the end of an array of 1", iu.diff.get({ a = iu.array { 1 } }, "a.1"))
+    is_error("ValidationError", "leads into a value that is no container", iu.diff.get({ a = 1 }, "a.b"))
+    is_error("ValidationError", "empty segment", iu.diff.get({}, "a..b"))
+  end)
+end)
+
 describe("iu.diff.invert and compose", function()
   local state = '{"a":{"b":1,"c":{"d":[1,2,3]}},"list":[{"id":1},{"id":2}],"text":"hello","o":{"x":1,"y":{"z":null}}}'
 

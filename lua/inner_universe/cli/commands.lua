@@ -8,7 +8,9 @@ local suggest = require("inner_universe.suggest")
 local commands = {}
 
 ---In the order of `iu help`.
-commands.names = { "run", "demo", "info", "query", "check", "backup", "compact", "server", "plugins", "doctor", "help" }
+commands.names = {
+  "run", "demo", "info", "query", "log", "show", "diff", "blame", "verify", "check", "backup", "compact", "server", "plugins", "doctor", "help",
+}
 
 local ROOT = { names = commands.names, module = "inner_universe.cli", title = "" }
 
