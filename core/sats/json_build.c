@@ -1,8 +1,6 @@
 /* json_build.c: objects of a document that are made by hand (json.h): the same block that the parser makes, [index][members]. */
 #include "json_internal.h"
 
-#include "../base/alloc.h"
-
 static size_t index_size(uint32_t count) { return count > IU_JSON_LINEAR_MAX ? ((size_t)count * sizeof(uint32_t) + 15) / 16 * 16 : 0; }
 
 iu_json_member *iu__json_members_new(iu_arena *arena, uint32_t count) {
@@ -17,9 +15,5 @@ bool iu__json_object_make(iu_json *object, iu_json_member *members, uint32_t cou
   object->len = count;
   object->u.members = members;
   if (count <= IU_JSON_LINEAR_MAX) return true;
-  uint32_t *spare = iu__realloc_array(NULL, count, sizeof *spare);
-  if (spare == NULL) return false;
-  iu__json_sort(members, count, (uint32_t *)(void *)members - count, spare);
-  iu__free(spare);
-  return true;
+  return iu__json_sort(members, count, (uint32_t *)(void *)members - count);
 }

@@ -33,11 +33,11 @@ static void write_array(writer *w, const iu_json *v) {
 }
 
 static void write_object(writer *w, const iu_json *v) {
-  uint32_t few[IU_JSON_LINEAR_MAX], spare[IU_JSON_LINEAR_MAX], i;
+  uint32_t few[IU_JSON_LINEAR_MAX], i;
   const uint32_t *order = few;
 
   if (v->len > IU_JSON_LINEAR_MAX) order = iu__json_index(v);
-  else iu__json_sort(v->u.members, v->len, few, spare);
+  else (void)iu__json_sort(v->u.members, v->len, few); /* so few take no memory */
   iu__buf_put_u8(w->out, '{');
   for (i = 0; i < v->len && !w->out->failed; i++) {
     const iu_json_member *m = &v->u.members[order[i]];

@@ -67,8 +67,8 @@ static inline int iu__json_key_compare(const iu_json_member *a, const char *key,
   return order != 0 ? order : a->key_len < len ? -1 : a->key_len > len;
 }
 
-/* Fills `order` with the positions 0 ... count - 1 sorted by key, equal keys by position. `spare` has room for count. */
-void iu__json_sort(const iu_json_member *members, uint32_t count, uint32_t *order, uint32_t *spare);
+/* Fills `order` with the positions 0 ... count - 1 sorted by key, equal keys by position. false: no memory, which up to 64 do not take. */
+bool iu__json_sort(const iu_json_member *members, uint32_t count, uint32_t *order);
 
 /* IU_E_VALIDATION or IU_E_NOMEM, whichever ended the reader. */
 static inline iu_status iu__json_reader_status(const iu_json_reader *r) {

@@ -63,12 +63,12 @@ static uint32_t drop_duplicates(iu_json_member *m, uint32_t count, const uint32_
 }
 
 static uint32_t order_few(iu_json_member *m, uint32_t count) {
-  uint32_t order[IU_JSON_LINEAR_MAX], spare[IU_JSON_LINEAR_MAX], i, j;
+  uint32_t order[IU_JSON_LINEAR_MAX], i, j;
 
   for (i = 1; i < count; i++)
     for (j = 0; j < i; j++)
       if (m[i].key_len == m[j].key_len && memcmp(m[i].key, m[j].key, m[i].key_len) == 0) {
-        iu__json_sort(m, count, order, spare);
+        (void)iu__json_sort(m, count, order); /* so few take no memory */
         return drop_duplicates(m, count, order);
       }
   return count;
@@ -76,18 +76,14 @@ static uint32_t order_few(iu_json_member *m, uint32_t count) {
 
 /* Many members: sorts into the index in front of them. Returns how many stay, 0 when memory ran out. */
 static uint32_t order_many(iu_json_member *m, uint32_t count) {
-  uint32_t *order = (uint32_t *)m - count, *spare, i, kept;
+  uint32_t *order = (uint32_t *)m - count, i, kept;
 
   for (i = 1; i < count && iu__json_key_compare(&m[i - 1], m[i].key, m[i].key_len) < 0; i++) order[i] = i;
   order[0] = 0;
   if (i == count) return count; /* written in order, as machines do */
-  spare = iu__alloc(count * sizeof *spare);
-  if (spare == NULL) return 0;
-  iu__json_sort(m, count, order, spare);
+  if (!iu__json_sort(m, count, order)) return 0;
   kept = drop_duplicates(m, count, order);
-  if (kept < count) iu__json_sort(m, kept, (uint32_t *)m - kept, spare);
-  iu__free(spare);
-  return kept;
+  return kept == count || iu__json_sort(m, kept, (uint32_t *)m - kept) ? kept : 0;
 }
 
 static iu_json close_object(parser *s, size_t start) {

@@ -75,6 +75,46 @@ static void members_are_found(void **state) {
   }
 }
 
+/* Keys that differ in their length, in zeros or behind a long common beginning only: in every order of writing. */
+static void keys_that_are_alike_are_sorted_and_found(void **state) {
+  enum { LONG = 10, COUNT = LONG * LONG };
+  random_source rnd = random_begin("alike");
+  int round, i;
+  (void)state;
+  for (round = 0; round < 50; round++) {
+    int order[COUNT], skip = round % 3 * 5;
+    iu_buf text = {0};
+    iu_arena arena = {0};
+    const iu_json *object;
+    for (i = 0; i < COUNT; i++) order[i] = i;
+    for (i = COUNT - 1; i > 0; i--) {
+      int j = (int)random_below(&rnd, (uint64_t)i + 1), swap = order[i];
+      order[i] = order[j];
+      order[j] = swap;
+    }
+    for (i = 0; i < COUNT; i++) {
+      int k;
+      iu__buf_printf(&text, "%s\"%.*s", i == 0 ? "{" : ",", skip, "common beginning");
+      for (k = 0; k < order[i] / LONG; k++) iu__buf_put_u8(&text, 'p');
+      for (k = 0; k < order[i] % LONG; k++) iu__buf_put_str(&text, "\\u0000");
+      iu__buf_printf(&text, "\":%d", order[i]);
+    }
+    iu__buf_put_u8(&text, '}');
+    object = iu__json_parse(&arena, text.data, text.len, NULL);
+    assert_non_null(object);
+    assert_int_equal(object->len, COUNT);
+    for (i = 1; i < COUNT; i++) {
+      const uint32_t *index = (const uint32_t *)object->u.members - object->len;
+      const iu_json_member *a = &object->u.members[index[i - 1]], *b = &object->u.members[index[i]];
+      size_t shorter = a->key_len < b->key_len ? a->key_len : b->key_len;
+      int compared = memcmp(a->key, b->key, shorter);
+      assert_true(compared < 0 || (compared == 0 && a->key_len < b->key_len));
+      assert_ptr_equal(iu__json_get(object, a->key, a->key_len), &a->value);
+    }
+    iu__buf_free(&text), iu__arena_free(&arena);
+  }
+}
+
 static void only_objects_have_members(void **state) {
   iu_arena arena = {0};
   const iu_json *v = iu__json_parse(&arena, "[1,\"a\"]", 7, NULL);
@@ -180,6 +220,7 @@ int main(void) {
       cmocka_unit_test(values_keep_their_kind),
       cmocka_unit_test(the_last_duplicate_wins_in_the_place_of_the_first),
       cmocka_unit_test(members_are_found),
+      cmocka_unit_test(keys_that_are_alike_are_sorted_and_found),
       cmocka_unit_test(only_objects_have_members),
       cmocka_unit_test(a_document_outlives_its_text),
       cmocka_unit_test(numbers_and_strings_are_pushed),
