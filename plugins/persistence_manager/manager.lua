@@ -375,14 +375,15 @@ return function(ctx)
     return nil, err
   end
 
-  ---@param state table
+  --- A state as the next version of a branch; see the temporal store. The version's id.
+  ---@param state table|inner_universe.Document
   ---@param description? string
-  ---@param options? { author?: string, tags?: string[], metadata?: table }
+  ---@param options? { branch?: string, author?: string, tags?: string[], metadata?: table, expected_parent?: string }
   ---@return string? version_id
   ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(state, "table", 1, "commit_version", "state")
+    if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
     check.optional(description, "string", 2, "commit_version", "description")
     check.optional(options, "table", 3, "commit_version", "options")
     local temporal, err = needed("temporal_store")

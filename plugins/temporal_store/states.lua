@@ -9,6 +9,7 @@ local ENCODINGS = { json = true, ["json+gzip"] = true }
 local STATE_MAX = 1 << 30 -- bytes of a state's text
 local COMMIT_BYTES = 16 << 20 -- snapshot bytes that go with the commit's own call; more is staged before
 local WEIGHT = 4 -- bytes of memory a document takes for each of its text, about
+local ENTRY_BYTES = 512 -- and whatever its text
 
 local function damaged(id, format, ...)
   return nil, iu.errors.new("StorageError", ("version %s: "):format(id) .. format:format(...), { details = { version_id = id } })
@@ -19,49 +20,43 @@ end
 return function(ctx, versions)
   local states = {}
 
-  -- The cache: the last states used, within a number of bytes ----------------------------------------------------
+  -- The cache: the last states used, within a number of bytes. Two generations: when the young one holds half of them it becomes the old one, and what
+  -- was the old one goes; a state that is used again is young again.
 
-  local cache = { entries = {}, bytes = 0, clock = 0, max = math.min(ctx.config.cache_bytes, ctx.settings.cache_size_mb << 20) }
-
-  local function forget_oldest()
-    local oldest
-    for id, entry in pairs(cache.entries) do
-      if not oldest or entry.used < cache.entries[oldest].used then oldest = id end
-    end
-    cache.bytes = cache.bytes - cache.entries[oldest].weight
-    cache.entries[oldest] = nil
-  end
+  local young, old = { states = {}, bytes = 0 }, { states = {}, bytes = 0 }
+  local half = math.min(ctx.config.cache_bytes, ctx.settings.cache_size_mb << 20) // 2
 
   local function remember(id, state)
-    cache.clock = cache.clock + 1
-    local old = cache.entries[id]
-    if old then cache.bytes = cache.bytes - old.weight end
-    local weight = state.bytes * WEIGHT
-    cache.entries[id] = { state = state, weight = weight, used = cache.clock }
-    cache.bytes = cache.bytes + weight
-    while cache.bytes > cache.max do forget_oldest() end
+    if young.states[id] then return end
+    local weight = state.bytes * WEIGHT + ENTRY_BYTES
+    if weight > half then return end
+    if young.bytes + weight > half then young, old = { states = {}, bytes = 0 }, young end
+    young.states[id] = state
+    young.bytes = young.bytes + weight
   end
 
   local function recall(id)
-    local entry = cache.entries[id]
-    if not entry then return nil end
-    cache.clock = cache.clock + 1
-    entry.used = cache.clock
-    return entry.state
+    local state = young.states[id]
+    if state then return state end
+    state = old.states[id]
+    if state then remember(id, state) end
+    return state
   end
 
   ---@return integer entries, integer bytes
   function states.cached()
     local count = 0
-    for _ in pairs(cache.entries) do count = count + 1 end
-    return count, cache.bytes
+    for id in pairs(young.states) do
+      if not old.states[id] then count = count + 1 end
+    end
+    for _ in pairs(old.states) do count = count + 1 end
+    return count, young.bytes + old.bytes
   end
 
-  --- Pruned versions must not be answered from memory.
+  --- Pruned versions must not be answered from memory. What they took is counted until their generation goes.
   ---@param id string
   function states.forget(id)
-    local entry = cache.entries[id]
-    if entry then cache.bytes, cache.entries[id] = cache.bytes - entry.weight, nil end
+    young.states[id], old.states[id] = nil, nil
   end
 
   -- Reading ------------------------------------------------------------------------------------------------------
