@@ -3,6 +3,7 @@
 -- sanitizers: skip (client_faults_spec does the same on the peer, faster)
 
 local iu = require("inner_universe")
+local command = require("command")
 local spacetimedb = require("spacetimedb")
 local support = require("support")
 
@@ -36,6 +37,12 @@ local function queried(conn, name)
     at = at + 1
     return rows[at]
   end)
+end
+
+-- A signal is on its way for a moment, and a thread that has not stopped yet answers.
+local function all_stopped(pid)
+  local states = command.line(("cat /proc/%d/task/*/stat | sed 's/.*) \\(.\\).*/\\1/' | sort -u | tr -d '\\n'"):format(pid))
+  return states == "T"
 end
 
 describe("a client of a server that is killed and started again", function()
@@ -167,6 +174,7 @@ describe("a client of a server that is killed and started again", function()
     for n = 1, 10 do send("sent " .. n) end
     wait_until(function() return #ended["sent 10"] > 0 end, "the answers")
     os.execute("kill -STOP " .. server.pid)
+    wait_until(function() return all_stopped(server.pid) end, "the stop")
     for n = 11, 20 do send("sent " .. n) end
     iu.sleep(0.02) -- on their way
     server:kill()
