@@ -84,14 +84,43 @@ function value.shallow(v)
   return setmetatable(out, getmetatable(v))
 end
 
----A value for a message: JSON, cut.
+-- Appends the JSON of v, keys in order, until there is more than `room`; how much there is.
+local function write(out, v, room, length)
+  local kind = value.kind(v)
+  local function put(text)
+    out[#out + 1] = text
+    length = length + #text
+  end
+  if not kind then
+    put(core.json_encode(v) or tostring(v))
+    return length
+  end
+  local keys = {}
+  if kind == "object" then
+    for key in pairs(v) do keys[#keys + 1] = key end
+    table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  end
+  put(kind == "array" and "[" or "{")
+  for i = 1, kind == "array" and #v or #keys do
+    if i > 1 then put(",") end
+    if keys[i] then put((core.json_encode(keys[i]) or tostring(keys[i])) .. ":") end
+    if length > room then return length end
+    length = write(out, v[keys[i] or i], room, length)
+  end
+  put(kind == "array" and "]" or "}")
+  return length
+end
+
+---A value for a message: JSON with its keys in order, cut. Costs what is shown, not what there is.
 ---@param v any
 ---@param room? integer bytes, 40
 ---@return string
 function value.text(v, room)
-  local text = core.json_encode(v) or tostring(v)
+  local out = {}
   room = room or 40
-  if #text <= room then return text end
+  local length = write(out, v, room, 0)
+  local text = table.concat(out)
+  if length <= room then return text end
   local cut = room - 3
   while cut > 1 and (text:byte(cut + 1) or 0) & 0xC0 == 0x80 do cut = cut - 1 end -- not inside a character
   return text:sub(1, cut) .. "..."

@@ -39,6 +39,22 @@ Initial state: value 42, items a b c
 One more item: value 43, items a b c d
   12f90dfbbd9d903108c41207bcad4c00da466fb3d3a6130508cff6a8d79ef879
 ]],
+  branches = [[
+~ doors: [{"id":1,"open":false},{"id":2,"open":false},{"id":3,"open":true}] -> [{"id":1,"open":true},{"id":2,"open":false}]
+~ size.w: 12 -> 10
+~ title: "The level" -> "The level at night"
+
+merged: The level at night, 12 wide, 3 doors, the first is open
+doors.0.id	1	ada
+doors.0.open	true	bob
+doors.1.id	2	ada
+doors.1.open	false	ada
+doors.2.id	3	ada
+doors.2.open	true	ada
+size.h	10	ada
+size.w	12	ada
+title	"The level at night"	bob
+]],
   events = [[
 USER_ACTION: user 123 does login (told by auth_service)
   the log has a new USER_ACTION
@@ -63,7 +79,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "events" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
