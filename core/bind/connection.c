@@ -454,7 +454,7 @@ void iu__connection_open(lua_State *L) {
       {"unsubscribe", m_unsubscribe},
       {"query", iu__query_method}, {"query_is_sql", iu__query_is_sql_method}, {"select", iu__select_method},
       {"get", iu__get_method}, {"explain", iu__explain_method}, {"procedure", m_procedure}, {"refresh_schema", m_refresh_schema},
-      {"row_bytes", iu__row_bytes_method}, {"batch", iu__batch_method}, {"select_from", iu__select_from_method},
+      {"row_bytes", iu__row_bytes_method}, {"row_of_bytes", iu__row_of_bytes_method}, {"batch", iu__batch_method}, {"select_from", iu__select_from_method},
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},
       {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"extend_file", m_extend_file}, {"text_sync", iu__text_sync_method}, {"text_sql", iu__text_sql_method}, {"check_file", iu__check_file_method}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},

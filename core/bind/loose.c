@@ -17,6 +17,21 @@ int iu__row_bytes_method(lua_State *L) {
   return iu__give_buffer(L, lc->x, status, &err, &bytes);
 }
 
+/* The other way round: bytes that something else kept, so they are checked. Nothing of C's is held while Lua's memory is asked for. */
+int iu__row_of_bytes_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_error err;
+  bool ok;
+  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  size_t len;
+  const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 3, &len);
+  if (!ok) return iu__push_failure(L, lc->x, &err);
+  const iu_table_def *def = &lc->c->schema->tables[table];
+  if (iu__bsatn_check_all(def->row, bytes, len, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
+  iu__push_value(L, def->row, &bytes, bytes + len);
+  return 1;
+}
+
 /* The row on top of the stack, copied. */
 static iu_status read_row(lua_State *L, iu_copied_rows *set, iu_row **out, iu_error *err) {
   const iu_table_def *def = set->rows.table;

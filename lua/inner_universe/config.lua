@@ -2,7 +2,7 @@
 -- checked; an unknown key is refused with the nearest known one. The result is read-only (`cfg.port`, `cfg:to_table()`).
 --
 -- Variables: INNER_UNIVERSE_<KEY> and INNER_UNIVERSE_FEATURES_<KEY>, upper case; booleans as true/false/1/0/yes/no/on/off;
--- INNER_UNIVERSE_PLUGINS as a JSON object; INNER_UNIVERSE_CONFIG names the file when none is given.
+-- lists of names with commas ("none": empty); INNER_UNIVERSE_PLUGINS as a JSON object; INNER_UNIVERSE_CONFIG names the file when none is given.
 
 local errors = require("inner_universe.errors")
 local schema = require("inner_universe.config_schema")
@@ -32,6 +32,11 @@ local BOOLEANS = {
 ---@field log_level inner_universe.Level
 ---@field durability "full"|"normal"|"off"
 ---@field flush_interval_ms integer
+---@field history? ("entity"|"relation")[] tables whose changes are recorded; without it that stays as it is
+---@field history_keep_days integer 0: no limit, as of the next two
+---@field history_max_rows integer
+---@field history_max_bytes integer
+---@field snapshot boolean
 ---@field module? string the file of a module in Lua
 ---@field reducer_timeout_ms integer
 ---@field reducer_memory_mb integer
@@ -103,11 +108,31 @@ local function normalized(value, expected)
   return value
 end
 
+-- Some of the names of entry.list: each once, in that list's order.
+local function check_list(entry, value, where)
+  local given = {}
+  for i, name in pairs(value) do
+    if math.type(i) ~= "integer" or i < 1 or i > #value then return invalid("%s: an array of names expected, found the key %s", where, show(i)) end
+    given[name] = true
+    local known = false
+    for _, allowed in ipairs(entry.list) do known = known or name == allowed end
+    if not known then
+      return invalid("%s[%d]: one of %s expected, got %s%s", where, i, table.concat(entry.list, ", "), show(name), suggest.hint(tostring(name), entry.list))
+    end
+  end
+  local names = {}
+  for _, name in ipairs(entry.list) do
+    if given[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 local function check_value(entry, value, where)
   value = normalized(value, entry.type)
   if not type_fits(value, entry.type) then
     return invalid("%s: %s expected, got %s%s", where, entry.type, type(value), type(value) == "table" and "" or " " .. show(value))
   end
+  if entry.list then return check_list(entry, value, where) end
   if entry.one_of then
     for _, allowed in ipairs(entry.one_of) do
       if value == allowed then return value end
@@ -228,6 +253,13 @@ local function from_text(entry, text, variable, decode)
     local value = math.tointeger(tonumber(text))
     if not value then return invalid("%s: integer expected, got %s", variable, show(text)) end
     return value
+  end
+  if entry.list then
+    local names = {}
+    if text ~= "none" then
+      for name in text:gmatch("[^,%s]+") do names[#names + 1] = name end
+    end
+    return names
   end
   if entry.plugins then
     local value, err = decode(text)

@@ -1,5 +1,5 @@
 -- The configuration's keys: type, default, range, in the order of the design. Nothing else knows them. An entry: { name, type, default,
--- one_of | min, max | check }; `check(value)` returns what is wrong, or nil. `features` holds keys of its own.
+-- one_of | min, max | list | check }; `check(value)` returns what is wrong, or nil; `list`: an array of some of these names. `features` holds keys of its own.
 
 local LEVELS = { "off", "error", "warn", "info", "debug", "trace" }
 
@@ -46,6 +46,10 @@ local keys = {
   { name = "reducer_memory_mb", type = "integer", default = 256, min = 1, max = 1024 * 1024 },
   { name = "recover", type = "string", one_of = { "prefix" } },
   { name = "snapshot", type = "boolean", default = false },
+  { name = "history", type = "table", list = { "entity", "relation" } },
+  { name = "history_keep_days", type = "integer", default = 30, min = 0, max = 36500 },
+  { name = "history_max_rows", type = "integer", default = 200000, min = 0, max = 1000000000 },
+  { name = "history_max_bytes", type = "integer", default = 64 << 20, min = 0, max = 1 << 40 },
   { name = "plugins", type = "table", plugins = true },
 }
 

@@ -453,6 +453,18 @@ function Connection:row_bytes(name, row)
   return core:row_bytes(name, row)
 end
 
+---The row of a table that bytes (BSATN, as `row_bytes` gives them) are; nil and an err where they are none.
+---@param name string
+---@param bytes string
+---@return table?, inner_universe.Error?
+function Connection:row_of_bytes(name, bytes)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "row_of_bytes", "table")
+  check.type(bytes, "string", 2, "row_of_bytes", "bytes")
+  return core:row_of_bytes(name, bytes)
+end
+
 ---As `select`, of rows that the caller holds instead of those of the table.
 ---@param name string
 ---@param rows table[]

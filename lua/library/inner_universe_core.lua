@@ -476,6 +476,12 @@ function Connection:indexes() end
 ---@return string?, inner_universe.Error?
 function Connection:row_bytes(name, row) end
 
+---The row of a BSATN.
+---@param name string
+---@param bytes string
+---@return table?, inner_universe.Error?
+function Connection:row_of_bytes(name, bytes) end
+
 ---As select, of rows that are given.
 ---@param name string
 ---@param rows table[]

@@ -6,6 +6,7 @@ local iu = require "inner_universe"
 
 local plugin = ...
 local codec = plugin.load "codec"
+local row_history = plugin.load "row_history"
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
@@ -50,6 +51,7 @@ return function(ctx, methods, get_manager)
   } do
     client[name] = function(_, ...)
       if not ctx.conn then check.raise(CLOSED) end
+      row_history.note(ctx)
       return methods[name](get_manager(), ...)
     end
   end

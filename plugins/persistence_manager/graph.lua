@@ -117,18 +117,8 @@ return function(ctx, methods)
 
   -- ---- methods ----
 
-  --- The entities that relations lead to, nearest first: { id, depth, relation = the relation's id, from = the entity before }. Each once, never the start.
-  --- options: direction ["out"], "in", "both" (a bidirectional relation is followed both ways in any case); relation_type; depth [1], up to 32; limit.
-  ---@param id string
-  ---@param options? { direction?: "out"|"in"|"both", relation_type?: string, depth?: integer, limit?: integer }
-  ---@return { id: string, depth: integer, relation: string, from: string }[]? neighbors
-  ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
-  function methods:neighbors(id, options)
-    local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "neighbors", "id")
-    check.optional(options, "table", 2, "neighbors", "options")
-    options = options or {}
+  -- conn: the connection, or what has its `get` and `select`.
+  local function neighbors(conn, id, options)
     local ok, err = check.options("neighbors", options, NEIGHBORS_OPTIONS)
     if ok then ok, err = check_walk("neighbors", options, "depth") end
     local out, limit = {}, options.limit or math.huge
@@ -148,6 +138,20 @@ return function(ctx, methods)
       if walk.enough or #walk.frontier == 0 then break end
     end
     return out
+  end
+
+  --- The entities that relations lead to, nearest first: { id, depth, relation = the relation's id, from = the entity before }. Each once, never the start.
+  --- options: direction ["out"], "in", "both" (a bidirectional relation is followed both ways in any case); relation_type; depth [1], up to 32; limit.
+  ---@param id string
+  ---@param options? { direction?: "out"|"in"|"both", relation_type?: string, depth?: integer, limit?: integer }
+  ---@return { id: string, depth: integer, relation: string, from: string }[]? neighbors
+  ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
+  function methods:neighbors(id, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(id, "string", 1, "neighbors", "id")
+    check.optional(options, "table", 2, "neighbors", "options")
+    return neighbors(conn, id, options or {})
   end
 
   -- From both ends, a level of the smaller side at a time, until one reaches what the other has: the entity where they meet, or nil (and an err). entity and
@@ -186,20 +190,7 @@ return function(ctx, methods)
 
   local BACK = { out = "in", ["in"] = "out", both = "both" }
 
-  --- A shortest way over relations: { entities = ids from `from` to `to`, relations = the ids between them, length }. nil (and no err) when there is none
-  --- within max_depth [32] relations. options: direction ["out"], relation_type, as of neighbors.
-  ---@param from string
-  ---@param to string
-  ---@param options? { max_depth?: integer, direction?: "out"|"in"|"both", relation_type?: string }
-  ---@return { entities: string[], relations: string[], length: integer }? path
-  ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
-  function methods:path(from, to, options)
-    local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
-    check.type(from, "string", 1, "path", "from")
-    check.type(to, "string", 2, "path", "to")
-    check.optional(options, "table", 3, "path", "options")
-    options = options or {}
+  local function path(conn, from, to, options)
     local ok, err = check.options("path", options, PATH_OPTIONS)
     if ok then ok, err = check_walk("path", options, "max_depth") end
     if ok then ok, err = check_entity(conn, from) end
@@ -220,4 +211,22 @@ return function(ctx, methods)
     trace(backward, met, entities, relations)
     return { entities = entities, relations = relations, length = #relations }
   end
+
+  --- A shortest way over relations: { entities = ids from `from` to `to`, relations = the ids between them, length }. nil (and no err) when there is none
+  --- within max_depth [32] relations. options: direction ["out"], relation_type, as of neighbors.
+  ---@param from string
+  ---@param to string
+  ---@param options? { max_depth?: integer, direction?: "out"|"in"|"both", relation_type?: string }
+  ---@return { entities: string[], relations: string[], length: integer }? path
+  ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
+  function methods:path(from, to, options)
+    local conn = ctx.conn
+    if not conn then check.raise(CLOSED) end
+    check.type(from, "string", 1, "path", "from")
+    check.type(to, "string", 2, "path", "to")
+    check.optional(options, "table", 3, "path", "options")
+    return path(conn, from, to, options or {})
+  end
+
+  return { neighbors = neighbors, path = path }
 end

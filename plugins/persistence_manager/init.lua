@@ -7,6 +7,8 @@ local make_methods = plugin.load "manager"
 local make_client = plugin.load "client"
 local add_indexes = plugin.load "indexes"
 local add_graph = plugin.load "graph"
+local add_time_travel = plugin.load "time_travel"
+local row_history = plugin.load "row_history"
 
 local M = {}
 
@@ -55,7 +57,7 @@ function M.start(ctx)
   local controller = ctx.plugin("controller")
   local methods = make_methods(ctx)
   local restore_indexes = add_indexes(ctx, methods)
-  add_graph(ctx, methods)
+  add_time_travel(ctx, methods, add_graph(ctx, methods))
   local client = make_client(ctx, methods, function() return manager end)
   local class = ctx.hooks.class("manager", methods, {
     index = function(key)
@@ -65,12 +67,14 @@ function M.start(ctx)
     close = function(_, in_gc) return ctx.universe.close { gc = in_gc } end,
     tostring = function() return ("manager of %s"):format(ctx.universe.target) end,
   })
+  if ctx.settings.history ~= nil then row_history.follow(ctx) end
   manager = class.new {
     client = client, controller = controller, hooks = ctx.hooks,
     prepare = function() return controller.deploy() end,
     on_opened = function(conn)
       local ok, err = check_module(ctx, conn)
       if ok then ok, err = apply_features(ctx, conn) end
+      if ok then ok, err = row_history.apply(ctx, conn) end
       if not ok then return nil, err end
       return restore_indexes(conn)
     end,

@@ -11,6 +11,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local row_history = plugin.load "row_history"
 local search = plugin.load "search"
 local make_transaction = plugin.load "transaction"
 
@@ -77,6 +78,7 @@ return function(ctx)
       status.recovery = status.connection.recovery
       local head = ctx.conn:get("event_head", 0)
       status.events = head and head.count or 0
+      status.history = row_history.status(ctx)
     end
     return status
   end

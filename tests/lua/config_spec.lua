@@ -47,7 +47,7 @@ describe("a configuration", function()
     assert.same({
       address = "127.0.0.1", port = 3000, database = "inner-universe", db_path = "./inner_universe_db", backend = "embedded",
       build_module = false, cache_size_mb = 256, log_level = "info", durability = "normal", flush_interval_ms = 20,
-      reducer_timeout_ms = 5000, reducer_memory_mb = 256, snapshot = false,
+      reducer_timeout_ms = 5000, reducer_memory_mb = 256, snapshot = false, history_keep_days = 30, history_max_rows = 200000, history_max_bytes = 64 << 20,
       features = { enable_state_versioning = true, enable_audit_log = true, enable_metrics = false, enable_caching = true },
       plugins = {}, tls = false, token_file = "auto", protocol = "auto", compression = "none", confirmed = "default", reconnect = true,
       reconnect_min_delay_ms = 500, reconnect_max_delay_ms = 30000, reconnect_attempts = 0, away = "refuse",

@@ -422,6 +422,27 @@ describe("a file", function()
   end)
 end)
 
+describe("bytes of a row", function()
+  it("are a row again, and are checked", function()
+    local conn <close> = assert(iu.connect("memory:"))
+    assert(conn:call("create_entity", "Person", METADATA, "a"))
+    local row = assert(conn:get("entity", "a"))
+    local bytes = assert(conn:row_bytes("entity", row))
+    assert.same(row, conn:row_of_bytes("entity", bytes))
+    for cut = 0, #bytes - 1 do
+      local none, err = conn:row_of_bytes("entity", bytes:sub(1, cut))
+      assert.is_nil(none)
+      assert.equal("ValidationError", err.kind)
+    end
+    for _, wrong in ipairs({ bytes .. "x", ("\255"):rep(#bytes), (bytes:gsub("Person", "P\255rson")) }) do
+      assert.is_nil((conn:row_of_bytes("entity", wrong)))
+    end
+    local _, err = conn:row_of_bytes("nothing", bytes)
+    assert.matches("nothing", err.message)
+    assert.matches("string expected", raised(function() conn:row_of_bytes("entity", {}) end))
+  end)
+end)
+
 describe("iu.connect", function()
   it("refuses targets and options that make no sense", function()
     local function refused(kind, part, ...)
