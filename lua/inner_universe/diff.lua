@@ -64,7 +64,7 @@ function diff.get(state, at)
   check.type(at, "string", 2, "get", "path")
   local segments, err = diff.segments(at)
   if not segments then return nil, err end
-  local found, why = apply.get(plain(state), segments, #segments)
+  local found, why = apply.get(plain(state), segments, #segments, apply.copying())
   if found == nil then return invalid('get: path "%s": %s', at, why or "there is nothing") end
   return found
 end

@@ -12,35 +12,75 @@ local apply = {}
 
 local kind = value.kind
 
+local DIRECT = 64 -- elements up to which an array is always changed as it is
+
 -- Writers ----------------------------------------------------------------------------------------------------------
 
 -- own(parent, key, child): the child as it may be changed. adopt(v): a value of an operation as it enters the state. change(t, key, v): t[key] = v.
 -- save(items): before an array is changed as a whole. seen(op, old): told of each operation before it is done: the value it replaces or takes away
 -- (nil: none), for an insert the index.
+--
+-- A long array that elements are inserted into or removed from more than once lies in pieces (splice.lua) until all is done: open[items] has them, while the
+-- table `items` itself is as it was. What reads or changes an array asks there first; `settle` puts together what lies in a value.
 local function nobody() end
+
+local function new_writer()
+  return { open = {}, met = {}, save = nobody, undo = nobody, seen = nobody }
+end
+
+local function length(t, writer)
+  local s = writer.open[t]
+  return s and s.count or #t
+end
+
+local function fetch(t, key, writer)
+  local s = writer.open[t]
+  if s then return splice.get(s, key) end
+  return t[key]
+end
+
+local function put_together(t, writer)
+  splice.close(writer.open[t], t)
+  writer.open[t] = nil
+end
+
+-- A value whose arrays are all in one piece.
+local function settle(v, writer)
+  if type(v) ~= "table" or next(writer.open) == nil then return v end
+  if writer.open[v] then put_together(v, writer) end
+  for _, inner in pairs(v) do settle(inner, writer) end
+  return v
+end
 
 local function copying()
   local owned = {}
-  local writer = {}
+  local writer = new_writer()
   function writer.own(parent, key, child)
     if owned[child] then return child end
     local copy = value.shallow(child)
     owned[copy] = true
-    if parent then parent[key] = copy end
+    if parent then writer.change(parent, key, copy) end
     return copy
   end
   function writer.adopt(v) return v end
-  function writer.change(t, key, v) t[key] = v end
-  writer.save, writer.undo, writer.seen = nobody, nobody, nobody
+  function writer.change(t, key, v)
+    local s = writer.open[t]
+    if s then splice.set(s, key, v) else t[key] = v end
+  end
   return writer
 end
 
 local function in_place()
   local log = {}
-  local writer = { seen = nobody }
+  local writer = new_writer()
   function writer.own(_, _, child) return child end
   writer.adopt = value.copy -- the operations may be applied again, to another state
   function writer.change(t, key, v)
+    local s = writer.open[t]
+    if s then
+      splice.set(s, key, v)
+      return
+    end
     log[#log + 1] = { t, key, t[key] }
     t[key] = v
   end
@@ -64,7 +104,7 @@ end
 -- Reading ----------------------------------------------------------------------------------------------------------
 
 -- Where a segment leads in a container: its key in the Lua table, or nil and why not.
-local function key_of(container, segment)
+local function key_of(container, segment, writer)
   local what = kind(container)
   if what == "object" then
     if container[segment] == nil then return nil, ('there is no member "%s"'):format(segment) end
@@ -73,7 +113,8 @@ local function key_of(container, segment)
   if what ~= "array" then return nil, ('"%s" leads into a value that is no container: %s'):format(segment, value.text(container)) end
   local index = path.index(segment)
   if not index then return nil, ('expected an index of an array, got "%s"'):format(segment) end
-  if index >= #container then return nil, ("index %d is past the end of an array of %d"):format(index, #container) end
+  local count = length(container, writer)
+  if index >= count then return nil, ("index %d is past the end of an array of %d"):format(index, count) end
   return index + 1
 end
 
@@ -81,12 +122,13 @@ end
 ---@param root any
 ---@param segments string[]
 ---@param count integer
+---@param writer table
 ---@return any, string?
-function apply.get(root, segments, count)
+function apply.get(root, segments, count, writer)
   for i = 1, count do
-    local key, why = key_of(root, segments[i])
+    local key, why = key_of(root, segments[i], writer)
     if key == nil then return nil, why end
-    root = root[key]
+    root = fetch(root, key, writer)
   end
   return root
 end
@@ -97,10 +139,11 @@ local function open(root, segments, count, writer)
   root = writer.own(nil, nil, root)
   local at = root
   for i = 1, count do
-    local key, why = key_of(at, segments[i])
+    local key, why = key_of(at, segments[i], writer)
     if key == nil then return nil, why end
-    if not kind(at[key]) then return nil, ('"%s" is no container: %s'):format(segments[i], value.text(at[key])) end
-    at = writer.own(at, key, at[key])
+    local child = fetch(at, key, writer)
+    if not kind(child) then return nil, ('"%s" is no container: %s'):format(segments[i], value.text(child)) end
+    at = writer.own(at, key, child)
   end
   return root, at
 end
@@ -112,15 +155,15 @@ local function put(root, op, v, writer)
   local segments = op.segments
   local count = #segments
   if count == 0 then
-    writer.seen(op, root)
+    writer.seen(op, settle(root, writer))
     return v
   end
   local new_root, container = open(root, segments, count - 1, writer)
   if new_root == nil then return nil, container end
   local key, why = segments[count], nil
-  if kind(container) == "array" then key, why = key_of(container, key) end
+  if kind(container) == "array" then key, why = key_of(container, key, writer) end
   if key == nil then return nil, why end
-  writer.seen(op, container[key])
+  writer.seen(op, settle(fetch(container, key, writer), writer))
   writer.change(container, key, v)
   return new_root
 end
@@ -164,15 +207,15 @@ function one.delete(root, op, writer)
   local new_root, container = open(root, segments, count - 1, writer)
   if new_root == nil then return nil, container end
   if kind(container) ~= "object" then return nil, "expected a member of an object (elements of an array are removed)" end
-  local key, why = key_of(container, segments[count])
+  local key, why = key_of(container, segments[count], writer)
   if key == nil then return nil, why end
-  writer.seen(op, container[key])
+  writer.seen(op, settle(container[key], writer))
   writer.change(container, key, nil)
   return new_root
 end
 
 function one.patch(root, op, writer)
-  local old, why = apply.get(root, op.segments, #op.segments)
+  local old, why = apply.get(root, op.segments, #op.segments, writer)
   if old == nil then return nil, why end
   if type(old) == "string" then
     if kind(op.patch) ~= "array" then return nil, "patch: expected a list of edits for a string" end
@@ -189,62 +232,73 @@ function one.patch(root, op, writer)
   return new_root
 end
 
--- Insertions and removals, a run of them in one array: `first` to `last` of the list.
-local function check_index(list, i, count)
-  local op = list[i]
+-- The pieces of an array that is about to lose or gain an element; nil when it is changed as it is: a short one, and a long one the first time.
+local function pieces_of(items, writer)
+  local s = writer.open[items]
+  if s or #items <= DIRECT then return s end
+  if not writer.met[items] then
+    writer.met[items] = true
+    return nil
+  end
+  writer.save(items)
+  s = splice.open(items)
+  writer.open[items] = s
+  return s
+end
+
+-- The root, and the array at an operation's path with its number of elements.
+local function open_array(root, op, writer)
+  local new_root, items = open(root, op.segments, #op.segments, writer)
+  if new_root == nil then return nil, items end
+  if kind(items) ~= "array" then return nil, ("expected an array there, got %s"):format(value.text(items)) end
+  if not getmetatable(items) then core.array(items) end -- it may become empty
+  local count = length(items, writer)
   local limit = op.op == "insert" and count or count - 1
   if op.index and op.index > limit then
-    return operations.refuse(i, op, "index: %d, expected at most %d (the array has %d element%s)", op.index, limit, count, count == 1 and "" or "s")
+    return nil, ("index: %d, expected at most %d (the array has %d element%s)"):format(op.index, limit, count, count == 1 and "" or "s")
   end
-  return true
+  return new_root, items, count
 end
 
-local function run_of_one(items, list, i, writer)
-  local ok, err = check_index(list, i, #items)
-  if not ok then return nil, err end
-  writer.save(items)
-  local op = list[i]
-  if op.op == "remove" then
-    writer.seen(op, table.remove(items, op.index + 1))
+function one.insert(root, op, writer)
+  local new_root, items, count = open_array(root, op, writer)
+  if new_root == nil then return nil, items end
+  local at, v, s = op.index or count, writer.adopt(op.value), pieces_of(items, writer)
+  writer.seen(op, at)
+  if s then
+    splice.insert(s, at + 1, v)
   else
-    writer.seen(op, op.index or #items)
-    table.insert(items, (op.index or #items) + 1, writer.adopt(op.value))
+    writer.save(items)
+    table.insert(items, at + 1, v)
   end
-  return true
-end
-
-local function run_of_many(items, list, first, last, writer)
-  local s = splice.open(items, math.min(list[first].index or #items, #items))
-  for i = first, last do
-    local op = list[i]
-    local ok, err = check_index(list, i, splice.count(s))
-    if not ok then return nil, err end
-    if op.op == "remove" then
-      writer.seen(op, splice.remove(s, op.index))
-    else
-      local at = op.index or splice.count(s)
-      writer.seen(op, at)
-      splice.insert(s, at, writer.adopt(op.value))
-    end
-  end
-  writer.save(items)
-  splice.close(s, items)
-  return true
-end
-
-local function run(root, list, first, last, writer)
-  local op = list[first]
-  local new_root, items = open(root, op.segments, #op.segments, writer)
-  if new_root == nil then return operations.refuse(first, op, "%s", items) end
-  if kind(items) ~= "array" then return operations.refuse(first, op, "expected an array there, got %s", value.text(items)) end
-  if not getmetatable(items) then core.array(items) end -- it may become empty
-  local ok, err
-  if first == last then ok, err = run_of_one(items, list, first, writer) else ok, err = run_of_many(items, list, first, last, writer) end
-  if not ok then return nil, err end
   return new_root
 end
 
-local function in_arrays(op) return op.op == "insert" or op.op == "remove" end
+function one.remove(root, op, writer)
+  local new_root, items = open_array(root, op, writer)
+  if new_root == nil then return nil, items end
+  local s = pieces_of(items, writer)
+  if s then
+    writer.seen(op, settle(splice.remove(s, op.index + 1), writer))
+  else
+    writer.save(items)
+    writer.seen(op, settle(table.remove(items, op.index + 1), writer))
+  end
+  return new_root
+end
+
+---Applies one operation of a list that operations.read gave. The new root, whose arrays may lie in the writer's pieces; or nil and a ValidationError.
+---@param root any
+---@param op table
+---@param i integer which one of its list it is
+---@param writer table
+---@return any, inner_universe.Error?
+function apply.step(root, op, i, writer)
+  local why
+  root, why = one[op.op](root, op, writer)
+  if root == nil then return operations.refuse(i, op, "%s", why) end
+  return root
+end
 
 ---Applies `first` to `last` of a list that operations.read gave. The new root, or nil and a ValidationError.
 ---@param root any
@@ -254,27 +308,17 @@ local function in_arrays(op) return op.op == "insert" or op.op == "remove" end
 ---@param writer table
 ---@return any, inner_universe.Error?
 function apply.range(root, list, first, last, writer)
-  local i = first
-  while i <= last do
-    local op = list[i]
-    if in_arrays(op) then
-      local stop = i
-      while stop < last and in_arrays(list[stop + 1]) and list[stop + 1].path == op.path do stop = stop + 1 end
-      local err
-      root, err = run(root, list, i, stop, writer)
-      if root == nil then return nil, err end
-      i = stop
-    else
-      local why
-      root, why = one[op.op](root, op, writer)
-      if root == nil then return operations.refuse(i, op, "%s", why) end
-    end
-    i = i + 1
+  for i = first, last do
+    local err
+    root, err = apply.step(root, list[i], i, writer)
+    if root == nil then return nil, err end
   end
+  for items in pairs(writer.open) do put_together(items, writer) end
   return root
 end
 
 apply.copying = copying
 apply.in_place = in_place
+apply.settle = settle
 
 return apply

@@ -104,9 +104,9 @@ end
 -- From RFC 6902 ----------------------------------------------------------------------------------------------------
 
 -- One of ours for "put v there": into an array it is an insertion.
-local function added(root, segments, v)
+local function added(root, segments, v, writer)
   local count = #segments
-  local container, why = apply.get(root, segments, count - 1)
+  local container, why = apply.get(root, segments, count - 1, writer)
   if count == 0 or value.kind(container) == "object" then
     return { op = "set", path = path.format(segments, 1, count), segments = segments, value = v }
   end
@@ -121,12 +121,12 @@ local function added(root, segments, v)
   return { op = "insert", path = path.format(segments, 1, count - 1), segments = segments, index = index, value = v }
 end
 
-local function removed(root, segments)
+local function removed(root, segments, writer)
   local count = #segments
   if count == 0 then return nil, "the root cannot be removed" end
-  local old, why = apply.get(root, segments, count)
+  local old, why = apply.get(root, segments, count, writer)
   if old == nil then return nil, why end
-  if value.kind(apply.get(root, segments, count - 1)) == "object" then
+  if value.kind(apply.get(root, segments, count - 1, writer)) == "object" then
     return { op = "delete", path = path.format(segments, 1, count), segments = segments }
   end
   local index = path.index(segments[count])
@@ -136,37 +136,44 @@ end
 
 local from = {}
 
-function from.add(root, segments, op) return { added(root, segments, op.value) } end
-function from.remove(root, segments) return { removed(root, segments) } end
+function from.add(root, segments, op, writer) return { added(root, segments, op.value, writer) } end
+function from.remove(root, segments, _, writer) return { removed(root, segments, writer) } end
 
-function from.replace(root, segments, op)
-  local old, why = apply.get(root, segments, #segments)
+function from.replace(root, segments, op, writer)
+  local old, why = apply.get(root, segments, #segments, writer)
   if old == nil then return { nil, why } end
   return { { op = "set", path = path.format(segments, 1, #segments), segments = segments, value = op.value } }
 end
 
-function from.copy(root, segments, _, source)
-  local v, why = apply.get(root, source, #source)
-  if v == nil then return { nil, "from: " .. why } end
-  return { added(root, segments, value.copy(v)) } -- what is there already is changed by what comes later
+-- A copy of its own of what is there: it is changed by what comes later.
+local function taken(root, source, writer)
+  local v, why = apply.get(root, source, #source, writer)
+  if v == nil then return nil, "from: " .. why end
+  return value.copy(apply.settle(v, writer))
+end
+
+function from.copy(root, segments, _, writer, source)
+  local v, why = taken(root, source, writer)
+  if v == nil then return { nil, why } end
+  return { added(root, segments, v, writer) }
 end
 
 -- Two of ours; where the second goes is known when the first is done.
-function from.move(root, segments, op, source)
-  local v, why = apply.get(root, source, #source)
-  if v == nil then return { nil, "from: " .. why } end
+function from.move(root, segments, op, writer, source)
+  local v, why = taken(root, source, writer)
+  if v == nil then return { nil, why } end
   if op.path == op.from then return {} end
   if (op.path .. "/"):sub(1, #op.from + 1) == op.from .. "/" then return { nil, "from: a value cannot move into itself" } end
   local first
-  first, why = removed(root, source)
+  first, why = removed(root, source, writer)
   if not first then return { nil, "from: " .. why } end
-  return { first, nil, function(after) return added(after, segments, value.copy(v)) end }
+  return { first, nil, function(after) return added(after, segments, v, writer) end }
 end
 
-function from.test(root, segments, op)
-  local v, why = apply.get(root, segments, #segments)
+function from.test(root, segments, op, writer)
+  local v, why = apply.get(root, segments, #segments, writer)
   if v == nil then return { nil, why } end
-  if value.similar(v, op.value) then return {} end
+  if value.similar(apply.settle(v, writer), op.value) then return {} end
   return { nil, ("expected %s, found %s"):format(value.text(op.value), value.text(v)), conflict = true }
 end
 
@@ -198,14 +205,14 @@ function json_patch.from(patch, old)
   local function take(i, op, ours)
     local err
     out[#out + 1] = ours
-    root, err = apply.range(root, { ours }, 1, 1, writer)
+    root, err = apply.step(root, ours, 1, writer)
     if root == nil then return refuse(i, op, "%s", err.message:gsub("^operations%[1%][^:]*: ", "")) end
     return true
   end
   for i, op in ipairs(patch) do
     local segments, source = read(i, op)
     if not segments then return nil, source end
-    local steps = from[op.op](root, segments, op, source)
+    local steps = from[op.op](root, segments, op, writer, source)
     local ok, err
     if steps.conflict then
       ok, err = refuse(i, op, "%s", steps[2])

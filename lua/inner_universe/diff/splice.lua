@@ -1,65 +1,121 @@
--- Many insertions and removals in one array: two stacks with a gap between them, so that neighbouring places cost what lies between them and
--- not what lies behind.
+-- Many insertions and removals in one long array, in any order: its elements in pieces of at most PIECE, and a Fenwick tree over how many each piece has, so
+-- that a place is found in logarithmic time and what is moved is never more than one piece.
 
 local splice = {}
 
+local PIECE = 512
+
+-- The tree anew, from what the pieces have.
+local function count_anew(s)
+  local pieces, tree = s.pieces, {}
+  for i = 1, #pieces do tree[i] = #pieces[i] end
+  for i = 1, #pieces do
+    local above = i + (i & -i)
+    if above <= #pieces then tree[above] = tree[above] + tree[i] end
+  end
+  local step = 1
+  while step * 2 <= #pieces do step = step * 2 end
+  s.tree, s.step = tree, step
+end
+
 ---@param items table read only
----@param at integer where the gap begins: elements before it
 ---@return table
-function splice.open(items, at)
-  local left, right, count = table.move(items, 1, at, 1, {}), {}, #items
-  for i = count, at + 1, -1 do right[#right + 1] = items[i] end
-  return { left = left, right = right, before = at, after = count - at }
+function splice.open(items)
+  local pieces, count = {}, #items
+  for at = 1, count, PIECE // 2 do pieces[#pieces + 1] = table.move(items, at, math.min(at + PIECE // 2 - 1, count), 1, {}) end
+  pieces[1] = pieces[1] or {}
+  local s = { pieces = pieces, count = count }
+  count_anew(s)
+  return s
 end
 
-local function move_to(s, at)
-  local left, right = s.left, s.right
-  while s.before > at do
-    s.after = s.after + 1
-    right[s.after], left[s.before] = left[s.before], nil
-    s.before = s.before - 1
+-- The piece that has place `at` (from 1, at most the count), and the place in it.
+local function find(s, at)
+  local tree, i, step = s.tree, 0, s.step
+  while step > 0 do
+    local next_at = i + step
+    local has = tree[next_at]
+    if has and has < at then
+      i = next_at
+      at = at - has
+    end
+    step = step // 2
   end
-  while s.before < at do
-    s.before = s.before + 1
-    left[s.before], right[s.after] = right[s.after], nil
-    s.after = s.after - 1
+  return i + 1, at
+end
+
+local function add(s, i, change)
+  local tree, pieces = s.tree, #s.pieces
+  s.count = s.count + change
+  while i <= pieces do
+    tree[i] = tree[i] + change
+    i = i + (i & -i)
   end
 end
 
----How many elements there are.
----@param s table
----@return integer
-function splice.count(s) return s.before + s.after end
+local function split(s, i)
+  local piece = s.pieces[i]
+  local half = #piece // 2
+  local right = table.move(piece, half + 1, #piece, 1, {})
+  for at = #piece, half + 1, -1 do piece[at] = nil end
+  table.insert(s.pieces, i + 1, right)
+  count_anew(s)
+end
 
 ---@param s table
----@param at integer from 0, at most the count
+---@param at integer from 1, at most the count
+---@return any
+function splice.get(s, at)
+  local i, inside = find(s, at)
+  return s.pieces[i][inside]
+end
+
+---@param s table
+---@param at integer from 1, at most the count
+---@param value any
+function splice.set(s, at, value)
+  local i, inside = find(s, at)
+  s.pieces[i][inside] = value
+end
+
+---Puts a value before the element at `at`, or behind the last one.
+---@param s table
+---@param at integer from 1, at most the count and one
 ---@param value any
 function splice.insert(s, at, value)
-  move_to(s, at)
-  s.before = at + 1
-  s.left[s.before] = value
+  local i, inside
+  if at > s.count then
+    i = #s.pieces
+    inside = #s.pieces[i] + 1
+  else
+    i, inside = find(s, at)
+  end
+  local piece = s.pieces[i]
+  table.insert(piece, inside, value)
+  add(s, i, 1)
+  if #piece > PIECE then split(s, i) end
 end
 
----Removes the element at `at` (from 0, less than the count) and returns it.
+---Removes the element at `at` and returns it.
 ---@param s table
----@param at integer
+---@param at integer from 1, at most the count
 ---@return any
 function splice.remove(s, at)
-  move_to(s, at)
-  local value = s.right[s.after]
-  s.right[s.after] = nil
-  s.after = s.after - 1
-  return value
+  local i, inside = find(s, at)
+  add(s, i, -1)
+  return table.remove(s.pieces[i], inside)
 end
 
 ---The elements in order, in the table given, which is emptied of what is left over.
 ---@param s table
 ---@param items table
 function splice.close(s, items)
-  local old, count = #items, s.before + s.after
-  table.move(s.left, 1, s.before, 1, items)
-  for i = 1, s.after do items[s.before + i] = s.right[s.after - i + 1] end
-  for i = old, count + 1, -1 do items[i] = nil end
+  local old, at = #items, 1
+  for _, piece in ipairs(s.pieces) do
+    table.move(piece, 1, #piece, at, items)
+    at = at + #piece
+  end
+  for i = old, at, -1 do items[i] = nil end
 end
 
 return splice
