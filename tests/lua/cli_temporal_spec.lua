@@ -3,6 +3,7 @@
 
 local iu = require "inner_universe"
 local command = require "command"
+local spacetimedb = require "spacetimedb"
 
 local quote = command.quote
 
@@ -199,6 +200,29 @@ describe("iu, of versions:", function()
     assert(manager:commit_version({ a = 1 }, "with a module"))
     assert(manager:shutdown())
     assert.truthy(command.iu("log " .. quote(path)).out:find("with a module", 1, true))
+  end)
+
+  it("reads the versions of a server, and writes none", function()
+    if not (spacetimedb.address and spacetimedb.wasm) then return pending("no SpacetimeDB server here") end
+    local name = spacetimedb.name()
+    local token = spacetimedb.publish(name)
+    local target = ("%s/%s"):format(spacetimedb.address, name)
+    local manager = assert(iu.open(target, { token = token }))
+    local one = assert(manager.temporal_store:commit_version({ a = 1, b = { 1, 2 } }, "one", { author = "ada" }))
+    local two = assert(manager.temporal_store:commit_version({ a = 2, b = { 1, 2 } }, "two", { author = "bob" }))
+    local function there(words)
+      local run = command.sh(("XDG_STATE_HOME=%s %s/scripts/iu %s"):format(quote(folder), quote(command.root), (words:gsub("SERVER", target))))
+      assert.equal(0, run.status, run.err)
+      return run.out
+    end
+    assert.truthy(there("log SERVER"):find("version " .. one, 1, true))
+    assert.equal(("~ a: 1 -> 2\n"), there(("diff SERVER %s main"):format(one)))
+    assert.equal("[1,2]\n", there("show SERVER main b --json"))
+    assert.matches(" bob  a: 2\n$", there("blame SERVER a"))
+    assert.matches("nothing is wrong; 2 versions", there("verify SERVER"))
+    assert.equal(two, manager.temporal_store:get_current_version().version_id)
+    assert(manager:shutdown())
+    spacetimedb.delete(name, token)
   end)
 
   it("says which file or server is not there", function()

@@ -332,6 +332,23 @@ describe("iu.diff.format", function()
 ]], iu.diff.format(ops, { old = old }))
   end)
 
+  it("says what differs inside of a long value that gave way to another one", function()
+    local before = decode '{"players":{"ada":{"score":1,"items":[{"id":"a","n":1},{"id":"b","n":2}]},"bob":[1,2,3]}}'
+    local after = decode '{"players":{"ada":{"score":2.5,"items":[{"id":"z"},{"id":"a","n":1},{"id":"b","n":3}]},"bob":{"x":1}}}'
+    local lines = {}
+    for _, op in ipairs { set("players", after.players), set("", after) } do
+      for line in assert(iu.diff.format({ op }, { old = before, width = 20 })):gmatch("[^\n]+") do lines[#lines + 1] = line end
+      table.sort(lines)
+      assert.same({
+        '+ players.ada.items[0]: {"id":"z"}', "~ players.ada.items.2.n: 2 -> 3", "~ players.ada.score: 1 -> 2.5",
+        '~ players.bob: [1,2,3] -> {"x":1}',
+      }, lines)
+      lines = {}
+    end
+    assert.equal('~ o: {"x":1} -> {"x":2}\n', iu.diff.format({ set("o", { x = 2 }) }, { old = { o = { x = 1 } } }))
+    assert.truthy(assert(iu.diff.format({ set("players", after.players) }, {})):find("~ players: {", 1, true))
+  end)
+
   it("does so without the old state, in colours, and within a width", function()
     local text = assert(iu.diff.format(ops, { colours = true, width = 10 }))
     assert.truthy(text:find("\27[32m+ tags[0]: [1]\27[0m", 1, true), text)

@@ -1,7 +1,9 @@
--- Operations as a person reads them: a line each, `+` what comes, `-` what goes, `~` what changes. With the old state the lines say what was there.
+-- Operations as a person reads them: a line each, `+` what comes, `-` what goes, `~` what changes. With the old state the lines say what was there, and an
+-- array or object that gave way to another one, too long to be read beside it, has a line for each thing that differs inside.
 
 local core = require("inner_universe.runtime").core
 local apply = require("inner_universe.diff.apply")
+local operations = require("inner_universe.diff.operations")
 local path = require("inner_universe.diff.path")
 local value = require("inner_universe.diff.value")
 
@@ -18,7 +20,37 @@ end
 
 local lines = {}
 
+-- The lines of operations on `old`, which lies at the path `base`.
+local function tell(say, list, old, width, base)
+  local writer = apply.copying()
+  function writer.seen(op, what)
+    local at = base == "" and op.path or op.path == "" and base or base .. "." .. op.path
+    local shown = { path = at, index = op.index, value = op.value, patch = op.patch }
+    if op.op == "set" then shown.had = what ~= nil end
+    lines[op.op](say, shown, what, width)
+  end
+  return apply.range(old, list, 1, #list, writer)
+end
+
+local function fits(v, width)
+  local text = core.json_encode(v)
+  return text ~= nil and #text <= width
+end
+
+-- What differs inside of a container that was set in place of another one; false where one line says it.
+local function inside(say, op, old, width)
+  local kind = value.kind(old)
+  if not kind or kind ~= value.kind(op.value) or fits(old, width) and fits(op.value, width) then return false end
+  local list = operations.read(core.diff_compare(old, op.value, { in_parts = true }) or {})
+  if not list or #list == 0 then return false end
+  for _, each in ipairs(list) do
+    if each.op == "set" and each.path == "" then return false end
+  end
+  return tell(say, list, old, width, op.path) ~= nil
+end
+
 function lines.set(say, op, old, width)
+  if inside(say, op, old, width) then return end
   local new = value.text(op.value, width)
   if old == nil then return say(op.had == false and "+" or "~", ("%s: %s"):format(name_of(op.path), new)) end
   say("~", ("%s: %s -> %s"):format(name_of(op.path), value.text(old, width), new))
@@ -89,12 +121,7 @@ function format.lines(list, options)
   if options.old == nil then
     for _, op in ipairs(list) do lines[op.op](say, op, nil, width) end
   else
-    local writer = apply.copying()
-    function writer.seen(op, old)
-      if op.op == "set" then op.had = old ~= nil end
-      lines[op.op](say, op, old, width)
-    end
-    local root, err = apply.range(options.old, list, 1, #list, writer)
+    local root, err = tell(say, list, options.old, width, "")
     if root == nil then return nil, err end
   end
   out[#out + 1] = #out > 0 and "" or nil
