@@ -48,6 +48,9 @@ iu.json = freeze.table({
   document = core.json_document, -- an immutable value outside of Lua's memory, which goes wherever a Lua table does
   totable = core.json_totable,
   is_document = core.is_document,
+  document_kind = core.document_kind, -- "array" or "object"; nil for what is no document, or one of a scalar
+  tree_hash = core.tree_hash, -- hex, of a value: core/document/README.md, "The tree hash"
+  hash_tree = core.hash_tree, -- hash_tree(document): the same, following changes: tree:apply(operations) answers the hash of what they make
 }, "iu.json")
 
 iu.diff = freeze.table(diff, "iu.diff")

@@ -96,6 +96,10 @@ const iu_json *iu__document_node(lua_State *L, int index, iu_document **d); /* N
 int iu__push_document(lua_State *L, iu_lua *x, iu_document *(*make)(void *ud, iu_error *err), void *ud); /* what make gives is taken; NULL: nil, err */
 void iu__push_json_tree(lua_State *L, const iu_json *v);                     /* as Lua's tables; raises for memory, and for integers that are too long */
 void iu__diff_open(lua_State *L);                 /* diff.c */
+/* The tree of the value at `index`: a document's, or one in `arena`. NULL and *err, which names the argument. */
+const iu_json *iu__tree_of(lua_State *L, int index, const char *name, iu_arena *arena, iu_error *err);
+void iu__tree_hash_open(lua_State *L);            /* tree_hash.c */
+int iu__push_hash(lua_State *L, const uint8_t digest[32]);                   /* as hex */
 
 /* wide.c */
 void iu__wide_open(lua_State *L);

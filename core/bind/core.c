@@ -14,6 +14,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__gzip_open(L);
   iu__document_open(L);
   iu__diff_open(L);
+  iu__tree_hash_open(L);
   iu__loop_open(L);
   iu__http_open(L);
   iu__process_open(L);

@@ -9,8 +9,7 @@
 #include "../document/compare.h"
 #include "../document/document.h"
 
-/* The tree of the value at `index`: a document's, or one in `arena`. NULL and *err, which names the argument. */
-static const iu_json *tree_of(lua_State *L, int index, const char *name, iu_arena *arena, iu_error *err) {
+const iu_json *iu__tree_of(lua_State *L, int index, const char *name, iu_arena *arena, iu_error *err) {
   const iu_json *tree = iu__document_node(L, index, NULL);
   iu_buf text = {0};
   if (tree != NULL) return tree;
@@ -93,7 +92,7 @@ static int operations_body(lua_State *L) {
 }
 
 static iu_status compare(lua_State *L, const iu_compare_options *options, iu_arena *arena, iu_operations *ops, iu_error *err) {
-  const iu_json *old = tree_of(L, 1, "old", arena, err), *new_ = old != NULL ? tree_of(L, 2, "new", arena, err) : NULL;
+  const iu_json *old = iu__tree_of(L, 1, "old", arena, err), *new_ = old != NULL ? iu__tree_of(L, 2, "new", arena, err) : NULL;
   return new_ != NULL ? iu__compare(old, new_, options, arena, ops, err) : err->status;
 }
 
@@ -135,7 +134,7 @@ static iu_document *apply(void *ud, iu_error *err) {
     list = iu__buf_status(&text, err, "JSON text") == IU_OK ? iu__json_parse(&arena, text.data, text.len, err) : NULL;
     iu__buf_free(&text);
   } else {
-    list = tree_of(a->L, 2, "operations", &arena, err);
+    list = iu__tree_of(a->L, 2, "operations", &arena, err);
   }
   if (list == NULL || iu__operations_read(list, &arena, &ops, err) != IU_OK) {
     iu__arena_free(&arena);

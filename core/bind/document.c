@@ -223,12 +223,20 @@ static int f_is_document(lua_State *L) {
   return 1;
 }
 
+/* "array" or "object" where the value is a document of one, else nil. */
+static int f_kind(lua_State *L) {
+  const iu_json *v = iu__document_node(L, 1, NULL);
+  if (v == NULL || !iu__tree_is_container(v)) lua_pushnil(L);
+  else lua_pushstring(L, v->token == IU_J_ARRAY ? "array" : "object");
+  return 1;
+}
+
 void iu__document_open(lua_State *L) {
   static const luaL_Reg methods[] = {{"totable", m_totable}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__pairs", m_pairs}, {"__len", m_len}, {"__eq", m_eq}, {"__tostring", m_tostring}, {"__gc", m_gc}, {NULL, NULL}};
   static const iu_class class = {CLASS, methods, meta, NULL, NULL};
   static const luaL_Reg functions[] = {
-      {"json_document", f_document}, {"json_totable", f_totable}, {"is_document", f_is_document}, {NULL, NULL}};
+      {"json_document", f_document}, {"json_totable", f_totable}, {"is_document", f_is_document}, {"document_kind", f_kind}, {NULL, NULL}};
   iu__class_define(L, &class);
   luaL_getmetatable(L, CLASS);
   lua_pushvalue(L, -1);

@@ -372,7 +372,7 @@ static int canonical(lua_State *L, bool is_text) {
 static int f_canonical(lua_State *L) { return canonical(L, false); }
 static int f_canonical_text(lua_State *L) { return canonical(L, true); }
 
-static int push_hex(lua_State *L, const uint8_t digest[32]) {
+int iu__push_hash(lua_State *L, const uint8_t digest[32]) {
   char hex[65];
   iu__hex(hex, digest, 32);
   lua_pushlstring(L, hex, 64);
@@ -402,7 +402,7 @@ static int f_hash(lua_State *L) {
   iu_status status = hash_of_value(L, &json, digest, &err);
   iu__buf_free(&json);
   if (status != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
-  return push_hex(L, digest);
+  return iu__push_hash(L, digest);
 }
 
 static int f_hash_text(lua_State *L) {
@@ -411,7 +411,7 @@ static int f_hash_text(lua_State *L) {
   uint8_t digest[32];
   iu_error err;
   if (hash_of_text(text, len, digest, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
-  return push_hex(L, digest);
+  return iu__push_hash(L, digest);
 }
 
 static int f_sha256(lua_State *L) {
@@ -420,7 +420,7 @@ static int f_sha256(lua_State *L) {
   uint8_t digest[32];
   iu_error err;
   if (iu__sha256(bytes, len, digest, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
-  return push_hex(L, digest);
+  return iu__push_hash(L, digest);
 }
 
 static int mark(lua_State *L, void (*push)(lua_State *)) {

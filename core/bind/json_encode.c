@@ -1,6 +1,7 @@
 /* json_encode.c: Lua values to compact JSON text, exactly.
  *
- * Reads tables raw (no metamethods but the array and object marks), so it raises for nothing but Lua's own memory. Keys 1..n make an
+ * Reads tables raw (no metamethods but the array and object marks), so it raises for nothing but Lua's own memory. A table that stands for another value
+ * (a draft) has a function __iu_plain in its metatable, which answers that value, a level of it. Keys 1..n make an
  * array, string keys an object, an empty table an object unless marked. Everything else (sparse or mixed tables, other keys, NaN, infinity, invalid
  * UTF-8, a cycle, depth over IU_LUA_DEPTH_MAX, other types) is IU_E_VALIDATION naming the path: $.a.b[0].
  */
@@ -166,11 +167,29 @@ static iu_status encode_object(encoder *e, int index, bool empty) {
   return IU_OK;
 }
 
+static iu_status encode_contents(encoder *e, int index, const void *self, const void *mt);
+static iu_status encode_userdata(encoder *e, int index);
+
+/* A table that stands for another value: the function that answers it is at the top. */
+static iu_status encode_plain(encoder *e, int index, const void *self) {
+  lua_State *L = e->L;
+  const void *mt = NULL;
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return refuse(e, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "what stands for the value cannot be read");
+  lua_replace(L, index);
+  lua_settop(L, index);
+  if (lua_type(L, index) == LUA_TUSERDATA) return encode_userdata(e, index);
+  if (!lua_istable(L, index)) return refuse(e, "what stands for the value is no table");
+  if (lua_getmetatable(L, index)) {
+    mt = lua_topointer(L, -1);
+    lua_settop(L, index);
+  }
+  return encode_contents(e, index, self, mt);
+}
+
 static iu_status encode_table(encoder *e, int index) {
   lua_State *L = e->L;
   const void *self = lua_topointer(L, index), *mt = NULL;
-  bool empty;
-  iu_status status;
   for (uint32_t i = 0; i < e->depth; i++) {
     if (e->levels[i].table == self) return refuse(e, "cycle");
   }
@@ -185,8 +204,19 @@ static iu_status encode_table(encoder *e, int index) {
   }
   if (lua_getmetatable(L, index)) {
     mt = lua_topointer(L, -1);
+    if (mt != e->array_mt && mt != e->object_mt) {
+      lua_pushliteral(L, "__iu_plain");
+      if (lua_rawget(L, index + 1) == LUA_TFUNCTION) return encode_plain(e, index, self);
+    }
     lua_settop(L, index);
   }
+  return encode_contents(e, index, self, mt);
+}
+
+static iu_status encode_contents(encoder *e, int index, const void *self, const void *mt) {
+  lua_State *L = e->L;
+  bool empty;
+  iu_status status;
   lua_pushnil(L);
   empty = lua_next(L, index) == 0;
   e->levels[e->depth++] = (level){self, NULL, 0, 0};

@@ -72,6 +72,33 @@ function core.json_totable(document) end
 ---@return boolean
 function core.is_document(value) end
 
+---"array" or "object" of a document of one; nil for anything else.
+---@param value any
+---@return "array"|"object"|nil
+function core.document_kind(value) end
+
+---A hash of a value, as hex (core/document/README.md, "The tree hash").
+---@param value any
+---@return string? hash, inner_universe.Error? err
+function core.tree_hash(value) end
+
+---The hash of a value that follows its changes.
+---@class inner_universe.HashTree
+local HashTree = {}
+
+---@param document inner_universe.Document
+---@return inner_universe.HashTree? tree, inner_universe.Error? err
+function core.hash_tree(document) end
+
+---The hash of what the operations (set, delete, insert, remove) make of what it is a hash of. After a failure it is of no use any more.
+---@param operations inner_universe.Operation[]
+---@return string? hash, inner_universe.Error? err
+function HashTree:apply(operations) end
+
+---Bytes of what was put in since it was made; they are not given back before it is collected.
+---@return integer
+function HashTree:spare() end
+
 ---The operations that lead from one value to another (core/document/operations.h). `options.arrays`: "auto", "by_index", or the names of keys by the paths
 ---of the arrays whose elements they are of.
 ---@param old any
