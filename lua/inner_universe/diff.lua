@@ -18,9 +18,11 @@ local diff = {}
 local WIDTH = 60 -- bytes of a value in `format`
 local WIDTH_MIN = 8
 
--- Lua values are what this module works on; a document is read out first.
+-- Lua values are what this module works on; a document is read out first, and so is a table that stands for something else (a draft).
 local function plain(state)
   if core.is_document(state) then return core.json_totable(state) end
+  local mt = type(state) == "table" and getmetatable(state)
+  if type(mt) == "table" and rawget(mt, "__iu_plain") then return (assert(core.json_decode(assert(core.json_encode(state))))) end
   return state
 end
 
@@ -78,7 +80,7 @@ function diff.apply(state, ops)
   if core.is_document(state) then return core.diff_apply_document(state, ops) end
   local list, err = operations.read(ops)
   if not list then return nil, err end
-  return apply.range(state, list, 1, #list, apply.copying())
+  return apply.range(plain(state), list, 1, #list, apply.copying())
 end
 
 ---Does the operations in the state itself: its tables stay the ones they are. All of them or, after a failure, none. Answers the state, which is

@@ -12,6 +12,7 @@ local make_states = plugin.load "states"
 local make_ancestry = plugin.load "ancestry"
 local make_blame = plugin.load "blame"
 local make_upkeep = plugin.load "upkeep"
+local make_drafts = plugin.load "drafts"
 local merge3 = plugin.load "merge3"
 
 local M = {}
@@ -78,9 +79,10 @@ function M.start(ctx)
     end
     local ok
     ok, err = ctx.conn:call("commit_state_version", head or "", what.description, what.hash, what.branch, what.author, what.tags, what.metadata,
-      what.merge_parent or "", "", head or "", plan.delta, plan.snapshot, id)
+      what.merge_parent or "", what.tree_hash or "", head or "", plan.delta, plan.snapshot, id)
     if ok then
       states.remember(id, plan.state)
+      what.state = plan.state
       return id
     end
     if plan.staged then ctx.conn:send("prune_versions", {}, {}, { id }) end
@@ -142,6 +144,51 @@ function M.start(ctx)
     what.document, err = states.document(state)
     if not what.document then return nil, err end
     return commit(what, (options or {}).expected_parent)
+  end
+
+  -- ---- drafts ----
+
+  local drafts = make_drafts { ctx = ctx, versions = versions, states = states, commit = commit, read_options = read_options, closed = closed }
+
+  --- A draft: an ordinary-looking table that records what is changed in it, so that a commit costs what was changed (README.md, "Drafts"). initial: a table or
+  --- a document; without it, what the branch has (an empty object where it has nothing yet).
+  ---@param initial? table|inner_universe.Document
+  ---@param options? { branch?: string }
+  ---@return table? live
+  ---@return inner_universe.Error? err
+  function methods:track(initial, options)
+    if closed() then check.raise(CLOSED) end
+    if not iu.json.is_document(initial) then check.optional(initial, "table", 1, "track", "initial") end
+    check.optional(options, "table", 2, "track", "options")
+    local ok, err = versioning_on()
+    if ok then ok, err = check.options("track", options, { branch = "string" }) end
+    if not ok then return nil, err end
+    return drafts.track(initial, options and options.branch or current)
+  end
+
+  --- The methods of a draft (commit, undo, redo, changes, totable) by themselves, for states that have members of such names.
+  ---@param live table
+  ---@return inner_universe.Draft? draft
+  ---@return inner_universe.Error? err
+  function methods:draft(live)
+    check.type(live, "table", 1, "draft", "live")
+    return drafts.handle(live)
+  end
+
+  --- The SHA-256 of a version's canonical text; computed where the version has only a tree_hash.
+  ---@param version_id string an id, or the name of a branch or a tag
+  ---@return string? hash
+  ---@return inner_universe.Error? err
+  function methods:data_hash(version_id)
+    if closed() then check.raise(CLOSED) end
+    check.type(version_id, "string", 1, "data_hash", "version_id")
+    local version, err = versions.resolve(version_id)
+    if not version then return nil, err end
+    if version.data_hash then return version.data_hash end
+    local state
+    state, err = states.read(version)
+    if not state then return nil, err end
+    return iu.json.hash(state.document)
   end
 
   -- ---- notes beside versions ----
@@ -216,7 +263,7 @@ function M.start(ctx)
     local state, err = states.read(version)
     if not state then return nil, err end
     if options and options.document then return state.document end
-    return state.document:totable()
+    return iu.json.totable(state.document) -- the method may be hidden by a member
   end
 
   --- The state as it was committed. A version that was committed without a state (client:commit_state_version): VersionNotFoundError.
@@ -649,6 +696,7 @@ function M.start(ctx)
   end
 
   function methods:stop()
+    if not closed() then drafts.finish() end
     stopped = true
   end
 

@@ -165,17 +165,19 @@ return function(ctx, versions)
     return state
   end
 
-  --- Is the state what the version's hash says? true, or nil and a StorageError.
+  --- Is the state what the version's data_hash says, or its tree_hash where that is all it has? true, or nil and a StorageError.
   ---@param version inner_universe.Version
   ---@param state table
   ---@return true?, inner_universe.Error?
   function states.check(version, state)
-    if not version.data_hash then return true end
-    local hash, err = iu.json.hash(state.document)
+    local expected, hash_of = version.data_hash, iu.json.hash
+    if not expected then expected, hash_of = version.tree_hash, iu.json.tree_hash end
+    if not expected then return true end
+    local hash, err = hash_of(state.document)
     if not hash then return nil, err end
-    if hash == version.data_hash then return true end
+    if hash == expected then return true end
     local _, failure = damaged(version.version_id, "its state does not match its hash")
-    failure.details.expected, failure.details.found = version.data_hash, hash
+    failure.details.expected, failure.details.found = expected, hash
     return nil, failure
   end
 
@@ -208,7 +210,10 @@ return function(ctx, versions)
     return iu.json.document(text)
   end
 
-  local function parts_of(document)
+  --- A document as the parts of a snapshot; the bytes of all of them, and of its text.
+  ---@param document table
+  ---@return table[]? parts, inner_universe.Error? err, integer? packed, integer? plain
+  function states.parts_of(document)
     local text, err = iu.json.encode(document)
     if not text then return nil, err end
     local packed
@@ -231,6 +236,26 @@ return function(ctx, versions)
     return true
   end
 
+  --- The delta that leads from a version to the next, as the commit's call takes it, and about what it takes.
+  ---@param base string
+  ---@param operations inner_universe.Operation[]
+  ---@return table? delta, integer|inner_universe.Error bytes
+  function states.delta_of(base, operations)
+    local variants, err = iu.diff.to_rows(operations)
+    if not variants then return nil, err end
+    return { base_version_id = base, operations = variants, metadata = { description = "", tags = {} } }, states.bytes_of(variants)
+  end
+
+  --- Is a snapshot due after so many deltas of so many bytes? `patience` times as many, for those who write it elsewhere.
+  ---@param chain integer
+  ---@param chain_bytes integer
+  ---@param bytes integer of the state at the last snapshot
+  ---@param patience? integer
+  ---@return boolean
+  function states.is_due(chain, chain_bytes, bytes, patience)
+    return chain >= ctx.config.snapshot_every * (patience or 1) or chain_bytes > bytes / 2 * (patience or 1)
+  end
+
   --- What a commit writes for a state: its delta and its snapshot, and the state as `load` would give it.
   ---@param document table
   ---@param parent? table the parent's state
@@ -243,15 +268,12 @@ return function(ctx, versions)
     if parent then
       if not operations then operations, err = iu.diff.compare(parent.document, document) end
       if not operations then return nil, err end
-      local variants
-      variants, err = iu.diff.to_rows(operations)
-      if not variants then return nil, err end
-      bytes = states.bytes_of(variants)
-      plan.delta = { base_version_id = parent_id, operations = variants, metadata = { description = "", tags = {} } }
+      plan.delta, bytes = states.delta_of(parent_id, operations)
+      if not plan.delta then return nil, bytes end
       plan.state.bytes, plan.state.chain, plan.state.chain_bytes = parent.bytes, parent.chain + 1, parent.chain_bytes + bytes
     end
-    if parent and plan.state.chain < ctx.config.snapshot_every and plan.state.chain_bytes <= parent.bytes / 2 then return plan end
-    local parts, why, packed, plain = parts_of(document)
+    if parent and not states.is_due(plan.state.chain, plan.state.chain_bytes, parent.bytes) then return plan end
+    local parts, why, packed, plain = states.parts_of(document)
     if not parts then return nil, why end
     if bytes > plain then plan.delta = nil end -- larger than the state itself, which is written anyway
     plan.state.bytes, plan.state.chain, plan.state.chain_bytes = plain, 0, 0
@@ -271,7 +293,7 @@ return function(ctx, versions)
     state, err = states.load(id, keep)
     if not state then return nil, err end
     local parts
-    parts, err = parts_of(state.document)
+    parts, err = states.parts_of(state.document)
     if not parts then return nil, err end
     local ok
     ok, err = states.put_snapshot(id, parts)
