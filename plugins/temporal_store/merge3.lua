@@ -53,15 +53,17 @@ end
 
 -- For each element of `side` the place in the base that it has kept, or false for a new one.
 local function alignment(base, side)
-  local places = {}
+  local places, moves = iu.array(), {}
   for i = 1, #base do places[i] = i end
   local ops = assert(iu.diff.compare(base, side, { in_parts = true }))
   for _, op in ipairs(ops) do
     if op.path == "" then
-      if op.op == "insert" then table.insert(places, (op.index or #places) + 1, false) else table.remove(places, op.index + 1) end
+      local move = { op = op.op, path = "", index = op.index }
+      if op.op == "insert" then move.value = false end
+      moves[#moves + 1] = move
     end
   end
-  return places
+  return assert(iu.diff.apply_in_place(places, moves))
 end
 
 -- { kept = { [base place] = element }, new = { [base place before, 0 at the front] = elements } }
@@ -88,18 +90,28 @@ local function key_of(v)
   return nil
 end
 
+-- What a new element of one side and one of the other have in common when they are one: their key, or all of them.
+local function identity(v)
+  return key_of(v) or "=" .. assert(iu.json.canonical(v))
+end
+
 -- What both sides put at one place: ours, then what theirs has beside it.
 local function insert_new(out, ours, theirs, path, state)
-  local taken = {}
-  for _, mine in ipairs(ours or {}) do
-    local key, met = key_of(mine), nil
-    for j, other in ipairs(theirs or {}) do
-      if not taken[j] and (same(mine, other) or (key and key == key_of(other))) then
-        met, taken[j] = other, true
-        break
-      end
+  local open, taken = {}, {} -- identity -> places in theirs that nothing of ours was found for, the last first
+  if ours and theirs then
+    for j = #theirs, 1, -1 do
+      local id = identity(theirs[j])
+      open[id] = open[id] or {}
+      table.insert(open[id], j)
     end
-    if met ~= nil then mine = merge(ABSENT, mine, met, iu.diff.join(path, #out), state) end
+  end
+  for _, mine in ipairs(ours or {}) do
+    local places = theirs and open[identity(mine)]
+    local j = places and table.remove(places)
+    if j then
+      taken[j] = true
+      mine = merge(ABSENT, mine, theirs[j], iu.diff.join(path, #out), state)
+    end
     if mine ~= ABSENT then out[#out + 1] = mine end
   end
   for j, other in ipairs(theirs or {}) do

@@ -160,6 +160,28 @@ local works = {
     end
     return function() return iu.diff.from_json_patch(patch, list) end
   end,
+  ["merge of lists that both sides lengthened"] = function(n)
+    n = n // 8
+    local m = assert(iu.open("memory:", { log_level = "error" }))
+    local store, rounds = m.temporal_store, 0
+    local function side(step, first)
+      local list = iu.array()
+      for i = 1, n do
+        if i % step > 0 then list[#list + 1] = i end
+      end
+      for i = 1, n do list[#list + 1] = first + i end
+      return { list = list }
+    end
+    assert(store:commit_version { list = numbers(n) })
+    assert(store:branch "theirs")
+    local ours = assert(store:commit_version(side(5, 10 * n)))
+    assert(store:commit_version(side(7, 20 * n), nil, { branch = "theirs" }))
+    return function()
+      rounds = rounds + 1
+      assert(store:branch("into" .. rounds, ours))
+      return assert(store:merge("theirs", { into = "into" .. rounds }))
+    end
+  end,
   ["compare of documents with equal prefixes"] = function(n)
     local old, new = {}, {}
     local prefix = ("p"):rep(60)
