@@ -14,7 +14,7 @@ local function module()
         local v = ("x"):rep(PIECE)
         for _ = 1, BURST do ctx.db.t:insert { v = v } end
       end,
-      clear = function(ctx) ctx.db.t:delete_where {} end,
+      clear = function(ctx) ctx.db.t:delete_where(function(row) return #row.v == PIECE end) end,
     },
   }))
 end
