@@ -28,6 +28,7 @@ function M.validate(config)
     return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
   end
   local why = integer("part_bytes", 1024, 16777216) or integer("snapshot_every", 1, 10000) or integer("cache_bytes", 0, 1 << 40)
+    or integer("commit_bytes", 0, 16777216)
   if why then return nil, why end
   if config.branch == "" then return nil, "branch: expected a name" end
   return true

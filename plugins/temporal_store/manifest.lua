@@ -8,6 +8,7 @@ return {
   config = {
     branch = { default = "main", description = "The branch that commits move." },
     part_bytes = { default = 4194304, description = "A snapshot is stored in parts of this many bytes." },
+    commit_bytes = { default = 16777216, description = "A snapshot of more bytes is stored part by part before its commit." },
     snapshot_every = { default = 50, description = "At most so many deltas lie between a version and its snapshot." },
     cache_bytes = { default = 67108864, description = "Memory for the states used last; cache_size_mb bounds it too." },
   },

@@ -7,7 +7,6 @@ local iu = require "inner_universe"
 local CHAIN_MAX = 100000 -- deltas that reading goes back over: more is a circle, which only damage can make
 local ENCODINGS = { json = true, ["json+gzip"] = true }
 local STATE_MAX = 1 << 30 -- bytes of a state's text
-local COMMIT_BYTES = 16 << 20 -- snapshot bytes that go with the commit's own call; more is staged before
 local WEIGHT = 4 -- bytes of memory a document takes for each of its text, about
 local ENTRY_BYTES = 512 -- and whatever its text
 
@@ -277,7 +276,7 @@ return function(ctx, versions)
     if not parts then return nil, why end
     if bytes > plain then plan.delta = nil end -- larger than the state itself, which is written anyway
     plan.state.bytes, plan.state.chain, plan.state.chain_bytes = plain, 0, 0
-    if packed > COMMIT_BYTES then plan.staged = parts else plan.snapshot = parts end
+    if packed > ctx.config.commit_bytes then plan.staged = parts else plan.snapshot = parts end
     return plan
   end
 

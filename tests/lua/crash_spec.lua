@@ -6,6 +6,7 @@
 local iu = require "inner_universe"
 local core = require "inner_universe.core"
 local content = require "crash.content"
+local killing = require "crash.killing"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
 local KILLS = SANITIZED and 6 or 34 -- of one universe
@@ -14,53 +15,13 @@ local CLOSING_KILLS = SANITIZED and 2 or 10
 local FOLD_BYTES = 16384 -- so small that a fold is nearly always under way
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
-local FOLDER = os.getenv("TMPDIR") or "/tmp"
 
-local function new_path(name)
-  return ("%s/iu_crash_%s_%s.universe"):format(FOLDER, name, iu.uuid())
-end
+local new_path, remove, copy_of, integrity = killing.new_path, killing.remove, killing.copy_of, killing.integrity
 
-local function remove(path)
-  os.execute(("rm -f '%s' '%s'-*"):format(path, path)) -- and what SQLite and the lock keep beside it
-end
-
--- The file as a killed process left it, under another name.
-local function copy_of(path)
-  local copy = new_path("copy")
-  assert(os.execute(("cp '%s' '%s'"):format(path, copy)))
-  os.execute(("if [ -e '%s-wal' ]; then cp '%s-wal' '%s-wal'; fi"):format(path, path, copy))
-  return copy
-end
-
-local function nap(seconds)
-  local finish = core.mono() + seconds
-  while core.mono() < finish do end
-end
-
--- the process ---------------------------------------------------------------------------------------------------------
-
--- Runs the writer; `stop(line)` is asked at the start (with nil) and for each line it says; a number is the seconds after which it is
--- killed, nil lets it go on. What it said, and whether it was killed.
+-- Runs the writer (see killing.run). What it said, and whether it was killed.
 local function run_writer(options, stop)
-  local command = ("echo $$; exec lua5.4 tests/lua/crash/writer.lua %s '%s' %s %d %d %d 2>&1"):format(
-    options.mode, options.path, options.durability, options.fold_bytes or FOLD_BYTES, options.round or 1, options.seed or 1)
-  local pipe = assert(io.popen(command))
-  local pid = assert(math.tointeger(tonumber(pipe:read("l"))))
-  local lines, killed = {}, false
-  local delay = stop(nil, lines)
-  while not delay do
-    local line = pipe:read("l")
-    if not line then break end
-    lines[#lines + 1] = line
-    delay = stop(line, lines)
-  end
-  if delay then
-    nap(delay)
-    killed = os.execute(("kill -9 %d 2>/dev/null"):format(pid)) == true
-    for line in pipe:lines() do lines[#lines + 1] = line end
-  end
-  pipe:close()
-  return lines, killed
+  return killing.run(("writer.lua %s '%s' %s %d %d %d"):format(options.mode, options.path, options.durability, options.fold_bytes or FOLD_BYTES,
+    options.round or 1, options.seed or 1), stop)
 end
 
 -- the model -----------------------------------------------------------------------------------------------------------
@@ -215,13 +176,6 @@ local function check_content(model, seen, m)
   for id, n in pairs(model.versions) do
     assert.equal(content.same(content.state(n)), content.same(assert(m.temporal_store:get_state(id))))
   end
-end
-
-local function integrity(path)
-  local pipe = assert(io.popen(("sqlite3 '%s' 'PRAGMA integrity_check'"):format(path)))
-  local answer = pipe:read("a")
-  pipe:close()
-  assert.equal("ok\n", answer)
 end
 
 -- Opens what is left and compares it with the model, exactly.

@@ -29,6 +29,24 @@ function content.state(n)
   return { n = n, f = n + 0.0, list = list }
 end
 
+content.VERSIONS_KEPT = 5 -- versions of each branch that pruning keeps
+
+-- So small that chains end, and snapshots go in several parts, some of them before their commit.
+content.versions_config = { snapshot_every = 6, part_bytes = 1024, commit_bytes = 4096 }
+
+--- A state of a history: a small edit from that of n - 1, but now and then much that is new.
+function content.version_state(n)
+  local list = iu.array {}
+  for i = 1, 40 do list[i] = { id = i, edited = n - (n - i) % 40, text = TEXTS[i % #TEXTS + 1] } end
+  local state = { n = n, list = list }
+  if n % 11 == 0 then -- what does not compress
+    local parts = {}
+    for i = 1, 1000 do parts[i] = ("%x"):format((n * 1000 + i) * 6364136223846793005 + 1442695040888963407) end
+    state.blob = table.concat(parts)
+  end
+  return state
+end
+
 function content.event(n)
   return { n = n, text = TEXTS[n % #TEXTS + 1], none = iu.null }
 end
