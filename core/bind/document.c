@@ -16,6 +16,7 @@ static const handle *get(lua_State *L, int index) { return iu__class_check(L, in
 
 const iu_json *iu__document_node(lua_State *L, int index, iu_document **d) {
   const handle *h = lua_type(L, index) == LUA_TUSERDATA ? luaL_testudata(L, index, CLASS) : NULL;
+  if (h != NULL && h->d == NULL) h = NULL; /* finalised; other finalisers may still come across it */
   if (h != NULL && d != NULL) *d = h->d;
   return h != NULL ? h->node : NULL;
 }
@@ -186,9 +187,11 @@ static int m_tostring(lua_State *L) {
 }
 
 static int m_gc(lua_State *L) {
+  static const iu_json nothing = {.token = IU_J_NULL};
   handle *h = luaL_checkudata(L, 1, CLASS);
   iu__document_release(h->d);
   h->d = NULL;
+  h->node = &nothing;
   return 0;
 }
 

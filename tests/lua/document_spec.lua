@@ -243,6 +243,28 @@ describe("operations applied to a document", function()
     end
   end)
 
+  it("is no document any more for what finds it after its finaliser ran", function()
+    local found
+    do
+      local late = { }
+      setmetatable(late, { __gc = function(self) found = self.d end })
+      late.d = document('{"a":{"b":1}}')
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal("userdata", type(found))
+    assert.is_false(core.is_document(found))
+    assert.is_nil(found.a)
+    assert.is_nil(next(iu.array { (pairs(found)(found)) }))
+    assert.equal(0, #found)
+    assert.is_nil(core.document_kind(found))
+    assert.has_error(function() core.diff_apply_document(found, {}) end)
+    assert.has_error(function() core.hash_tree(found) end)
+    local text, err = core.json_encode { found }
+    assert.is_nil(text)
+    assert.equal("ValidationError", err.kind)
+  end)
+
   it("may follow each other ten thousand times: neither memory nor time grows", function()
     local items = {}
     for i = 1, 1000 do items[i] = { id = i, name = "item " .. i } end
