@@ -58,7 +58,7 @@ int iu__ref(lua_State *L, iu_lua *x);              /* pops a value */
 void iu__unref(lua_State *L, iu_lua *x, int *ref); /* LUA_NOREF afterwards */
 void iu__lua_log(void *ud, iu_log_level level, const char *message);
 
-/* gate.c: the only place that calls Lua. `body` runs protected with ud as its one argument (light userdata). Errors, with their
+/* gate.c: the only place that calls Lua (but for json_encode.c, which asks a draft for its value). `body` runs protected with ud as its one argument (light userdata). Errors, with their
  * traceback, go to the error handler. Returns whether it went well. */
 bool iu__gate(iu_lua *x, lua_CFunction body, void *ud);
 /* Whether the value at `at` is the interpreter's "interrupted!"; then it is raised again as soon as Lua code runs. */

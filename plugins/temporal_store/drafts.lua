@@ -70,9 +70,11 @@ return function(env)
     end
   end
 
-  --- Before the store closes.
+  --- Before the store closes. Where the Lua state is being closed without that, documents may be gone before.
   function drafts.finish()
-    for draft in pairs(late) do try_snapshot(draft) end
+    for draft in pairs(late) do
+      if iu.json.is_document(draft.trunk) then try_snapshot(draft) end
+    end
   end
 
   -- Committing -------------------------------------------------------------------------------------------------------

@@ -183,6 +183,20 @@ describe("a universe's file", function()
     checked(1, "1 error", "state_version: the state of version `", "and the version says")
   end)
 
+  it("computes the tree hashes of what drafts committed", function()
+    local manager = assert(iu.open(path))
+    local live = assert(manager.temporal_store:track { list = { "entry 1" }, padding = ("x"):rep(4000) }) -- no snapshot is due
+    local last
+    for n = 2, 20 do
+      last = assert(live:commit())
+      live.list[n] = "entry " .. n
+    end
+    assert(manager:shutdown())
+    checked(0, "nothing is wrong", "19 hashes compared")
+    replace("entry 19", "entry 1x")
+    checked(1, "1 error", "the state of version `" .. last .. "` has the hash", "and the version says")
+  end)
+
   it("computes the hashes of states that are deltas, and shows what such a chain is broken by", function()
     local manager = assert(iu.open(path))
     local ids, state = {}, { list = {}, marker = "ZZZZ" }

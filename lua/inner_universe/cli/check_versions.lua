@@ -79,11 +79,12 @@ local function check_one(walk, version, add, result)
   local state, wrong = state_of(walk, id)
   if wrong then
     add(false, "state_snapshot", "the state of version `%s`: %s", id, wrong)
-  elseif state and version.data_hash ~= "" then
+  elseif state and (version.data_hash ~= "" or version.tree_hash ~= "") then
+    local of_text = version.data_hash ~= ""
+    local hash, expected = (of_text and iu.json.hash or iu.json.tree_hash)(state), of_text and version.data_hash or version.tree_hash
     result.hashes = result.hashes + 1
-    local hash = iu.json.hash(state)
-    if hash ~= version.data_hash then
-      add(false, "state_version", "the state of version `%s` has the hash %s, and the version says %s", id, hash, version.data_hash)
+    if hash ~= expected then
+      add(false, "state_version", "the state of version `%s` has the hash %s, and the version says %s", id, hash, expected)
     end
   end
   done_with(walk, id, state)

@@ -131,6 +131,53 @@ describe("drafts", function()
     kept({ n = 12, text = ("x"):rep(4000) }, id)
   end)
 
+  it("writes a snapshot that is still due when the store closes", function()
+    local live = assert(store:track { n = 0, text = ("x"):rep(4000) })
+    for i = 1, 8 do
+      live.n = i
+      assert(live:commit())
+    end
+    if not support.keeps then return end
+    m = support.reopen(m)
+    store = m.temporal_store
+    assert.equal(2, assert(store:stats()).snapshots)
+    assert.equal(8, assert(store:verify()).versions)
+  end)
+
+  it("remembers so many changes, and no more, for undo", function()
+    local live = assert(store:track { n = 0 })
+    for i = 1, 100003 do live.n = i end
+    local count = 0
+    while live:undo() do count = count + 1 end
+    assert.equal(100000, count)
+    assert.equal(3, live.n)
+    assert.is_true(live:redo())
+    assert.equal(4, live.n)
+  end)
+
+  it("refuses to commit what nests deeper than a state may, and goes on when it does not", function()
+    local live = assert(store:track { deep = {} })
+    assert(live:commit())
+    local at = live.deep
+    for _ = 1, 600 do
+      at.deep = {}
+      at = at.deep
+    end
+    is_error("ValidationError", "deep", live:commit())
+    live.deep = { n = 1 }
+    kept({ deep = { n = 1 } }, assert(live:commit()))
+    at = live.deep
+    for i = 1, 600 do
+      at.deep = {}
+      at = at.deep
+      if i % 50 == 0 then
+        local id, err = live:commit()
+        if i < 510 then assert(id, err) else is_error("ValidationError", "deep", id, err) end
+      end
+    end
+    assert(store:verify())
+  end)
+
   it("tells one insertion or removal as one operation", function()
     local live = assert(store:track { list = { 1, 2, 3, { a = 1 }, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 } })
     assert(live:commit())
