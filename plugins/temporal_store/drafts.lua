@@ -37,7 +37,6 @@ return function(env)
   -- Snapshots --------------------------------------------------------------------------------------------------------
 
   local function write_snapshot(draft)
-    late[draft] = nil
     local id, chain, chain_bytes = draft.head, draft.chain, draft.chain_bytes
     local document, err = committed(draft)
     if not document then return nil, err end
@@ -55,8 +54,10 @@ return function(env)
   end
 
   local function try_snapshot(draft)
-    if not late[draft] or env.closed() then return end
+    if not late[draft] or draft.writing or env.closed() then return end
+    draft.writing = true -- commits that come while it waits owe nothing yet
     local ok, err = write_snapshot(draft)
+    draft.writing, late[draft] = false, nil
     if not ok then ctx.log.warn("the snapshot of version %s was not written, its chain grows: %s", draft.head, err.message) end
   end
 
