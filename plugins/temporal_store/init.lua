@@ -18,7 +18,9 @@ local merge3 = plugin.load "merge3"
 local M = {}
 
 local CLOSED = "temporal_store is closed"
-local RETRIES = 10 -- commits that found the head moved, before that is told
+local RETRIES = 100 -- commits that found the head moved, before that is told
+local BACKOFF, BACKOFF_MAX = 0.001, 0.05 -- seconds that such a commit waits at most before it tries again: more each time
+local REFUSALS = { ConflictError = true, VersionNotFoundError = true, ValidationError = true, AuthorizationError = true } -- nothing was written
 local BASES_MAX = 16 -- common ancestors that a merge takes into account
 
 function M.validate(config)
@@ -72,13 +74,12 @@ function M.start(ctx)
     end
     local plan, err = states.plan(what.document, parent, head)
     if not plan then return nil, err end
-    local id = iu.uuid()
-    if plan.staged then
-      local ok
-      ok, err = states.put_snapshot(id, plan.staged)
-      if not ok then return nil, err end
+    local id, ok = iu.uuid(), true
+    if plan.staged then ok, err = states.put_snapshot(id, plan.staged) end
+    if not ok then
+      ctx.conn:send("prune_versions", {}, {}, { id })
+      return nil, err
     end
-    local ok
     ok, err = ctx.conn:call("commit_state_version", head or "", what.description, what.hash, what.branch, what.author, what.tags, what.metadata,
       what.merge_parent or "", what.tree_hash or "", head or "", plan.delta, plan.snapshot, id)
     if ok then
@@ -86,8 +87,16 @@ function M.start(ctx)
       what.state = plan.state
       return id
     end
-    if plan.staged then ctx.conn:send("prune_versions", {}, {}, { id }) end
+    -- After a timeout the version may be there, and need it.
+    if plan.staged and REFUSALS[err.kind] then ctx.conn:send("prune_versions", {}, {}, { id }) end
     return nil, err
+  end
+
+  -- Lets those pass who write the same branch, each for another time, so that they do not meet again.
+  local function step_back(attempt)
+    if not coroutine.isyieldable() then return end
+    local share = tonumber(iu.uuid():sub(-6), 16) / 0xFFFFFF
+    iu.sleep(share * math.min(BACKOFF * attempt, BACKOFF_MAX))
   end
 
   -- expected: the head it must be ("" for none), or nil: whatever it is.
@@ -104,7 +113,10 @@ function M.start(ctx)
       end
       local id
       id, err = commit_on(what, head)
-      if id or err.kind ~= "ConflictError" or expected or attempt == RETRIES then return id, err end
+      if id or attempt == RETRIES then return id, err end
+      local moved = err.kind == "ConflictError" and not expected
+      if not moved and err.kind ~= "VersionNotFoundError" then return nil, err end -- not found: the head has moved and the one before it was pruned
+      step_back(attempt)
     end
   end
 

@@ -119,7 +119,7 @@ return function(ctx, versions)
   end
 
   -- From a version back to one whose state is at hand. What lies between, nearest first.
-  local function find_base(id, keep)
+  local function find_base(id, keep, again)
     local deltas, at = {}, id
     for _ = 1, CHAIN_MAX do
       local state, err = keep and keep[at] or (not keep and recall(at)) or nil, nil
@@ -131,9 +131,12 @@ return function(ctx, versions)
       if err then return nil, err end
       if not delta or delta.base_version_id == "" then
         local version
-        version, err = versions.get(at)
+        version, err = versions.get(id)
         if not version then return nil, err end
-        if at ~= id then return damaged(id, "its state stands on that of %s, which has none", at) end
+        if at ~= id then
+          if again then return damaged(id, "its state stands on that of %s, which has none", at) end
+          return find_base(id, keep, true) -- was it pruned meanwhile? What stood on it got a snapshot before
+        end
         return nil, iu.errors.new("VersionNotFoundError", ("version %s was committed without its state"):format(id))
       end
       deltas[#deltas + 1] = { id = at, delta = delta }

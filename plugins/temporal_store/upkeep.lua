@@ -4,6 +4,7 @@ local iu = require "inner_universe"
 
 local KEEP_STATES = 64 -- states that verify keeps at hand, so that a version is checked from the one before
 local BATCH = 100 -- versions that one call removes
+local TRIES = 10 -- of pruning, while branches and tags move to what is to go
 
 ---@param ctx table
 ---@param versions table
@@ -211,9 +212,11 @@ return function(ctx, versions, states)
       if not going[entry.id] and parent and going[parent] then
         local wrote, err = states.ground(entry.id, keep)
         if wrote == nil and err.kind ~= "VersionNotFoundError" then return nil, err end
-        if wrote then written = written + 1 end
+        if wrote then
+          written = written + 1
+          breathe()
+        end
         keep = {}
-        breathe()
       end
     end
     return written
@@ -233,9 +236,26 @@ return function(ctx, versions, states)
     return true
   end
 
+  -- Versions that came since the census, by a branch made meanwhile, on one that goes: they get a snapshot as the others did.
+  local function ground_late(list, known, going)
+    local rows, err = ctx.conn:select("state_version", {
+      filters = { { field = "timestamp", operator = "GreaterOrEqual", value = list[#list].version.timestamp } },
+    })
+    if not rows then return nil, err end
+    local late = {}
+    for _, row in ipairs(rows) do
+      if not known[row.version_id] then late[#late + 1] = { id = row.version_id, version = row } end
+    end
+    return ground(late, going)
+  end
+
   -- The youngest first, so that whatever is left when this ends early can still be read.
-  local function remove(list)
+  local function remove(list, all, known, going, gone)
     for last = #list, 1, -BATCH do
+      repeat -- between the last look and the removal nobody else runs, but on a server
+        local written, why = ground_late(all, known, going)
+        if not written then return nil, why end
+      until written == 0
       local ids = {}
       for i = last, math.max(1, last - BATCH + 1), -1 do
         ids[#ids + 1] = list[i].id
@@ -243,24 +263,15 @@ return function(ctx, versions, states)
       end
       local ok, err = ctx.conn:call("prune_versions", ids, {}, {})
       if not ok then return nil, err end
+      table.move(ids, 1, #ids, #gone + 1, gone)
       breathe()
     end
     return true
   end
 
-  --- Removes versions. Branches keep their last `keep_last` (at least their heads), tags (`keep_tags`, true) their version. Of the others go: with
-  --- `older_than` (seconds) those older than that; without it, and with `keep_last`, all; and the oldest while all together take more than `max_bytes`. Every
-  --- version that stays can still be read. `dry_run` only says what would go. { removed, kept, bytes, snapshots_written, versions }.
-  ---@param options { keep_last?: integer, older_than?: number, keep_tags?: boolean, max_bytes?: integer, dry_run?: boolean }
-  ---@return table?, inner_universe.Error?
-  function upkeep.prune(options)
-    local ok, err = ctx.check.options("prune", options, OPTIONS)
-    if not ok then return nil, err end
-    if not (options.keep_last or options.older_than or options.max_bytes) then
-      return nil, iu.errors.new("ValidationError", "prune: expected keep_last, older_than or max_bytes")
-    end
-    local list
-    list, err = census(options.max_bytes ~= nil)
+  -- One try. gone: the ids removed by this one and those before.
+  local function prune_once(options, gone)
+    local list, err = census(options.max_bytes ~= nil)
     if not list then return nil, err end
     local by_id = {}
     for _, entry in ipairs(list) do by_id[entry.id] = entry end
@@ -276,10 +287,35 @@ return function(ctx, versions, states)
     if options.dry_run or #going_list == 0 then return report end
     report.snapshots_written, err = ground(list, going)
     if not report.snapshots_written then return nil, err end
+    local ok
     ok, err = drop_tags(going)
-    if ok then ok, err = remove(going_list) end
+    if ok then ok, err = remove(going_list, list, by_id, going, gone) end
     if not ok then return nil, err end
     return report
+  end
+
+  --- Removes versions. Branches keep their last `keep_last` (at least their heads), tags (`keep_tags`, true) their version. Of the others go: with
+  --- `older_than` (seconds) those older than that; without it, and with `keep_last`, all; and the oldest while all together take more than `max_bytes`. Every
+  --- version that stays can still be read. `dry_run` only says what would go. { removed, kept, bytes, snapshots_written, versions }.
+  ---@param options { keep_last?: integer, older_than?: number, keep_tags?: boolean, max_bytes?: integer, dry_run?: boolean }
+  ---@return table?, inner_universe.Error?
+  function upkeep.prune(options)
+    local ok, err = ctx.check.options("prune", options, OPTIONS)
+    if not ok then return nil, err end
+    if not (options.keep_last or options.older_than or options.max_bytes) then
+      return nil, iu.errors.new("ValidationError", "prune: expected keep_last, older_than or max_bytes")
+    end
+    local gone = {}
+    for _ = 1, TRIES do
+      local report
+      report, err = prune_once(options, gone)
+      if report then
+        if #gone > report.removed then report.removed, report.versions = #gone, gone end
+        return report
+      end
+      if err.kind ~= "ConflictError" then break end -- a branch or a tag came to a version that was to go
+    end
+    return nil, err
   end
 
   return upkeep
