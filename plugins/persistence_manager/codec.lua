@@ -48,7 +48,7 @@ end
 -- A JSON object's text. nil is the empty one.
 local function encode_properties(properties)
   if properties == nil or properties == iu.null then return "{}" end
-  if type(properties) ~= "table" then
+  if type(properties) ~= "table" and not iu.json.is_document(properties) then
     return invalid("metadata.properties: expected a table with string keys, got %s", type(properties))
   end
   local text, err = iu.json.encode(properties)

@@ -117,6 +117,33 @@ describe("metadata", function()
     end
   end)
 
+  it("has documents as properties, like tables", function()
+    local document = assert(iu.json.document('{"a":[1,{"b":null}],"big":12345678901234567890}'))
+    local function has(properties)
+      assert.equal(document, assert(iu.json.document(assert(iu.json.encode(properties)))))
+    end
+    local id = assert(m:create_entity("T", { name = "n", properties = document }))
+    has(assert(m:get_entity(id)).metadata.properties)
+    id = assert(m:create_entity("T", veiled { properties = document }))
+    has(assert(m:get_entity(id)).metadata.properties)
+    local relation = assert(m:create_relation(id, id, "R", { properties = document }))
+    has(assert(m:get_relation(relation)).metadata.properties)
+    assert(m:update_entity(id, { properties = {} }))
+    assert(m:update_entity(id, { properties = document }))
+    has(assert(m:get_entity(id)).metadata.properties)
+    assert(m:transaction(function(tx)
+      local inside = assert(tx:create_entity("T", { properties = document }))
+      has(assert(tx:get_entity(inside)).metadata.properties)
+      return true
+    end))
+    for _, text in ipairs { "[1]", "5", '"x"', "null" } do
+      local none, err = m:create_entity("T", { properties = assert(iu.json.document(text)) })
+      assert.is_nil(none)
+      assert.equal("ValidationError", err.kind)
+      assert.matches("metadata%.properties: expected ", err.message)
+    end
+  end)
+
   it("is what it was when the transaction was given it", function()
     local tags, properties = { "a" }, { n = 1 }
     local metadata = { name = "before", tags = tags, properties = properties }
