@@ -12,13 +12,18 @@
 
 typedef struct handle { iu_document *d; const iu_json *node; } handle;
 
-static const handle *get(lua_State *L, int index) { return iu__class_check(L, index, CLASS); }
+/* The handle at `index`. One whose finaliser ran can still be met, by a finaliser that runs later: it is told so, as with anything that is closed. */
+static const handle *get(lua_State *L, int index) {
+  const handle *h = iu__class_check(L, index, CLASS);
+  if (h->d == NULL) luaL_error(L, "the document is gone (its finaliser ran before this one)");
+  return h;
+}
 
 const iu_json *iu__document_node(lua_State *L, int index, iu_document **d) {
   const handle *h = lua_type(L, index) == LUA_TUSERDATA ? luaL_testudata(L, index, CLASS) : NULL;
-  if (h != NULL && h->d == NULL) h = NULL; /* finalised; other finalisers may still come across it */
-  if (h != NULL && d != NULL) *d = h->d;
-  return h != NULL ? h->node : NULL;
+  if (h == NULL || h->d == NULL) return NULL;
+  if (d != NULL) *d = h->d;
+  return h->node;
 }
 
 /* The handle first: whatever raises afterwards, the collector finds what is put into it. */
@@ -144,7 +149,7 @@ static int m_index(lua_State *L) {
 }
 
 static int next_node(lua_State *L) {
-  const handle *h = lua_touserdata(L, lua_upvalueindex(1));
+  const handle *h = get(L, lua_upvalueindex(1));
   const iu_json *v = h->node;
   lua_Integer i = lua_tointeger(L, lua_upvalueindex(2));
   if (i >= (lua_Integer)v->len) return 0;
@@ -157,7 +162,7 @@ static int next_node(lua_State *L) {
 }
 
 static int m_pairs(lua_State *L) {
-  luaL_checkudata(L, 1, CLASS);
+  get(L, 1);
   lua_settop(L, 1);
   lua_pushvalue(L, 1);
   lua_pushinteger(L, 0);
@@ -168,7 +173,7 @@ static int m_pairs(lua_State *L) {
 }
 
 static int m_len(lua_State *L) {
-  lua_pushinteger(L, ((const handle *)luaL_checkudata(L, 1, CLASS))->node->len);
+  lua_pushinteger(L, get(L, 1)->node->len);
   return 1;
 }
 
@@ -179,7 +184,12 @@ static int m_eq(lua_State *L) {
 }
 
 static int m_tostring(lua_State *L) {
-  const iu_json *v = ((const handle *)luaL_checkudata(L, 1, CLASS))->node;
+  const handle *h = luaL_checkudata(L, 1, CLASS);
+  const iu_json *v = h->node;
+  if (h->d == NULL) {
+    lua_pushliteral(L, "document: gone");
+    return 1;
+  }
   const char *kind = v->token == IU_J_ARRAY ? "array" : "object", *part = v->token == IU_J_ARRAY ? "element" : "member";
   if (!iu__tree_is_container(v)) lua_pushliteral(L, "document: a scalar");
   else lua_pushfstring(L, "document: an %s of %d %s%s", kind, table_size(v->len), part, v->len == 1 ? "" : "s");
@@ -216,8 +226,7 @@ static int f_document(lua_State *L) {
 }
 
 static int f_totable(lua_State *L) {
-  const handle *h = luaL_checkudata(L, 1, CLASS);
-  iu__push_json_tree(L, h->node);
+  iu__push_json_tree(L, get(L, 1)->node);
   return 1;
 }
 

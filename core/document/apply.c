@@ -296,7 +296,7 @@ iu_status iu__apply(const iu_json *root, const iu_operations *ops, iu_arena *are
   for (i = 0; i < ops->count && status == IU_OK; i++) {
     a.op = &ops->list[i];
     status = apply_one(&a);
-    if (status == IU_E_VALIDATION) iu__error_prefix(err, "operations[%u] %s", i, iu__operation_name(a.op->kind));
+    if (status == IU_E_VALIDATION) iu__error_prefix(err, "operations[%u] %s", i + 1, iu__operation_name(a.op->kind));
   }
   if (status == IU_OK) {
     *out = iu__draft_freeze(&a.draft);

@@ -71,7 +71,7 @@ iu_status iu__operations_read(const iu_json *list, iu_arena *arena, iu_operation
   for (i = 0; i < list->len; i++) {
     iu_status status = read_operation(&list->u.elements[i], &out->list[i], err);
     if (status == IU_OK) continue;
-    iu__error_prefix(err, "operations[%u]", i);
+    iu__error_prefix(err, "operations[%u]", i + 1);
     return status;
   }
   out->count = list->len;

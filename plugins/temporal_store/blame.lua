@@ -87,7 +87,7 @@ return function(states, ancestry)
   local function plain(version)
     local state, err = states.load(version.version_id, keep)
     if not state then return nil, err end
-    return state.document:totable(), nil, state.document
+    return iu.json.totable(state.document), nil, state.document
   end
 
   -- The leaves that `parent` has too, with the paths they had there; the others.

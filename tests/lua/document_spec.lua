@@ -77,6 +77,40 @@ describe("a document", function()
     assert.equal("ValidationError", err.kind)
   end)
 
+  it("raises, and does no harm, in a finaliser that runs after its own", function()
+    local seen = 0
+    local function meet(guard)
+      local gone = guard.document
+      for _, use in ipairs {
+        function() return gone.a end, function() return #gone end, function() return pairs(gone) end, function() return guard.step(gone, nil) end,
+        function() return iu.json.totable(gone) end, function() return guard.totable(gone) end,
+      } do
+        assert.is_false((pcall(use)))
+        seen = seen + 1
+      end
+      assert.equal("document: gone", tostring(gone))
+      assert.is_false(iu.json.is_document(gone))
+      assert.is_false(gone == guard.other)
+      for _, write in ipairs { iu.json.encode, iu.json.canonical, iu.json.hash } do
+        local text, err = write(gone)
+        assert.is_nil(text)
+        assert.equal("ValidationError", err.kind)
+      end
+      seen = seen + 1
+    end
+    do -- finalisers run in the reverse order of their objects' making: the documents' first
+      local guard = setmetatable({}, { __gc = function(guard)
+        local ok, why = pcall(meet, guard)
+        if not ok then seen = why end
+      end })
+      guard.document, guard.other = document(TEXT), document(TEXT)
+      guard.step, guard.totable = pairs(guard.document), guard.document.totable
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(7, seen)
+  end)
+
   it("says what it is", function()
     assert.equal("document: an object of 6 members", tostring(d))
     assert.equal("document: an array of 3 elements", tostring(d.a))
@@ -203,7 +237,7 @@ describe("operations applied to a document", function()
       local d, err = core.diff_apply_document(document(text), { { op = "set", path = "n", value = 2 }, case[1] })
       assert.is_nil(d)
       assert.equal("ValidationError", err.kind)
-      assert.equal("operations[1] " .. case[2], err.message)
+      assert.equal("operations[2] " .. case[2], err.message)
     end
   end)
 
@@ -220,7 +254,7 @@ describe("operations applied to a document", function()
       local d, err = core.diff_apply_document(document "[]", { case[1] })
       assert.is_nil(d)
       assert.equal("ValidationError", err.kind)
-      assert.equal("operations[0]" .. case[2], err.message)
+      assert.equal("operations[1]" .. case[2], err.message)
     end
     for _, list in ipairs { 1, "x", { a = 1 } } do
       local d, err = core.diff_apply_document(document "[]", list)
