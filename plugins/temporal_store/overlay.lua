@@ -286,7 +286,7 @@ local function remember(draft, entry, joined)
   local step = undo[undo.last]
   step[#step + 1] = entry
   undo.total = undo.total + 1
-  draft.redo_steps = { first = 1, last = 0, total = 0 }
+  if draft.redo_steps.last > 0 then draft.redo_steps = { first = 1, last = 0, total = 0 } end
   forget_oldest(undo)
 end
 
@@ -327,7 +327,11 @@ function proxy_mt.__newindex(proxy, key, value)
   else
     key = 1
   end
-  local new = value == nil and ABSENT or import(draft, value, { into = node }, 3)
+  local known = nodes[value]
+  local new
+  if value == nil then new = ABSENT
+  elseif known and known.parent == node then new = known -- it is in there already, as when table.insert shifts: no cycle, then
+  else new = import(draft, value, { into = node }, 3) end
   if becomes_array then
     put(node, KIND, true)
     remember(draft, { node, KIND, false })
@@ -460,17 +464,19 @@ local function array_operations(node, path, out, told)
     if v == nil then v = peek(node, i) end
     return v
   end
-  local changed = {}
+  local changed, first = {}, both + 1
   for i in pairs(was) do
-    if math.type(i) == "integer" and i <= both and not same(was[i], peek(node, i)) then changed[#changed + 1] = i end
+    if math.type(i) == "integer" and i <= both and not same(was[i], peek(node, i)) then
+      changed[#changed + 1] = i
+      first = math.min(first, i)
+    end
   end
-  table.sort(changed)
   local function set(i)
     told[i] = true
     out.add { op = "set", path = iu.diff.join(path, i - 1), value = value_of(peek(node, i)) }
   end
   -- The stretch between what stays in front and what stays behind.
-  local front, behind = (changed[1] or both + 1) - 1, 0
+  local front, behind = first - 1, 0
   if #changed > 0 and old_count ~= count then
     while behind < both - front and same(old_at(old_count - behind), peek(node, count - behind)) do behind = behind + 1 end
   end
@@ -484,6 +490,7 @@ local function array_operations(node, path, out, told)
     return true
   end
   if #changed <= FEW then
+    table.sort(changed)
     for _, i in ipairs(changed) do set(i) end
     for i = old_count, count + 1, -1 do out.add { op = "remove", path = path, index = i - 1 } end
     for i = old_count + 1, count do
