@@ -20,10 +20,9 @@ local WIDTH_MIN = 8
 
 -- Lua values are what this module works on; a document is read out first, and so is a table that stands for something else (a draft).
 local function plain(state)
-  if core.is_document(state) then return core.json_totable(state) end
   local mt = type(state) == "table" and getmetatable(state)
   if type(mt) == "table" and rawget(mt, "__iu_plain") then return (assert(core.json_decode(assert(core.json_encode(state))))) end
-  return state
+  return value.plain(state)
 end
 
 local function invalid(message, ...)
@@ -76,6 +75,7 @@ end
 ---@param ops inner_universe.Operation[]
 ---@return any, inner_universe.Error?
 function diff.apply(state, ops)
+  ops = plain(ops)
   check.type(ops, "table", 2, "apply", "ops")
   if core.is_document(state) then return core.diff_apply_document(state, ops) end
   local list, err = operations.read(ops)
@@ -89,6 +89,7 @@ end
 ---@param ops inner_universe.Operation[]
 ---@return any, inner_universe.Error?
 function diff.apply_in_place(state, ops)
+  ops = plain(ops)
   check.type(ops, "table", 2, "apply_in_place", "ops")
   if core.is_document(state) then
     return invalid("apply_in_place: a document does not change; apply answers a new one")
@@ -110,6 +111,7 @@ end
 ---@param old any
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function diff.invert(ops, old)
+  ops = plain(ops)
   check.type(ops, "table", 1, "invert", "ops")
   local list, err = operations.read(ops)
   if not list then return nil, err end
@@ -121,7 +123,9 @@ end
 ---@param second inner_universe.Operation[]
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function diff.compose(first, second)
+  first = plain(first)
   check.type(first, "table", 1, "compose", "first")
+  second = plain(second)
   check.type(second, "table", 2, "compose", "second")
   local a, err = operations.read(first)
   if not a then return nil, err end
@@ -136,10 +140,11 @@ end
 ---@param old any
 ---@return table[]?, inner_universe.Error?
 function diff.to_json_patch(ops, old)
+  ops = plain(ops)
   check.type(ops, "table", 1, "to_json_patch", "ops")
   local list, err = operations.read(ops)
   if not list then return nil, err end
-  return json_patch.to(list, plain(old))
+  return json_patch.to(list, value.unpacked(old))
 end
 
 ---A JSON Patch (RFC 6902) on `old` as operations. What it `test`s is tested: a ConflictError where it does not hold.
@@ -147,10 +152,11 @@ end
 ---@param old any
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function diff.from_json_patch(patch, old)
+  patch = plain(patch)
   check.type(patch, "table", 1, "from_json_patch", "patch")
   local ok, err = core.json_encode(patch)
   if not ok then return nil, err end
-  return json_patch.from(patch, plain(old))
+  return json_patch.from(value.unpacked(patch), value.unpacked(old))
 end
 
 ---The operations on `old` as a merge patch (RFC 7386). It has no words for a member that becomes null: a ValidationError.
@@ -158,11 +164,12 @@ end
 ---@param old any
 ---@return any, inner_universe.Error?
 function diff.to_merge_patch(ops, old)
+  ops = plain(ops)
   check.type(ops, "table", 1, "to_merge_patch", "ops")
-  old = plain(old)
+  old = value.unpacked(old)
   local new, err = diff.apply(old, ops)
   if new == nil then return nil, err end
-  return json_patch.to_merge(old, new)
+  return json_patch.to_merge(old, value.unpacked(new))
 end
 
 ---A merge patch (RFC 7386) on `old` as operations.
@@ -170,9 +177,10 @@ end
 ---@param old any
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function diff.from_merge_patch(patch, old)
+  patch = plain(patch)
   local ok, err = core.json_encode(patch)
   if not ok then return nil, err end
-  return json_patch.from_merge(patch, plain(old))
+  return json_patch.from_merge(value.unpacked(patch), value.unpacked(old))
 end
 
 ---The operations as text for people, a line each. `old`: the state they are for, so that the lines say what was there; `colours`: for a terminal; `width`:
@@ -181,6 +189,7 @@ end
 ---@param options? { old?: any, colours?: boolean, width?: integer }
 ---@return string?, inner_universe.Error?
 function diff.format(ops, options)
+  ops = plain(ops)
   check.type(ops, "table", 1, "format", "ops")
   check.optional(options, "table", 2, "format", "options")
   local ok, err = check.options("format", options, { old = "any", colours = "boolean", width = "integer" })
@@ -228,6 +237,7 @@ end
 ---@param ops inner_universe.Operation[]
 ---@return table[]?, inner_universe.Error?
 function diff.to_rows(ops)
+  ops = plain(ops)
   check.type(ops, "table", 1, "to_rows", "ops")
   local list, err = operations.read(ops)
   if not list then return nil, err end

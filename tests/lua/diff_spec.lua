@@ -447,3 +447,66 @@ describe("iu.diff.compare", function()
     is_error("ValidationError", "new", iu.diff.compare({}, { x = 0 / 0 }))
   end)
 end)
+
+describe("iu.diff and documents inside of tables", function()
+  local function document(text) return assert(iu.json.document(text)) end
+  local function state() return { a = document '{"list":[1,{"x":3}],"totable":{"y":1}}', z = 2 } end
+  local text = '{"a": {"list": [1, {"x": 3}], "totable": {"y": 1}}, "z": 2}'
+
+  it("reads and compares them as the tables they stand for", function()
+    assert.equal(3, iu.diff.get(state(), "a.list.1.x"))
+    assert.equal(1, iu.diff.get(state(), "a.totable.y"))
+    assert.is_nil((iu.diff.get({ a = document '{"b":1}' }, "a.totable")))
+    assert.is_true(iu.diff.equal(state(), decode(text)))
+    assert.is_false(iu.diff.equal(state(), { a = document "{}", z = 2 }))
+    assert.same({}, iu.diff.compare(state(), decode(text)))
+  end)
+
+  it("changes a copy of what is in them", function()
+    local ops = { insert("a.list", 0, "first"), set("a.list.2.x", document "[4]"), insert("a.list.2.x", nil, 5), patch("", { a = document '{"totable":{"y":null}}' }) }
+    local after = '{"a": {"list": ["first", 1, {"x": [4, 5]}], "totable": {}}, "z": 2}'
+    local old = state()
+    assert.equal(after, json(assert(iu.diff.apply(old, ops))))
+    assert.equal(text, json(old))
+    assert.equal(text, json(iu.diff.apply(iu.diff.apply(old, ops), assert(iu.diff.invert(ops, old)))))
+    assert.equal(after, json(iu.diff.apply(old, assert(iu.diff.from_json_patch(assert(iu.diff.to_json_patch(ops, old)), old)))))
+    assert.equal(after, json(iu.diff.apply(old, assert(iu.diff.from_merge_patch(assert(iu.diff.to_merge_patch(ops, old)), old)))))
+    assert.equal(after, json(assert(iu.diff.apply_in_place(old, ops))))
+  end)
+
+  it("puts them back when something later does not fit", function()
+    local old = state()
+    is_error("ValidationError", "operations[2] delete", iu.diff.apply_in_place(old, { insert("a.list", 0, 1), delete("q") }))
+    assert.equal(text, json(old))
+  end)
+
+  it("takes them as operations and as patches", function()
+    for _, given in ipairs { document '[{"op":"set","path":"z","value":3}]', { document '{"op":"set","path":"z","value":3}' } } do
+      assert.equal(3, iu.diff.apply({ z = 2 }, given).z)
+      assert.equal(3, iu.diff.apply_in_place({ z = 2 }, given).z)
+      assert.equal(3, iu.diff.apply(document '{"z":2}', given).z)
+      assert.same({ set("z", 2) }, iu.diff.invert(given, { z = 2 }))
+      assert.same({ set("z", 3) }, iu.diff.compose(given, {}))
+    end
+    assert.same({ set("a.b", 1) }, iu.diff.from_merge_patch(document '{"a":{"b":1}}', { a = { c = 1 }, z = 2 }))
+    assert.same({ set("z", 1) }, iu.diff.from_json_patch(document '[{"op":"replace","path":"/z","value":1}]', { z = 2 }))
+  end)
+end)
+
+describe("iu.diff and what is no JSON value", function()
+  it("ends where tables refer to themselves", function()
+    local a, b = {}, {}
+    a.a, b.a = a, b
+    assert.is_true(iu.diff.equal(a, a))
+    assert.is_false(iu.diff.equal(a, b))
+    is_error("ValidationError", "cycle", iu.diff.apply({}, { set("x", a) }))
+    is_error("ValidationError", "cycle", iu.diff.compare(a, b))
+  end)
+
+  it("takes an empty list of edits for a text, marked or not", function()
+    for _, none in ipairs { {}, array {}, object {} } do
+      assert.equal("text", iu.diff.apply("text", { patch("", none) }))
+      assert.equal('"text"', json(iu.diff.apply(iu.json.document '"text"', { patch("", none) })))
+    end
+  end)
+end)

@@ -128,9 +128,17 @@ function apply.get(root, segments, count, writer)
   for i = 1, count do
     local key, why = key_of(root, segments[i], writer)
     if key == nil then return nil, why end
-    root = fetch(root, key, writer)
+    root = value.plain(fetch(root, key, writer))
   end
   return root
+end
+
+-- The child at a key as it may be changed: a document that lies in the state gives way to its tables.
+local function child_of(container, key, writer)
+  local child = fetch(container, key, writer)
+  local plain = value.plain(child)
+  if not rawequal(plain, child) then writer.change(container, key, plain) end
+  return plain
 end
 
 -- The container at `count` segments, ready to be changed: the root as it is afterwards, and the container.
@@ -141,7 +149,7 @@ local function open(root, segments, count, writer)
   for i = 1, count do
     local key, why = key_of(at, segments[i], writer)
     if key == nil then return nil, why end
-    local child = fetch(at, key, writer)
+    local child = child_of(at, key, writer)
     if not kind(child) then return nil, ('"%s" is no container: %s'):format(segments[i], value.text(child)) end
     at = writer.own(at, key, child)
   end
@@ -172,7 +180,7 @@ local merge
 
 local function merge_members(object, patch, writer)
   for key, v in pairs(patch) do
-    local old = object[key]
+    local old = child_of(object, key, writer)
     if v == core.null then
       if old ~= nil then writer.change(object, key, nil) end
     elseif kind(v) == "object" then
@@ -218,7 +226,7 @@ function one.patch(root, op, writer)
   local old, why = apply.get(root, op.segments, #op.segments, writer)
   if old == nil then return nil, why end
   if type(old) == "string" then
-    if kind(op.patch) ~= "array" then return nil, "patch: expected a list of edits for a string" end
+    if next(op.patch) ~= nil and kind(op.patch) ~= "array" then return nil, "patch: expected a list of edits for a string" end
     local text
     text, why = text_edit.apply(old, op.patch)
     if not text then return nil, why end

@@ -3,6 +3,7 @@
 local core = require("inner_universe.runtime").core
 local errors = require("inner_universe.errors")
 local path = require("inner_universe.diff.path")
+local value = require("inner_universe.diff.value")
 
 local operations = {}
 
@@ -35,13 +36,13 @@ function operations.refuse(i, op, message, ...)
 end
 
 local function check_fields(i, op, fields)
-  for key, value in pairs(op) do
+  for key, v in pairs(op) do
     if key ~= "op" and key ~= "path" and fields[key] == nil then return operations.refuse(i, op, "unknown field `%s`", tostring(key)) end
-    if key == "index" and (math.type(value) ~= "integer" or value < 0) then
-      return operations.refuse(i, op, "index: expected an integer from 0, got %s", tostring(value))
+    if key == "index" and (math.type(v) ~= "integer" or v < 0) then
+      return operations.refuse(i, op, "index: expected an integer from 0, got %s", tostring(v))
     end
     if key == "value" or key == "patch" then
-      local text, err = core.json_encode(value)
+      local text, err = core.json_encode(v)
       if not text then return operations.refuse(i, op, "%s: %s", key, err.message) end
     end
   end
@@ -54,17 +55,19 @@ local function check_fields(i, op, fields)
 end
 
 local function check_one(i, op)
+  op = value.plain(op)
   if type(op) ~= "table" then return operations.refuse(i, op, "expected a table, got %s", type(op)) end
   local fields = type(op.op) == "string" and FIELDS[op.op]
   if not fields then return operations.refuse(i, {}, "op: expected set, delete, insert, remove or patch, got %s", tostring(op.op)) end
   if type(op.path) ~= "string" then return operations.refuse(i, op, "path: expected a string, got %s", type(op.path)) end
   local ok, err = check_fields(i, op, fields)
   if not ok then return nil, err end
-  if op.op == "patch" and type(op.patch) ~= "table" then return operations.refuse(i, op, "patch: expected a table, got %s", type(op.patch)) end
+  local patch = value.unpacked(op.patch)
+  if op.op == "patch" and type(patch) ~= "table" then return operations.refuse(i, op, "patch: expected a table, got %s", type(patch)) end
   if not utf8.len(op.path) then return operations.refuse(i, { op = op.op }, "path: expected UTF-8") end
   local segments, why = path.parse(op.path)
   if not segments then return operations.refuse(i, op, "path: %s", why) end
-  return { op = op.op, path = op.path, segments = segments, index = op.index, value = op.value, patch = op.patch }
+  return { op = op.op, path = op.path, segments = segments, index = op.index, value = value.plain(op.value), patch = patch }
 end
 
 ---The list with `segments` for each path, or nil and what is wrong with it.

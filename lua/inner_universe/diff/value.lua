@@ -4,6 +4,35 @@ local core = require("inner_universe.runtime").core
 
 local value = {}
 
+local DEPTH_MAX = 512 -- levels that a JSON value may have
+
+---A document that lies in a table, as plain tables; anything else as it is.
+---@param v any
+---@return any
+function value.plain(v)
+  if type(v) == "userdata" and core.is_document(v) then return core.json_totable(v) end
+  return v
+end
+
+local function unpacked(v, depth)
+  v = value.plain(v)
+  if type(v) ~= "table" or depth == DEPTH_MAX then return v end
+  local out = v
+  for key, inner in pairs(v) do
+    local there = unpacked(inner, depth + 1)
+    if not rawequal(there, inner) then
+      if rawequal(out, v) then out = value.shallow(v) end
+      out[key] = there
+    end
+  end
+  return out
+end
+
+---The value with plain tables for every document in it: itself where there is none.
+---@param v any
+---@return any
+function value.unpacked(v) return unpacked(v, 0) end
+
 ---"array" or "object" for a container, nil for anything else. An empty table without a mark is an object, as it is for `iu.json.encode`.
 ---@param v any
 ---@return "array"|"object"|nil
@@ -22,19 +51,20 @@ end
 
 local equal
 
-local function same_table(a, b, same)
+local function same_table(a, b, same, depth)
+  if depth == DEPTH_MAX then return false end -- no JSON value: a cycle, most likely
   local kind = value.kind(a)
   if kind ~= value.kind(b) then return false end
   if kind == "array" then
     if #a ~= #b then return false end
     for i = 1, #a do
-      if not equal(a[i], b[i], same) then return false end
+      if not equal(a[i], b[i], same, depth + 1) then return false end
     end
     return true
   end
   for key, v in pairs(a) do
     local other = b[key]
-    if other == nil or not equal(v, other, same) then return false end
+    if other == nil or not equal(v, other, same, depth + 1) then return false end
   end
   for key in pairs(b) do
     if a[key] == nil then return false end
@@ -42,11 +72,12 @@ local function same_table(a, b, same)
   return true
 end
 
-equal = function(a, b, same)
+equal = function(a, b, same, depth)
+  a, b = value.plain(a), value.plain(b)
   local kind = type(a)
   if kind ~= type(b) then return false end
   if kind == "number" then return same(a, b) end
-  if kind == "table" then return rawequal(a, b) or same_table(a, b, same) end
+  if kind == "table" then return rawequal(a, b) or same_table(a, b, same, depth) end
   return a == b
 end
 
@@ -54,14 +85,14 @@ end
 ---@param a any
 ---@param b any
 ---@return boolean
-function value.equal(a, b) return equal(a, b, same_number) end
+function value.equal(a, b) return equal(a, b, same_number, 0) end
 
 ---The same but for numbers, which are compared by what they are worth (as RFC 6902 wants it).
 ---@param a any
 ---@param b any
 ---@return boolean
 function value.similar(a, b)
-  return equal(a, b, function(x, y) return x == y end)
+  return equal(a, b, function(x, y) return x == y end, 0)
 end
 
 ---A copy that shares nothing.
