@@ -233,6 +233,14 @@ function diff.segments(text)
   return invalid('path "%s" %s', text, why)
 end
 
+---A segment of a path as an index from 0 (digits without leading zeros); nil when it is none.
+---@param segment string
+---@return integer?
+function diff.index(segment)
+  check.type(segment, "string", 1, "index", "segment")
+  return path.index(segment)
+end
+
 ---Operations as a row of `delta_record` holds them: variants of DeltaOperation, values as JSON text.
 ---@param ops inner_universe.Operation[]
 ---@return table[]?, inner_universe.Error?

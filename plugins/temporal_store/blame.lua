@@ -39,7 +39,7 @@ local function at(v, segments)
     if not what then return nil end
     local key = segment
     if what == "array" then
-      local index = segment:match("^%d+$") and math.tointeger(tonumber(segment))
+      local index = iu.diff.index(segment)
       if not index then return nil end
       key = index + 1
     end

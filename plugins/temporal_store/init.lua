@@ -130,6 +130,7 @@ function M.start(ctx)
     for _, key in ipairs { "branch", "expected_parent" } do
       if options[key] ~= nil and type(options[key]) ~= "string" then return invalid("options.%s: string expected, got %s", key, type(options[key])) end
     end
+    if options.branch == "" then return invalid('options.branch: expected a name, got ""') end
     local metadata, err = iu.json.encode(options.metadata or iu.object {})
     if not metadata then return nil, err end
     return {
@@ -335,15 +336,16 @@ function M.start(ctx)
       local v = state.document
       for _, segment in ipairs(segments) do
         if not iu.json.is_document(v) then return nil end
-        local index = segment:match("^%d+$") and math.tointeger(tonumber(segment))
         local inner = v[segment]
         if type(inner) == "function" then inner = nil end -- a method of documents is no member
-        if inner == nil and index then inner = v[index + 1] end
+        local index = inner == nil and iu.diff.index(segment)
+        if index then inner = v[index + 1] end
         v = inner
       end
       return v
     end
     local mine, err = value_of(version.version_id)
+    if err and err.kind == "VersionNotFoundError" then return false end -- committed without its state: what it changed nobody knows
     if err then return nil, err end
     local old
     if version.parent_version_id then
@@ -423,6 +425,14 @@ function M.start(ctx)
     return out
   end
 
+  -- The version that a text means; without one the head of the current branch, whatever else bears its name.
+  local function resolve_or_current(ref)
+    if ref then return versions.resolve(ref) end
+    local head, err = versions.head(current)
+    if head then return versions.get(head) end
+    return nil, err or iu.errors.new("VersionNotFoundError", ('branch "%s" has no version yet'):format(current))
+  end
+
   local function two_states(a, b)
     local out = {}
     for i, ref in ipairs { a, b } do
@@ -462,7 +472,7 @@ function M.start(ctx)
     local ok, err = check.options("blame", options, { version = "string" })
     if not ok then return nil, err end
     local version
-    version, err = versions.resolve(options and options.version or current)
+    version, err = resolve_or_current(options and options.version)
     if not version then return nil, err end
     return blame(version, path or "")
   end
@@ -512,10 +522,20 @@ function M.start(ctx)
     return true
   end
 
+  -- An id goes before a name: one that bears both would lead to the version only.
+  local function check_name(name, kind)
+    local version, err = versions.get(name)
+    if version then return nil, iu.errors.new("ConflictError", ("%s: %s is the id of a version"):format(kind, name)) end
+    if err.kind == "VersionNotFoundError" then return true end
+    return nil, err
+  end
+
   local function name_version(method, name, kind, from)
-    local version, err = versions.resolve(from)
+    local version, err = resolve_or_current(from)
     if not version then return nil, err end
     local ok
+    ok, err = check_name(name, kind)
+    if not ok then return nil, err end
     ok, err = ctx.conn:call("set_branch", name, kind, version.version_id, method == "branch" and "" or nil)
     if not ok then return nil, err end
     return version.version_id
@@ -530,7 +550,7 @@ function M.start(ctx)
     if closed() then check.raise(CLOSED) end
     check.type(name, "string", 1, "branch", "name")
     check.optional(from, "string", 2, "branch", "from")
-    return name_version("branch", name, "branch", from or current)
+    return name_version("branch", name, "branch", from)
   end
 
   --- Names a version (default: the current one); a tag of that name moves. The version's id.
@@ -542,7 +562,7 @@ function M.start(ctx)
     if closed() then check.raise(CLOSED) end
     check.type(name, "string", 1, "tag", "name")
     check.optional(version_id, "string", 2, "tag", "version_id")
-    return name_version("tag", name, "tag", version_id or current)
+    return name_version("tag", name, "tag", version_id)
   end
 
   local function named(kind)
@@ -714,6 +734,7 @@ function M.start(ctx)
   end
 
   function methods:health()
+    if closed() then return nil, CLOSED end
     local head, err = versions.head(current)
     if err then return nil, tostring(err) end
     return true, { head = head, branch = current }

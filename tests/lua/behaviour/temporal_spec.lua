@@ -391,4 +391,50 @@ describe("temporal store", function()
     m = support.reopen(m)
     assert.equal(iu.json.hash(state), iu.json.hash(assert(m.temporal_store:get_state(id))))
   end)
+
+  it("keeps states whose members have the names of methods", function()
+    local state = { totable = { 1, { totable = "x" } }, __index = 1, __gc = array {} }
+    commit { totable = 0 }
+    local id = commit(state)
+    assert.same(state, store:get_state(id))
+    assert.same(state, store:as_of(store:get_version(id).timestamp))
+    assert.equal(2, #store:history { path = "totable" })
+    assert.equal(1, #store:history { path = "totable.1.totable" })
+    assert.equal(4, #store:blame())
+    store:branch "other"
+    state.more = true
+    commit(state, "other")
+    assert.same(state, store:get_state(assert(store:merge "other")))
+  end)
+
+  it("has no name that hides a version, and knows its own branch from one", function()
+    local first, second = commit { n = 1 }, nil
+    for _, name in ipairs { "branch", "tag" } do is_error("ConflictError", "is the id of a version", store[name](store, first)) end
+    commit({ n = 2 }, first) -- made by a commit, it is there
+    assert(store:checkout(first))
+    second = commit({ n = 3 }, first)
+    assert.equal(second, store:tag "here")
+    assert.equal(second, store:branch "there")
+    assert.equal(3, store:blame("n")[1].value)
+    is_error("ValidationError", "options.branch", store:commit_version({}, nil, { branch = "" }))
+  end)
+
+  it("goes over versions without a state in a history by path", function()
+    commit { n = 1 }
+    assert(m.client:commit_state_version(store:get_current_version().version_id, "no state"))
+    local last = commit { n = 1, m = 1 }
+    assert.equal(3, #store:history {})
+    assert.equal(last, ids(assert(store:history { path = "m" }))[1])
+    assert.same({}, store:history { path = "m.0" })
+    assert(m.client:commit_state_version(last, "no state"))
+    assert.same({ last }, ids(assert(store:history { path = "m" })))
+  end)
+
+  it("reads segments as indexes only where they are", function()
+    commit { list = { 1, 2 } }
+    commit { list = { 1, 3 } }
+    assert.equal(2, #store:history { path = "list.1" })
+    assert.equal(0, #store:history { path = "list.01" })
+    is_error("ValidationError", 'has nothing at path "list.01"', store:blame("list.01"))
+  end)
 end)
