@@ -50,9 +50,10 @@ local function at(v, segments)
 end
 
 -- Where a path that leads somewhere after the operations led before them; nil when what is there came with one of them.
-local function before(segments, moves)
+-- first: the move that it begins with.
+local function before(segments, moves, first)
   local out = table.move(segments, 1, #segments, 1, {})
-  for i = #moves, 1, -1 do
+  for i = #moves, first, -1 do
     local move = moves[i]
     local prefix = move.segments
     local inside = #prefix < #out
@@ -68,12 +69,21 @@ local function before(segments, moves)
   return out
 end
 
--- Insertions and removals of the operations, with every index said.
-local function moves_of(operations, old)
-  local moves = {}
+-- Insertions and removals of the operations, with every index said. What was set in place of a container of its kind, because that is shorter to say, is
+-- compared inside: its elements may have moved all the same. prefix: where `old`, which the operations are for, lies in the whole.
+local function add_moves(moves, operations, old, prefix)
+  local first = #moves + 1
   for _, op in ipairs(operations) do
+    local own = assert(iu.diff.segments(op.path))
+    local segments = table.move(own, 1, #own, #prefix + 1, table.move(prefix, 1, #prefix, 1, {}))
     if op.op == "insert" or op.op == "remove" then
-      moves[#moves + 1] = { op = op.op, segments = assert(iu.diff.segments(op.path)), index = op.index or #(at(old, assert(iu.diff.segments(op.path))) or {}) }
+      moves[#moves + 1] = { op = op.op, segments = segments, index = op.index or #(at(old, own) or {}) }
+    elseif op.op == "set" and kind(op.value) then
+      local there = before(segments, moves, first)
+      local inner = there and at(old, table.move(there, #prefix + 1, #there, 1, {}))
+      if inner and kind(inner) == kind(op.value) then
+        add_moves(moves, assert(iu.diff.compare(inner, op.value, { in_parts = true })), inner, segments)
+      end
     end
   end
   return moves
@@ -99,9 +109,9 @@ return function(states, ancestry)
     end
     local operations, why = iu.diff.compare(old_document, document)
     if not operations then return nil, why end
-    local moves, same, changed = moves_of(operations, old), {}, {}
+    local moves, same, changed = add_moves({}, operations, old, {}), {}, {}
     for _, leaf in ipairs(leaves) do
-      local segments = before(leaf.segments, moves)
+      local segments = before(leaf.segments, moves, 1)
       local there = segments and at(old, segments)
       if there ~= nil and iu.diff.equal(there, leaf.value) then
         same[#same + 1] = { shown = leaf.shown, segments = segments, value = leaf.value }

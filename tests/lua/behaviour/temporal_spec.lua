@@ -437,4 +437,20 @@ describe("temporal store", function()
     assert.equal(0, #store:history { path = "list.01" })
     is_error("ValidationError", 'has nothing at path "list.01"', store:blame("list.01"))
   end)
+
+  it("follows elements of arrays so small that they are written anew as a whole", function()
+    local function blamed(expected)
+      local rows = {}
+      for i, row in ipairs(assert(store:blame())) do rows[i] = ("%s=%s %s"):format(row.path, row.value, row.description) end
+      assert.same(expected, rows)
+    end
+    assert(store:commit_version({ l = { 1, 2, 3 }, o = { n = { { a = 1 }, { b = 2 } } } }, "A"))
+    assert(store:commit_version({ l = { 0, 1, 2, 3 }, o = { n = { { x = 1 }, { a = 1 }, { b = 3 } } } }, "B"))
+    blamed { "l.0=0 B", "l.1=1 A", "l.2=2 A", "l.3=3 A", "o.n.0.x=1 B", "o.n.1.a=1 A", "o.n.2.b=3 B" }
+    assert(store:commit_version({ l = { 9, 0, 2, 3 }, o = { n = { { b = 3 } } } }, "C"))
+    blamed { "l.0=9 C", "l.1=0 B", "l.2=2 A", "l.3=3 A", "o.n.0.b=3 B" }
+    assert(store:commit_version(array { array { 0, 2, 3 }, 5 }, "D"))
+    assert(store:commit_version(array { array { 2, 3, 4 }, 5 }, "E"))
+    blamed { "0.0=2 D", "0.1=3 D", "0.2=4 E", "1=5 D" }
+  end)
 end)
