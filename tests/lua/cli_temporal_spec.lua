@@ -225,6 +225,15 @@ describe("iu, of versions:", function()
     spacetimedb.delete(name, token)
   end)
 
+  it("ends in order where a standard stream is closed", function()
+    local line = ("%s/scripts/iu log %s "):format(quote(command.root), quote(file))
+    for _, case in ipairs { { "<&-", 0 }, { "2>&-", 0 }, { ">&-", 1 }, { "<&- >&- 2>&-", 1 } } do
+      local run = command.sh(line .. case[1])
+      assert.equal(case[2], run.status, case[1] .. ": " .. run.err)
+      if case[1] == ">&-" then assert.equal("iu: standard output: Bad file descriptor\n", run.err) end
+    end
+  end)
+
   it("says which file or server is not there", function()
     for _, name in ipairs({ "log", "verify" }) do
       local run = command.iu(name .. " " .. quote(folder .. "/missing"))
