@@ -463,7 +463,9 @@ describe("iu.diff and documents inside of tables", function()
   end)
 
   it("changes a copy of what is in them", function()
-    local ops = { insert("a.list", 0, "first"), set("a.list.2.x", document "[4]"), insert("a.list.2.x", nil, 5), patch("", { a = document '{"totable":{"y":null}}' }) }
+    local ops = {
+      insert("a.list", 0, "first"), set("a.list.2.x", document "[4]"), insert("a.list.2.x", nil, 5), patch("", { a = document '{"totable":{"y":null}}' }),
+    }
     local after = '{"a": {"list": ["first", 1, {"x": [4, 5]}], "totable": {}}, "z": 2}'
     local old = state()
     assert.equal(after, json(assert(iu.diff.apply(old, ops))))

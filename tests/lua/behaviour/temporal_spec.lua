@@ -408,11 +408,11 @@ describe("temporal store", function()
   end)
 
   it("has no name that hides a version, and knows its own branch from one", function()
-    local first, second = commit { n = 1 }, nil
+    local first = commit { n = 1 }
     for _, name in ipairs { "branch", "tag" } do is_error("ConflictError", "is the id of a version", store[name](store, first)) end
     commit({ n = 2 }, first) -- made by a commit, it is there
     assert(store:checkout(first))
-    second = commit({ n = 3 }, first)
+    local second = commit({ n = 3 }, first)
     assert.equal(second, store:tag "here")
     assert.equal(second, store:branch "there")
     assert.equal(3, store:blame("n")[1].value)
