@@ -1,7 +1,7 @@
 -- The process that crash_versions_spec kills.  lua5.4 versioner.lua PATH FOLD_BYTES ROUND SEED
 --
--- Commits, branches, merges, tags and prunes without end, each call on disk before it answers. Tells on standard output, unbuffered, what it is about to do and
--- what has been acknowledged: `> OPERATION...` before each call, `< VALUE` after it has returned.
+-- Commits (drafts, too), branches, merges, tags and prunes without end, each call on disk before it answers. Tells on standard output, unbuffered, what it is
+-- about to do and what has been acknowledged: `> OPERATION...` before each call, `< VALUE` after it has returned.
 
 local iu = require "inner_universe"
 local core = require "inner_universe.core"
@@ -39,9 +39,26 @@ local function commit(branch)
   say("<", assert(store:commit_version(content.version_state(n), "state " .. n, { branch = branch })))
 end
 
+-- A draft on a branch of its own, committed as a change.
+local live
+local function commit_draft()
+  local n = new_number()
+  local state = content.version_state(n)
+  if not live then
+    local known = {}
+    for _, row in ipairs(assert(store:branches())) do known[row.name] = true end
+    live = assert(store:track(not known.live and state or nil, { branch = "live" }))
+  end
+  live.n, live.list, live.blob = n, state.list, state.blob
+  say(">", "commit", "live", n)
+  say("<", assert(live:commit("state " .. n)))
+end
+
 local side -- a branch beside the main one, while there is one
 
 local works = {
+  commit_draft,
+  commit_draft,
   function()
     if side then return end
     side = "side" .. new_number()
