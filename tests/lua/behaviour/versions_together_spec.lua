@@ -167,6 +167,19 @@ describe("writers of one history", function()
     if head then assert.equal(hash, iu.json.hash(assert(store:get_state(head)))) end
   end)
 
+  it("a version whose base somebody took away is damaged, not one without a state", function()
+    local m, conn = support.open_both()
+    local store = m.temporal_store
+    local base = assert(store:commit_version(state_of(1, 1)))
+    local head = assert(store:commit_version(state_of(1, 2)))
+    assert(conn:call("prune_versions", { base }, {}, {}))
+    local report, err = store:verify()
+    assert.is_nil(report)
+    assert.equal("StorageError", err.kind)
+    assert.equal(head, err.details.version_id)
+    assert.truthy(err.message:find("stands on", 1, true), err.message)
+  end)
+
   it("who merge: a branch that moved meanwhile is a ConflictError, and nothing is lost", function()
     assert(stores[1]:commit_version(state_of(0, 0)))
     assert(stores[1]:branch("side"))
