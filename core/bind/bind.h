@@ -46,6 +46,7 @@ typedef struct iu_lua {
   int collector_owed;           /* KB that JSON took while the collector was stopped (json_decode.c) */
   iu_buf args;                  /* empty, kept for the next call of a reducer or procedure */
   struct iu_lua_run *run;       /* the innermost reducer of a module in Lua that runs now (module.h), or NULL */
+  uint32_t plains;              /* functions __iu_plain that run now, for those who read a value by the types of a connection (json_encode.c) */
   bool closed;                  /* the state is closing and this is finalised: nothing may be made any more */
 } iu_lua;
 
@@ -159,7 +160,7 @@ enum { IU_LISTEN_ROWS, IU_LISTEN_SUBSCRIPTION, IU_LISTEN_ANSWER, IU_LISTEN_WENT_
 typedef struct iu_lua_view_iter iu_lua_view_iter;
 typedef struct iu_lua_connection {
   iu_connection *c;             /* NULL once closed */
-  iu_connection *dead;          /* closed by a finaliser while a method may still be using it: released with the userdata */
+  iu_connection *dead;          /* closed by a finaliser (or a function __iu_plain) while a method may still be using it: released with the userdata */
   iu_lua *x;
   struct iu_lua_connection *prev, *next;
   int listener[IU_LISTEN_COUNT];

@@ -42,7 +42,7 @@ static void release(lua_State *L, iu_lua *x, iu_connection *c) {
 
 void iu__connection_shut(lua_State *L, iu_lua_connection *lc, bool final, iu_error *err, iu_status *status) {
   iu_connection *c = lc->c;
-  bool keep = !final && iu__in_finalizer(L);
+  bool keep = !final && (lc->x->plains > 0 || iu__in_finalizer(L));
   iu_status result;
   if (c == NULL) return;
   iu__view_iters_cut(lc);

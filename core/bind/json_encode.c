@@ -171,11 +171,16 @@ static iu_status encode_contents(encoder *e, int index, const void *self, const 
 static iu_status encode_userdata(encoder *e, int index);
 
 /* A table that stands for another value: the function that answers it is at the top. */
+/* The function may do anything, closing the connection by whose types the value is read included. */
 static iu_status encode_plain(encoder *e, int index, const void *self) {
   lua_State *L = e->L;
+  iu_lua *x = iu__lua(L);
   const void *mt = NULL;
   lua_pushvalue(L, index);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return refuse(e, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "what stands for the value cannot be read");
+  x->plains++;
+  int result = lua_pcall(L, 1, 1, 0);
+  x->plains--;
+  if (result != LUA_OK) return refuse(e, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "what stands for the value cannot be read");
   lua_replace(L, index);
   lua_settop(L, index);
   if (lua_type(L, index) == LUA_TUSERDATA) return encode_userdata(e, index);

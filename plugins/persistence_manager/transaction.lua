@@ -299,6 +299,9 @@ return function(ctx)
     if tx.batch and #tx.batch > 0 then operations[#operations + 1] = tx.batch end
     table.move(tx.operations, 1, #tx.operations, #operations + 1, operations)
     if #operations == 0 then return true end
+    if not conn then
+      return nil, iu.errors.new("ConnectionError", "the manager was closed before the transaction was applied", { code = "CLOSED", retryable = false })
+    end
     local key = iu.uuid()
     for resend = 0, RESENDS do
       local ok, err = conn:call("transact", operations, key)

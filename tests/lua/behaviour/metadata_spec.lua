@@ -186,6 +186,27 @@ describe("metadata", function()
     assert.equal(3, #assert(m:query_entities { entity_type = "T" }))
   end)
 
+  it("may close the manager while it is read", function()
+    local function closing(manager)
+      return { properties = { v = setmetatable({}, { __iu_plain = function()
+        manager:shutdown()
+        collectgarbage()
+        return { a = 1 }
+      end }) } }
+    end
+    local writes = {
+      function(manager) return manager:create_entity("T", closing(manager)) end,
+      function(manager) return manager:update_entity(assert(manager:create_entity("T")), closing(manager)) end,
+      function(manager) return manager:transaction(function(tx) return tx:create_entity("T", closing(manager)) end) end,
+    }
+    for i, write in ipairs(writes) do
+      local ok, err = write(support.open())
+      assert.is_nil(ok, i)
+      assert.equal("ConnectionError", err.kind, i)
+      assert.equal("CLOSED", err.code, i)
+    end
+  end)
+
   it("with an id or a type that is none raises as ever", function()
     for _, id in ipairs { 5, iu.null, {}, true } do
       support.raises_here(function() m:create_entity("T", nil, id) end, "#3", "create_entity", "id")
