@@ -40,8 +40,9 @@ static int system_error(sqlite3 *db, int rc, int now) {
 
 iu_status iu__jdb_fail(sqlite3 *db, int rc, const char *what, iu_error *err) {
   int os = system_error(db, rc, errno);
+  bool told = db != NULL && (sqlite3_errcode(db) & 0xff) == (rc & 0xff); /* a backup's step tells the database nothing */
 
-  return describe(rc, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc), os, what, err);
+  return describe(rc, told ? sqlite3_errmsg(db) : sqlite3_errstr(rc), os, what, err);
 }
 
 iu_status iu__jdb_fail_code(int rc, const char *what, iu_error *err) { return describe(rc, sqlite3_errstr(rc), 0, what, err); }

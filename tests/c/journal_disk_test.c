@@ -3,6 +3,7 @@
 #include "journal_vfs.h"
 
 #include "../../core/journal/check.h"
+#include "../../core/journal/db.h"
 
 #define LIFE_COMMITS 12
 #define FLIPS 400
@@ -248,8 +249,24 @@ static void flipped_bits(void **state) {
   fixture_end(&f);
 }
 
+/* A backup's step answers with a code that its database knows nothing of. */
+static void a_code_that_the_database_has_not_heard_of_has_words(void **state) {
+  (void)state;
+  sqlite3 *db = NULL;
+  iu_error err;
+  assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+  errno = 0;
+  assert_int_equal(iu__jdb_fail(db, SQLITE_FULL, "copying", &err), IU_E_STORAGE);
+  assert_string_equal(err.message, "copying: the disk is full (SQLite: database or disk is full, code 13)");
+  assert_int_equal(sqlite3_exec(db, "nonsense", NULL, NULL, NULL), SQLITE_ERROR);
+  assert_int_equal(iu__jdb_fail(db, SQLITE_ERROR, "running", &err), IU_E_STORAGE);
+  assert_non_null(strstr(err.message, "nonsense"));
+  sqlite3_close(db);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(each_write_fails_once), cmocka_unit_test(each_write_is_short_once), cmocka_unit_test(the_disk_is_full_once),
+                                     cmocka_unit_test(a_code_that_the_database_has_not_heard_of_has_words),
                                      cmocka_unit_test(each_sync_fails_once), cmocka_unit_test(cut_off_at_every_page), cmocka_unit_test(flipped_bits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
