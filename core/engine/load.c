@@ -32,6 +32,11 @@ iu_status iu__engine_load(iu_engine *e, iu_error *err) {
   iu_status status = iu__restore_begin(&r, &sink, err);
   if (status != IU_OK) return status;
   status = iu__restore_end(&r, iu__journal_load(e->journal, &sink, &e->recovery, err), err);
+  if (status == IU_E_CONFLICT) { /* the rows went together when they were written */
+    iu__error_prefix(err, "the file is damaged");
+    if (err != NULL) err->status = IU_E_STORAGE;
+    return IU_E_STORAGE;
+  }
   if (status != IU_OK) return status;
   e->last_seq = e->recovery.last_sequence;
   if (e->recovery.table_rows >= TRIM_ROWS) iu__alloc_trim();

@@ -439,11 +439,24 @@ static void random_steps_lose_nothing(void **state) {
   }
 }
 
+static void two_rows_with_one_key_are_damage(void **state) {
+  game *g = *state;
+  assert_int_equal(act(g, same_x, 0), IU_OK);
+  game_close(g);
+  sql_exec(g->path, "UPDATE player SET _row = CAST(x'0100000000000000' || substr(_row, 9) AS BLOB) WHERE id = 2");
+  assert_int_equal(game_open(g, g->path), IU_E_STORAGE);
+  assert_string_equal(g->err.message, "the file is damaged: table `player`: a row with id = 1 is already there");
+  sql_exec(g->path, "DELETE FROM player WHERE id = 2");
+  if (game_open(g, g->path) != IU_OK) fail_msg("%s", g->err.message);
+  assert_int_equal(count_of(g, PLAYER), 1);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, game_teardown)
   const struct CMUnitTest tests[] = {
       T(a_damaged_journal_is_recovered_before_the_schema_grows), T(what_was_recovered_stays_so_when_the_schema_is_refused),
       T(a_process_killed_while_it_recovers_and_grows), T(columns_are_added_with_their_defaults), T(rows_that_are_in_the_journal_only_come_along), T(unique_constraints_come_where_the_rows_allow_it),
+      T(two_rows_with_one_key_are_damage),
       T(everything_else_is_refused_with_what_differs), T(a_long_list_says_how_many_more), T(a_failure_in_the_middle_leaves_the_old_file), T(any_allocation_may_fail),
       T(a_process_killed_meanwhile_leaves_the_old_file_or_the_new_one), T(random_steps_lose_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
