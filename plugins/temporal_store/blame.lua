@@ -49,44 +49,67 @@ local function at(v, segments)
   return v
 end
 
--- Where a path that leads somewhere after the operations led before them; nil when what is there came with one of them.
--- first: the move that it begins with.
-local function before(segments, moves, first)
+-- An index into an array after its insertions and removals, as it was before them; nil for what one of them put in.
+local function index_before(run, index)
+  for i = #run.indexes, 1, -1 do
+    local at_index = run.indexes[i]
+    if run.removes[i] then
+      if index >= at_index then index = index + 1 end
+    elseif index == at_index then
+      return nil
+    elseif index > at_index then
+      index = index - 1
+    end
+  end
+  return index
+end
+
+-- Where a path that leads somewhere after the operations led before them; nil when what is there came with one of them. runs: the moves, those that follow
+-- each other in one array together; first: the run that it begins with.
+local function before(segments, runs, first)
   local out = table.move(segments, 1, #segments, 1, {})
-  for i = #moves, first, -1 do
-    local move = moves[i]
-    local prefix = move.segments
+  for i = #runs, first, -1 do
+    local prefix = runs[i].segments
     local inside = #prefix < #out
     for j = 1, inside and #prefix or 0 do inside = inside and out[j] == prefix[j] end
-    local index = inside and math.tointeger(tonumber(out[#prefix + 1]))
-    if index and move.op == "remove" and index >= move.index then
-      out[#prefix + 1] = tostring(index + 1)
-    elseif index and move.op == "insert" then
-      if index == move.index then return nil end
-      if index > move.index then out[#prefix + 1] = tostring(index - 1) end
+    local index = inside and iu.diff.index(out[#prefix + 1])
+    if index then
+      index = index_before(runs[i], index)
+      if not index then return nil end
+      out[#prefix + 1] = tostring(index)
     end
   end
   return out
 end
 
+local function add_move(runs, op, prefix, segments, index)
+  local run = runs[#runs]
+  if not run or run.path ~= op.path or run.prefix ~= prefix then
+    run = { path = op.path, prefix = prefix, segments = segments, indexes = {}, removes = {} }
+    runs[#runs + 1] = run
+  end
+  run.indexes[#run.indexes + 1] = index
+  run.removes[#run.indexes] = op.op == "remove"
+end
+
 -- Insertions and removals of the operations, with every index said. What was set in place of a container of its kind, because that is shorter to say, is
 -- compared inside: its elements may have moved all the same. prefix: where `old`, which the operations are for, lies in the whole.
-local function add_moves(moves, operations, old, prefix)
-  local first = #moves + 1
+local function add_moves(runs, operations, old, prefix)
+  local first = #runs + 1
   for _, op in ipairs(operations) do
     local own = assert(iu.diff.segments(op.path))
     local segments = table.move(own, 1, #own, #prefix + 1, table.move(prefix, 1, #prefix, 1, {}))
     if op.op == "insert" or op.op == "remove" then
-      moves[#moves + 1] = { op = op.op, segments = segments, index = op.index or #(at(old, own) or {}) }
+      add_move(runs, op, prefix, segments, op.index or #(at(old, own) or {}))
     elseif op.op == "set" and kind(op.value) then
-      local there = before(segments, moves, first)
+      local there = before(segments, runs, first)
       local inner = there and at(old, table.move(there, #prefix + 1, #there, 1, {}))
       if inner and kind(inner) == kind(op.value) then
-        add_moves(moves, assert(iu.diff.compare(inner, op.value, { in_parts = true })), inner, segments)
+        add_moves(runs, assert(iu.diff.compare(inner, op.value, { in_parts = true })), inner, segments)
       end
     end
   end
-  return moves
+  return runs
 end
 
 ---@param states table
@@ -109,9 +132,9 @@ return function(states, ancestry)
     end
     local operations, why = iu.diff.compare(old_document, document)
     if not operations then return nil, why end
-    local moves, same, changed = add_moves({}, operations, old, {}), {}, {}
+    local runs, same, changed = add_moves({}, operations, old, {}), {}, {}
     for _, leaf in ipairs(leaves) do
-      local segments = before(leaf.segments, moves, 1)
+      local segments = before(leaf.segments, runs, 1)
       local there = segments and at(old, segments)
       if there ~= nil and iu.diff.equal(there, leaf.value) then
         same[#same + 1] = { shown = leaf.shown, segments = segments, value = leaf.value }

@@ -453,4 +453,23 @@ describe("temporal store", function()
     assert(store:commit_version(array { array { 2, 3, 4 }, 5 }, "E"))
     blamed { "0.0=2 D", "0.1=3 D", "0.2=4 E", "1=5 D" }
   end)
+
+  it("merges long lists in a time that grows with them, not with their square", function()
+    for _, make in ipairs { function(i) return { id = i } end, function(i) return i end } do
+      local ours, theirs, all = array {}, array {}, {}
+      for i = 1, 4000 do
+        ours[i], theirs[i] = make(i), make(i % 2 == 0 and i or -i)
+      end
+      for i, v in ipairs(ours) do all[i] = v end
+      for i = 1, 4000, 2 do all[#all + 1] = theirs[i] end
+      local started = os.clock()
+      local into = commit({ list = array {} }, iu.uuid())
+      local name = store:get_version(into).branch
+      store:branch(name .. "'", name)
+      commit({ list = ours }, name)
+      commit({ list = theirs }, name .. "'")
+      assert.same({ list = all }, store:get_state(assert(store:merge(name .. "'", { into = name }))))
+      assert.is_true(os.clock() - started < 8) -- squared it took half a minute
+    end
+  end)
 end)
