@@ -429,6 +429,7 @@ static int mark(lua_State *L, void (*push)(lua_State *)) {
     lua_newtable(L);
   }
   luaL_checktype(L, 1, LUA_TTABLE);
+  if (luaL_getmetafield(L, 1, "__iu_plain") != LUA_TNIL) return luaL_argerror(L, 1, "a draft knows its arrays and objects by itself");
   push(L);
   lua_setmetatable(L, 1);
   lua_settop(L, 1);

@@ -19,11 +19,7 @@ local WIDTH = 60 -- bytes of a value in `format`
 local WIDTH_MIN = 8
 
 -- Lua values are what this module works on; a document is read out first, and so is a table that stands for something else (a draft).
-local function plain(state)
-  local mt = type(state) == "table" and getmetatable(state)
-  if type(mt) == "table" and rawget(mt, "__iu_plain") then return (assert(core.json_decode(assert(core.json_encode(state))))) end
-  return value.plain(state)
-end
+local plain = value.plain
 
 local function invalid(message, ...)
   return nil, errors.new("ValidationError", message:format(...))
@@ -93,6 +89,9 @@ function diff.apply_in_place(state, ops)
   check.type(ops, "table", 2, "apply_in_place", "ops")
   if core.is_document(state) then
     return invalid("apply_in_place: a document does not change; apply answers a new one")
+  end
+  if not rawequal(plain(state), state) then
+    return invalid("apply_in_place: the state stands for another value (a draft is changed by assigning to it); apply answers a new one")
   end
   local list, err = operations.read(ops)
   if not list then return nil, err end

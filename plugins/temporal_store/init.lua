@@ -177,6 +177,7 @@ function M.start(ctx)
     local ok, err = versioning_on()
     if ok then ok, err = check.options("track", options, { branch = "string" }) end
     if not ok then return nil, err end
+    if options and options.branch == "" then return invalid('track: branch: expected a name, got ""') end
     return drafts.track(initial, options and options.branch or current)
   end
 

@@ -6,12 +6,14 @@ local value = {}
 
 local DEPTH_MAX = 512 -- levels that a JSON value may have
 
----A document that lies in a table, as plain tables; anything else as it is.
+---A document as plain tables, and so a table that stands for something else (a draft); anything else as it is.
 ---@param v any
 ---@return any
 function value.plain(v)
-  if type(v) == "userdata" and core.is_document(v) then return core.json_totable(v) end
-  return v
+  if type(v) == "userdata" then return core.is_document(v) and core.json_totable(v) or v end
+  local mt = type(v) == "table" and getmetatable(v)
+  if type(mt) ~= "table" or not rawget(mt, "__iu_plain") then return v end
+  return (assert(core.json_decode(assert(core.json_encode(v)))))
 end
 
 local function unpacked(v, depth)
@@ -99,6 +101,7 @@ end
 ---@param v any
 ---@return any
 function value.copy(v)
+  v = value.plain(v)
   if type(v) ~= "table" then return v end
   local out = {}
   for key, inner in pairs(v) do out[key] = value.copy(inner) end

@@ -81,6 +81,27 @@ describe("drafts", function()
     kept(state, assert(store:commit_version(live)))
   end)
 
+  it("goes through iu.diff in part and inside of tables, and is changed by assigning alone", function()
+    local live = assert(store:track { list = { 1, { a = 2 } }, n = 1 })
+    local insert = {
+      { op = "set", path = "x", value = live.list }, { op = "insert", path = "x", index = 0, value = live }, { op = "set", path = "x.0.n", value = 2 },
+    }
+    local after = '{"x": [{"list": [1, {"a": 2}], "n": 2}, 1, {"a": 2}]}'
+    assert.equal(after, canonical(assert(iu.diff.apply({}, insert))))
+    assert.equal(after, canonical(assert(iu.diff.apply_in_place({}, insert))))
+    assert.equal('{"x": {"in": [1, {"a": 2}]}}', canonical(assert(iu.diff.apply_in_place({}, { { op = "set", path = "x", value = { ["in"] = live.list } } }))))
+    assert.equal(2, iu.diff.get({ inner = live }, "inner.list.1.a"))
+    assert.is_true(iu.diff.equal({ inner = live.list }, { inner = { 1, { a = 2 } } }))
+    assert.same({ n = 2 }, iu.diff.to_merge_patch({ { op = "set", path = "n", value = 2 } }, live))
+    local state, err = iu.diff.apply_in_place(live, { { op = "set", path = "list.0", value = 7 }, { op = "delete", path = "nope" } })
+    assert.is_nil(state)
+    assert.equal("ValidationError", err.kind)
+    for _, mark in ipairs { array, object } do assert.has_error(function() mark(live.list) end) end
+    live.list[2].a = 3
+    assert.equal('{"list": [1, {"a": 3}], "n": 1}', canonical(live))
+    assert.is_nil((store:track({}, { branch = "" })))
+  end)
+
   it("commits what was changed, hashes included, and everything can be read back and verified", function()
     local state = { list = array {}, n = 0 }
     for i = 1, 200 do state.list[i] = { id = i, name = "element " .. i } end
