@@ -686,6 +686,7 @@ function M.start(ctx)
     incoming, err = state_of(other)
     if err then return nil, err end
     local merged, conflicts = merge3.merge(base, ours, incoming, resolve)
+    if closed() then check.raise(CLOSED) end -- by `resolve`, or while that waited
     if #conflicts > 0 then
       return nil, iu.errors.new("ConflictError", ('merging %s into "%s": %d conflict%s, the first at path "%s"'):format(theirs, into, #conflicts,
         #conflicts == 1 and "" or "s", conflicts[1].path), { details = { conflicts = conflicts } })

@@ -472,4 +472,26 @@ describe("temporal store", function()
       assert.is_true(os.clock() - started < 8) -- squared it took half a minute
     end
   end)
+
+  it("verifies what is left while others prune", function()
+    for i = 1, 200 do commit { n = i, text = ("x"):rep(i) } end
+    iu.run(function()
+      local verifying, pruning = iu.spawn(function() return store:verify() end), iu.spawn(function() return store:prune { keep_last = 5 } end)
+      local report = assert(verifying:wait())
+      assert.equal(0, report.stateless)
+      assert.is_true(report.versions >= 5)
+      assert.equal(195, assert(pruning:wait()).removed)
+    end)
+    assert.same({ 5, 0 }, { store:verify().versions, store:verify().stateless })
+  end)
+
+  it("raises at the caller of a merge whose function closes the store", function()
+    commit { n = 1 }
+    store:branch "other"
+    commit({ n = 2 }, "other")
+    commit { n = 3 }
+    local ok, err = pcall(store.merge, store, "other", { resolve = function() assert(m:shutdown()) return 4 end })
+    assert.is_false(ok)
+    assert.matches("temporal_store is closed$", err)
+  end)
 end)
