@@ -132,8 +132,8 @@ static int push_node(lua_State *L, const handle *h, const iu_json *v) {
 static int m_index(lua_State *L) {
   const handle *h = get(L, 1);
   const iu_json *v = h->node;
-  if (v->token == IU_J_ARRAY && lua_isinteger(L, 2)) {
-    lua_Integer i = lua_tointeger(L, 2);
+  if (v->token == IU_J_ARRAY && lua_type(L, 2) == LUA_TNUMBER) {
+    lua_Integer i = lua_tointeger(L, 2); /* 2.0 is 2, as for a table; what is no integer is 0 */
     if (i >= 1 && i <= (lua_Integer)v->len) return push_node(L, h, &v->u.elements[i - 1]);
   } else if (lua_type(L, 2) == LUA_TSTRING) {
     size_t len;

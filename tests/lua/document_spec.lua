@@ -24,7 +24,8 @@ describe("a document", function()
 
   it("has nil for what is not there, whatever is asked for", function()
     for _, key in ipairs { "c", 1, 1.5, true, "1" } do assert.is_nil(d[key]) end
-    for _, key in ipairs { 0, -1, 4, 1.5, "1", math.mininteger, math.maxinteger, false } do assert.is_nil(d.a[key]) end
+    for _, key in ipairs { 0, -1, 4, 1.5, "1", math.mininteger, math.maxinteger, 2 ^ 53, 0 / 0, false } do assert.is_nil(d.a[key]) end
+    assert.equal(2.5, d.a[2.0]) -- as a table has it
   end)
 
   it("counts elements and members", function()
