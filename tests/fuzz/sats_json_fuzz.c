@@ -41,7 +41,7 @@ static const iu_json *node_at(const iu_json *v, const iu_path *path) {
       if (s[k] < '0' || s[k] > '9') return NULL;
       index = index * 10 + (size_t)(s[k] - '0');
     }
-    v = index < v->len ? v->u.elements[index] : NULL;
+    v = index < v->len ? &v->u.elements[index] : NULL;
   }
   return v;
 }
