@@ -7,6 +7,7 @@ local iu = require "inner_universe"
 local CHAIN_MAX = 100000 -- deltas that reading goes back over: more is a circle, which only damage can make
 local ENCODINGS = { json = true, ["json+gzip"] = true }
 local STATE_MAX = 1 << 30 -- bytes of a state's text
+local UNREADABLE = "part %d of its state is missing or unreadable"
 local WEIGHT = 4 -- bytes of memory a document takes for each of its text, about
 local ENTRY_BYTES = 512 -- and whatever its text
 
@@ -60,9 +61,10 @@ return function(ctx, versions)
 
   -- Reading ------------------------------------------------------------------------------------------------------
 
-  --- The text of a version's snapshot; nil without an error when it has none.
+  --- The text of a version's snapshot; nil without an error when it has none, and then the number of the first part that is missing, where somebody was
+  --- killed while it was written.
   ---@param id string
-  ---@return string?, inner_universe.Error?
+  ---@return string?, inner_universe.Error?, integer? missing
   function states.snapshot_text(id)
     local rows, err = ctx.conn:select("state_snapshot", {
       filters = { { field = "version_id", operator = "Equals", value = id } }, order_by = "part",
@@ -71,11 +73,12 @@ return function(ctx, versions)
     if #rows == 0 then return nil end
     local texts = {}
     for i, row in ipairs(rows) do
-      if not ENCODINGS[row.encoding] or row.encoding ~= rows[1].encoding or row.part ~= i - 1 or row.parts ~= #rows then
-        return damaged(id, "part %d of its state is missing or unreadable", i - 1)
+      if not ENCODINGS[row.encoding] or row.encoding ~= rows[1].encoding or row.part ~= i - 1 or row.parts ~= rows[1].parts or row.parts < #rows then
+        return damaged(id, UNREADABLE, i - 1)
       end
       texts[i] = row.data
     end
+    if rows[1].parts > #rows then return nil, nil, #rows end
     local text = table.concat(texts)
     if rows[1].encoding == "json" then return text end
     text, err = iu.gunzip(text, STATE_MAX)
@@ -111,8 +114,8 @@ return function(ctx, versions)
   end
 
   local function from_snapshot(id)
-    local text, err = states.snapshot_text(id)
-    if not text then return nil, err end
+    local text, err, missing = states.snapshot_text(id)
+    if not text then return nil, err, missing end
     local document, why = iu.json.document(text)
     if not document then return damaged(id, "its snapshot: %s", why.message) end
     return { document = document, bytes = #text, chain = 0, chain_bytes = 0 }
@@ -122,14 +125,15 @@ return function(ctx, versions)
   local function find_base(id, keep, again)
     local deltas, at = {}, id
     for _ = 1, CHAIN_MAX do
-      local state, err = keep and keep[at] or (not keep and recall(at)) or nil, nil
-      if not state then state, err = from_snapshot(at) end
+      local state, err, missing = keep and keep[at] or (not keep and recall(at)) or nil, nil, nil
+      if not state then state, err, missing = from_snapshot(at) end
       if err then return nil, err end
       if state then return state, deltas, at end
       local delta
       delta, err = states.delta(at)
       if err then return nil, err end
       if not delta or delta.base_version_id == "" then
+        if missing then return damaged(at, UNREADABLE, missing) end
         local version
         version, err = versions.get(id)
         if not version then return nil, err end
@@ -288,7 +292,7 @@ return function(ctx, versions)
   ---@param keep table<string, table>
   ---@return boolean?, inner_universe.Error? written
   function states.ground(id, keep)
-    local text, err = states.snapshot_text(id)
+    local text, err, missing = states.snapshot_text(id)
     if text then return false end
     if err then return nil, err end
     local state
@@ -297,8 +301,9 @@ return function(ctx, versions)
     local parts
     parts, err = states.parts_of(state.document)
     if not parts then return nil, err end
-    local ok
-    ok, err = states.put_snapshot(id, parts)
+    local ok = true
+    if missing then ok, err = ctx.conn:call("prune_versions", {}, {}, { id }) end -- its parts may be of another size
+    if ok then ok, err = states.put_snapshot(id, parts) end
     if not ok then return nil, err end
     return true
   end

@@ -10,16 +10,20 @@ local ENCODINGS = { json = true, ["json+gzip"] = true }
 
 local versions = {}
 
--- The text of a version's snapshot; nil: it has none. nil, text: what is wrong with it.
+-- The text of a version's snapshot; nil: it has none. nil, text: what is wrong with it; and true where it just was not written to its end, which a
+-- version that has a delta can do without.
 local function snapshot_text(conn, id)
   local rows = assert(conn:select("state_snapshot", { filters = { { "version_id", "Equals", core.json_encode(id) } }, order_by = "part" }))
   if #rows == 0 then return nil end
   local texts, encoding = {}, rows[1].encoding
   for i, row in ipairs(rows) do
-    if row.part ~= i - 1 or row.parts ~= #rows then return nil, ("part %d of %d is where part %d should be"):format(row.part, row.parts, i - 1) end
+    if row.part ~= i - 1 or row.parts ~= rows[1].parts or row.parts < #rows then
+      return nil, ("part %d of %d is where part %d should be"):format(row.part, row.parts, i - 1)
+    end
     if not ENCODINGS[row.encoding] or row.encoding ~= encoding then return nil, ("its encoding '%s' is not known"):format(row.encoding) end
     texts[i] = row.data
   end
+  if rows[1].parts > #rows then return nil, ("part %d of %d is missing"):format(#rows, rows[1].parts), true end
   local text = table.concat(texts)
   if encoding == "json" then return text end
   local plain, err = core.gunzip(text, STATE_MAX)
@@ -27,8 +31,8 @@ local function snapshot_text(conn, id)
 end
 
 local function from_snapshot(conn, id)
-  local text, wrong = snapshot_text(conn, id)
-  if not text then return nil, wrong end
+  local text, wrong, unfinished = snapshot_text(conn, id)
+  if not text then return nil, wrong, unfinished end
   local document = iu.json.document(text)
   if not document then return nil, "is no JSON" end
   return document
@@ -39,9 +43,11 @@ end
 local function state_of(walk, id)
   local steps, at, state, wrong = {}, id, walk.states[id], nil
   while not state do
-    state, wrong = from_snapshot(walk.conn, at)
-    if state or wrong then break end
+    local unfinished
+    state, wrong, unfinished = from_snapshot(walk.conn, at)
     local delta = walk.deltas[at]
+    if unfinished and delta and delta.base_version_id ~= "" then wrong = nil end
+    if state or wrong then break end
     if not delta or delta.base_version_id == "" then
       if at == id then return nil end
       return nil, ("it stands on that of `%s`, which has none"):format(at)

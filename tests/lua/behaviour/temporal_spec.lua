@@ -326,6 +326,24 @@ describe("temporal store", function()
     assert.equal(id, err.details.version_id)
   end)
 
+  it("passes over a snapshot that was not written to its end", function()
+    local other, conn = support.open_both({ plugins = { temporal_store = { snapshot_every = 5, cache_bytes = 0 } } })
+    local history, versions, state = other.temporal_store, {}, long_state()
+    for i = 1, 4 do
+      state.n = i
+      versions[i] = assert(history:commit_version(state))
+    end
+    assert(conn:call("put_snapshot", versions[3], 0, 7, "json+gzip", "the first of seven parts")) -- and killed
+    for i = 1, 4 do assert.equal(i, assert(history:get_state(versions[i])).n) end
+    assert.equal(4, assert(history:verify()).versions)
+    assert.equal(1, assert(history:prune { keep_last = 2 }).snapshots_written)
+    assert.equal(3, assert(history:get_state(versions[3])).n)
+    assert.equal(2, assert(history:verify()).versions)
+    assert(conn:call("put_snapshot", "alone", 0, 2, "json", "{"))
+    assert(conn:call("commit_state_version", "", "d", "", "side", "", {}, "", "", "", nil, nil, {}, "alone"))
+    is_error("StorageError", "part 1 of its state is missing", history:get_state("alone"))
+  end)
+
   it("prunes, and what stays can be read", function()
     local state, versions, hashes = long_state(), {}, {}
     for i = 1, 20 do
