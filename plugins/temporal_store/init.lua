@@ -11,9 +11,11 @@ local make_versions = plugin.load "versions"
 local make_states = plugin.load "states"
 local make_ancestry = plugin.load "ancestry"
 local make_blame = plugin.load "blame"
+local add_history = plugin.load "history"
+local add_names = plugin.load "names"
+local add_merging = plugin.load "merging"
 local make_upkeep = plugin.load "upkeep"
 local make_drafts = plugin.load "drafts"
-local merge3 = plugin.load "merge3"
 
 local M = {}
 
@@ -21,7 +23,6 @@ local CLOSED = "temporal_store is closed"
 local RETRIES = 100 -- commits that found the head moved, before that is told
 local BACKOFF, BACKOFF_MAX = 0.001, 0.05 -- seconds that such a commit waits at most before it tries again: more each time
 local REFUSALS = { ConflictError = true, VersionNotFoundError = true, ValidationError = true, AuthorizationError = true } -- nothing was written
-local BASES_MAX = 16 -- common ancestors that a merge takes into account
 
 function M.validate(config)
   local function integer(name, low, high)
@@ -45,13 +46,16 @@ function M.start(ctx)
   local manager = ctx.plugin("persistence_manager")
   local methods = {}
   local stopped = false
-  local current = ctx.config.branch
 
   local versions = make_versions(ctx, function(row) return manager.client.version_of_row(row) end)
   local states = make_states(ctx, versions)
   local ancestry = make_ancestry(versions)
-  local blame = make_blame(states, ancestry)
   local upkeep = make_upkeep(ctx, versions, states)
+
+  -- What the files beside this one share. current: the branch that commits move.
+  local env = {
+    ctx = ctx, versions = versions, states = states, ancestry = ancestry, blame = make_blame(states, ancestry), invalid = invalid, current = ctx.config.branch,
+  }
 
   local function closed() return stopped or not ctx.conn end
 
@@ -134,7 +138,7 @@ function M.start(ctx)
     local metadata, err = iu.json.encode(options.metadata or iu.object {})
     if not metadata then return nil, err end
     return {
-      description = description or "", branch = options.branch or current, author = options.author or "", tags = options.tags or {}, metadata = metadata,
+      description = description or "", branch = options.branch or env.current, author = options.author or "", tags = options.tags or {}, metadata = metadata,
     }
   end
 
@@ -162,7 +166,9 @@ function M.start(ctx)
 
   -- ---- drafts ----
 
-  local drafts = make_drafts { ctx = ctx, versions = versions, states = states, commit = commit, read_options = read_options, closed = closed }
+  env.commit, env.read_options, env.closed, env.versioning_on = commit, read_options, closed, versioning_on
+
+  local drafts = make_drafts(env)
 
   --- A draft: an ordinary-looking table that records what is changed in it, so that a commit costs what was changed (README.md, "Drafts"). initial: a table or
   --- a document; without it, what the branch has (an empty object where it has nothing yet).
@@ -178,7 +184,7 @@ function M.start(ctx)
     if ok then ok, err = check.options("track", options, { branch = "string" }) end
     if not ok then return nil, err end
     if options and options.branch == "" then return invalid('track: branch: expected a name, got ""') end
-    return drafts.track(initial, options and options.branch or current)
+    return drafts.track(initial, options and options.branch or env.current)
   end
 
   --- The methods of a draft (commit, undo, redo, changes, totable) by themselves, for states that have members of such names.
@@ -269,7 +275,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:get_current_version()
     if closed() then check.raise(CLOSED) end
-    local head, err = versions.head(current)
+    local head, err = versions.head(env.current)
     if not head then return nil, err end
     return versions.get(head)
   end
@@ -309,7 +315,7 @@ function M.start(ctx)
     check.optional(options, "table", 2, "as_of", "options")
     local ok, err = check.options("as_of", options, { branch = "string", document = "boolean" })
     if not ok then return nil, err end
-    local branch = options and options.branch or current
+    local branch = options and options.branch or env.current
     local head
     head, err = versions.head(branch)
     if err then return nil, err end
@@ -325,381 +331,18 @@ function M.start(ctx)
     return nil, iu.errors.new("VersionNotFoundError", ('branch "%s" had no version at %d'):format(branch, time))
   end
 
-  -- ---- history ----
-
-  local HISTORY = { branch = "string", path = "string", limit = "integer", before = "any" }
-
-  -- Did what lies at the path change from a version's first parent to it?
-  local function changed_at(version, segments, keep)
-    local function value_of(id)
-      local state, err = states.load(id, keep)
-      if not state then return nil, err end
-      local v = state.document
-      for _, segment in ipairs(segments) do
-        if not iu.json.is_document(v) then return nil end
-        local inner = v[segment]
-        if type(inner) == "function" then inner = nil end -- a method of documents is no member
-        local index = inner == nil and iu.diff.index(segment)
-        if index then inner = v[index + 1] end
-        v = inner
-      end
-      return v
-    end
-    local mine, err = value_of(version.version_id)
-    if err and err.kind == "VersionNotFoundError" then return false end -- committed without its state: what it changed nobody knows
-    if err then return nil, err end
-    local old
-    if version.parent_version_id then
-      old, err = value_of(version.parent_version_id)
-      if err and err.kind ~= "VersionNotFoundError" then return nil, err end
-    end
-    keep[version.version_id] = nil
-    if mine == nil or old == nil then return mine ~= old end
-    return not iu.diff.equal(mine, old)
-  end
-
-  local function history_by(options)
-    local ok, err = check.options("history", options, HISTORY)
-    if not ok then return nil, err end
-    local before = options.before
-    if before ~= nil and type(before) ~= "string" and math.type(before) ~= "integer" then
-      return invalid("history: before: a version or a time (integer microseconds) expected, got %s", tostring(before))
-    end
-    local segments
-    if options.path then
-      segments, err = iu.diff.segments(options.path)
-      if not segments then return nil, err end
-    end
-    local id
-    if type(before) == "string" then
-      local version
-      version, err = versions.resolve(before)
-      if not version then return nil, err end
-      id = version.parent_version_id
-    else
-      id, err = versions.head(options.branch or current)
-      if err then return nil, err end
-    end
-    local out, keep = {}, {}
-    for version, why in versions.back(id) do
-      if not version then return nil, why end
-      if math.type(before) ~= "integer" or version.timestamp < before then
-        local take = true
-        if segments then
-          take, err = changed_at(version, segments, keep)
-          if take == nil then return nil, err end
-        end
-        if take then out[#out + 1] = version end
-        if #out == options.limit then break end
-      end
-    end
-    return out
-  end
-
-  --- Versions along first parents, the youngest first. Of a table of options: of a branch, only those that changed what lies at `path`, only those `before` a
-  --- version or a time, at most `limit`. Of a version (default: the current one): from it back to the first.
-  ---@param version_id? string|{ branch?: string, path?: string, limit?: integer, before?: string|integer }
-  ---@param limit? integer
-  ---@return inner_universe.Version[]? versions
-  ---@return inner_universe.Error? err
-  function methods:history(version_id, limit)
-    if closed() then check.raise(CLOSED) end
-    if type(version_id) == "table" then return history_by(version_id) end
-    check.optional(version_id, "string", 1, "history", "version_id")
-    check.optional(limit, "integer", 2, "history", "limit")
-    local id, err
-    if version_id then
-      local version
-      version, err = versions.resolve(version_id)
-      id = version and version.version_id
-    else
-      id, err = versions.head(current)
-    end
-    if err then return nil, err end
-    local out = {}
-    if limit and limit < 1 then return out end
-    for version, why in versions.back(id) do
-      if not version then return nil, why end
-      out[#out + 1] = version
-      if #out == limit then break end
-    end
-    return out
-  end
-
   -- The version that a text means; without one the head of the current branch, whatever else bears its name.
-  local function resolve_or_current(ref)
+  function env.resolve_or_current(ref)
     if ref then return versions.resolve(ref) end
-    local head, err = versions.head(current)
+    local head, err = versions.head(env.current)
     if head then return versions.get(head) end
-    return nil, err or iu.errors.new("VersionNotFoundError", ('branch "%s" has no version yet'):format(current))
+    return nil, err or iu.errors.new("VersionNotFoundError", ('branch "%s" has no version yet'):format(env.current))
   end
 
-  local function two_states(a, b)
-    local out = {}
-    for i, ref in ipairs { a, b } do
-      local version, err = versions.resolve(ref)
-      if not version then return nil, err end
-      out[i], err = states.read(version)
-      if not out[i] then return nil, err end
-    end
-    return out[1].document, out[2].document
-  end
-
-  --- The operations that lead from one version's state to another's.
-  ---@param from string
-  ---@param to string
-  ---@param options? { arrays?: "auto"|"by_index"|table<string, string> } as iu.diff.compare takes them
-  ---@return inner_universe.Operation[]? operations
-  ---@return inner_universe.Error? err
-  function methods:diff(from, to, options)
-    if closed() then check.raise(CLOSED) end
-    check.type(from, "string", 1, "diff", "from")
-    check.type(to, "string", 2, "diff", "to")
-    check.optional(options, "table", 3, "diff", "options")
-    local old, new = two_states(from, to)
-    if not old then return nil, new end
-    return iu.diff.compare(old, new, options)
-  end
-
-  --- Who last changed each leaf under a path (default: the whole state): rows { path, value, version_id, author, timestamp, description }.
-  ---@param path? string
-  ---@param options? { version?: string } default: the current one
-  ---@return table[]? rows
-  ---@return inner_universe.Error? err
-  function methods:blame(path, options)
-    if closed() then check.raise(CLOSED) end
-    check.optional(path, "string", 1, "blame", "path")
-    check.optional(options, "table", 2, "blame", "options")
-    local ok, err = check.options("blame", options, { version = "string" })
-    if not ok then return nil, err end
-    local version
-    version, err = resolve_or_current(options and options.version)
-    if not version then return nil, err end
-    return blame(version, path or "")
-  end
-
-  --- Commits the state of an old version anew, on the current branch. The new version's id.
-  ---@param version_id string
-  ---@param description? string
-  ---@return string? version_id
-  ---@return inner_universe.Error? err
-  function methods:revert(version_id, description)
-    if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "revert", "version_id")
-    check.optional(description, "string", 2, "revert", "description")
-    local ok, err = versioning_on()
-    if not ok then return nil, err end
-    local version, state
-    version, err = versions.resolve(version_id)
-    if not version then return nil, err end
-    state, err = states.read(version)
-    if not state then return nil, err end
-    local what = read_options({}, description or ("Revert to %s"):format(version.version_id))
-    what.document = state.document
-    return commit(what)
-  end
-
-  -- ---- branches and tags ----
-
-  --- The branch that commits move.
-  ---@return string
-  function methods:current_branch()
-    return current
-  end
-
-  --- Makes a branch the current one of this universe handle: commits move it from now on. true, or VersionNotFoundError.
-  ---@param branch string
-  ---@return true? ok
-  ---@return inner_universe.Error? err
-  function methods:checkout(branch)
-    if closed() then check.raise(CLOSED) end
-    check.type(branch, "string", 1, "checkout", "branch")
-    local row, err = versions.name(branch, "branch")
-    if err then return nil, err end
-    if not row and branch ~= ctx.config.branch then
-      return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(branch))
-    end
-    current = branch
-    return true
-  end
-
-  -- An id goes before a name: one that bears both would lead to the version only.
-  local function check_name(name, kind)
-    local version, err = versions.get(name)
-    if version then return nil, iu.errors.new("ConflictError", ("%s: %s is the id of a version"):format(kind, name)) end
-    if err.kind == "VersionNotFoundError" then return true end
-    return nil, err
-  end
-
-  local function name_version(method, name, kind, from)
-    local version, err = resolve_or_current(from)
-    if not version then return nil, err end
-    local ok
-    ok, err = check_name(name, kind)
-    if not ok then return nil, err end
-    ok, err = ctx.conn:call("set_branch", name, kind, version.version_id, method == "branch" and "" or nil)
-    if not ok then return nil, err end
-    return version.version_id
-  end
-
-  --- Makes a branch at a version (default: the current one). ConflictError when there is one of that name. The version's id.
-  ---@param name string
-  ---@param from? string an id, or the name of a branch or a tag
-  ---@return string? version_id
-  ---@return inner_universe.Error? err
-  function methods:branch(name, from)
-    if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "branch", "name")
-    check.optional(from, "string", 2, "branch", "from")
-    return name_version("branch", name, "branch", from)
-  end
-
-  --- Names a version (default: the current one); a tag of that name moves. The version's id.
-  ---@param name string
-  ---@param version_id? string
-  ---@return string? version_id
-  ---@return inner_universe.Error? err
-  function methods:tag(name, version_id)
-    if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "tag", "name")
-    check.optional(version_id, "string", 2, "tag", "version_id")
-    return name_version("tag", name, "tag", version_id)
-  end
-
-  local function named(kind)
-    local rows, err = versions.names(kind)
-    if not rows then return nil, err end
-    local out = {}
-    for i, row in ipairs(rows) do
-      out[i] = { name = row.name, head_version_id = row.head_version_id, updated_at = row.updated_at }
-      if kind == "branch" then out[i].current = row.name == current end
-    end
-    return out
-  end
-
-  --- Rows { name, head_version_id, updated_at, current }, by name.
-  ---@return table[]? branches
-  ---@return inner_universe.Error? err
-  function methods:branches()
-    if closed() then check.raise(CLOSED) end
-    return named("branch")
-  end
-
-  --- Rows { name, head_version_id, updated_at }, by name.
-  ---@return table[]? tags
-  ---@return inner_universe.Error? err
-  function methods:tags()
-    if closed() then check.raise(CLOSED) end
-    return named("tag")
-  end
-
-  local function unname(name, kind)
-    local row, err = versions.name(name, kind)
-    if err then return nil, err end
-    if not row then return nil, iu.errors.new("VersionNotFoundError", ("no %s is called %s"):format(kind, name)) end
-    return ctx.conn:call("set_branch", name, kind, "", row.head_version_id)
-  end
-
-  --- Removes a branch; its versions stay until they are pruned. Not the current one.
-  ---@param name string
-  ---@return true? ok
-  ---@return inner_universe.Error? err
-  function methods:delete_branch(name)
-    if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "delete_branch", "name")
-    if name == current then return invalid('delete_branch: "%s" is the current branch; check out another one first', name) end
-    return unname(name, "branch")
-  end
-
-  --- Removes a tag.
-  ---@param name string
-  ---@return true? ok
-  ---@return inner_universe.Error? err
-  function methods:delete_tag(name)
-    if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "delete_tag", "name")
-    return unname(name, "tag")
-  end
-
-  -- ---- merging ----
-
-  local merge_base
-
-  -- The state that two versions come of: that of their common ancestor; where there are several, those merged, conflicts as the older one has them.
-  merge_base = function(ours, theirs, depth)
-    local common, err = ancestry.common(ours, theirs)
-    if not common then return nil, err end
-    if #common == 0 then return iu.object {}, nil, common end
-    local base
-    for i = 1, math.min(#common, depth > 0 and BASES_MAX or 1) do
-      local state
-      state, err = state_of(common[i])
-      if err then return nil, err end
-      if base == nil then
-        base = state
-      else
-        local below, why = merge_base(common[1], common[i], depth - 1)
-        if why then return nil, why end
-        base = merge3.merge(below, base, state, "ours")
-      end
-    end
-    return base, nil, common
-  end
-
-  local MERGE = { into = "string", resolve = "any", description = "string", author = "string", tags = "table", metadata = "table" }
-
-  --- Merges a version (or the head of a branch) into a branch: three-way over what both come of. What does not collide is merged, and committed as a version
-  --- with both parents, whose id is the answer; when there is nothing to merge, the head's id. What collides is a ConflictError whose details.conflicts are
-  --- rows { path, base, ours, theirs } (nil: absent), and nothing is committed; `resolve` decides instead: "ours", "theirs", or a function of such a row
-  --- that answers the value (row.absent: none; nil: stays a conflict).
-  ---@param theirs string
-  ---@param options? { into?: string, resolve?: "ours"|"theirs"|function, description?: string, author?: string, tags?: string[], metadata?: table }
-  ---@return string? version_id
-  ---@return inner_universe.Error? err
-  function methods:merge(theirs, options)
-    if closed() then check.raise(CLOSED) end
-    check.type(theirs, "string", 1, "merge", "theirs")
-    check.optional(options, "table", 2, "merge", "options")
-    options = options or {}
-    local ok, err = versioning_on()
-    if ok then ok, err = check.options("merge", options, MERGE) end
-    if not ok then return nil, err end
-    local resolve = options.resolve
-    if resolve ~= nil and resolve ~= "ours" and resolve ~= "theirs" and type(resolve) ~= "function" then
-      return invalid('merge: resolve: "ours", "theirs" or a function expected, got %s', tostring(resolve))
-    end
-    local into = options.into or current
-    local head, other
-    head, err = versions.head(into)
-    if err then return nil, err end
-    if not head then return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(into)) end
-    other, err = versions.resolve(theirs)
-    if not other then return nil, err end
-    head, err = versions.get(head)
-    if not head then return nil, err end
-    local base, why, common = merge_base(head, other, 8)
-    if why then return nil, why end
-    if common[1] and common[1].version_id == other.version_id then return head.version_id end
-    local ours, incoming
-    ours, err = state_of(head)
-    if err then return nil, err end
-    incoming, err = state_of(other)
-    if err then return nil, err end
-    local merged, conflicts = merge3.merge(base, ours, incoming, resolve)
-    if closed() then check.raise(CLOSED) end -- by `resolve`, or while that waited
-    if #conflicts > 0 then
-      return nil, iu.errors.new("ConflictError", ('merging %s into "%s": %d conflict%s, the first at path "%s"'):format(theirs, into, #conflicts,
-        #conflicts == 1 and "" or "s", conflicts[1].path), { details = { conflicts = conflicts } })
-    end
-    local what
-    what, err = read_options({ author = options.author, tags = options.tags, metadata = options.metadata },
-      options.description or ("Merge %s into %s"):format(theirs, into))
-    if not what then return nil, err end
-    what.branch, what.merge_parent = into, other.version_id
-    what.document, err = states.document(merged)
-    if not what.document then return nil, err end
-    return commit(what, head.version_id)
-  end
+  env.state_of = state_of
+  add_history(env, methods)
+  add_names(env, methods)
+  add_merging(env, methods)
 
   -- ---- upkeep ----
 
@@ -737,9 +380,9 @@ function M.start(ctx)
 
   function methods:health()
     if closed() then return nil, CLOSED end
-    local head, err = versions.head(current)
+    local head, err = versions.head(env.current)
     if err then return nil, tostring(err) end
-    return true, { head = head, branch = current }
+    return true, { head = head, branch = env.current }
   end
 
   return ctx.hooks.class("temporal_store", methods, {}).new {}
