@@ -1,25 +1,14 @@
 /* deflate.c: into gzip. Level 1: JSON becomes a fifth to a tenth of itself at a hundred megabytes a second or so; higher levels cost several times the
  * time for a few per cent. The encoder's own memory comes from alloc.h.
  */
-#include <zlib.h>
-
-#include "../base/alloc.h"
 #include "compress.h"
+#include "zlib_memory.h"
 
 #define LEVEL 1
 #define MEMORY 8 /* zlib's default */
 
-static voidpf gzip_alloc(voidpf opaque, uInt items, uInt size) {
-  (void)opaque;
-  return iu__alloc_zero(items, size);
-}
-static void gzip_free(voidpf opaque, voidpf p) {
-  (void)opaque;
-  iu__free(p);
-}
-
 iu_status iu__gzip(const uint8_t *bytes, size_t len, iu_buf *out, iu_error *err) {
-  z_stream z = {.zalloc = gzip_alloc, .zfree = gzip_free};
+  z_stream z = {.zalloc = iu__zlib_alloc, .zfree = iu__zlib_free};
   uLong bound;
   int result;
 

@@ -2,10 +2,9 @@
  * the cap: that byte tells a bomb from a message that fits exactly. The decoders' own memory comes from alloc.h.
  */
 #include <brotli/decode.h>
-#include <zlib.h>
 
-#include "../base/alloc.h"
 #include "message_internal.h"
+#include "zlib_memory.h"
 
 #define FIRST_ROOM 4096
 
@@ -27,15 +26,6 @@ static iu_status more_room(iu_buf *out, size_t limit, bool *full, iu_error *err)
 }
 
 /* ---- gzip ---- */
-
-static voidpf gzip_alloc(voidpf opaque, uInt items, uInt size) {
-  (void)opaque;
-  return iu__alloc_zero(items, size);
-}
-static void gzip_free(voidpf opaque, voidpf p) {
-  (void)opaque;
-  iu__free(p);
-}
 
 static iu_status gunzip_all(z_stream *z, size_t len, size_t limit, iu_buf *out, iu_error *err) {
   for (;;) {
@@ -59,8 +49,8 @@ static iu_status gunzip_all(z_stream *z, size_t len, size_t limit, iu_buf *out, 
 
 static iu_status gunzip(const uint8_t *bytes, size_t len, size_t limit, iu_buf *out, iu_error *err) {
   z_stream z = {0};
-  z.zalloc = gzip_alloc;
-  z.zfree = gzip_free;
+  z.zalloc = iu__zlib_alloc;
+  z.zfree = iu__zlib_free;
   z.next_in = (z_const Bytef *)bytes;
   z.avail_in = (uInt)len;
   if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) return iu__fail_nomem(err); /* 16: a gzip member, nothing else */
@@ -126,8 +116,8 @@ iu_status iu__inflate(iu_compression how, const uint8_t *bytes, size_t len, size
 
 static size_t gzip_start(const uint8_t *bytes, size_t len, uint8_t *out, size_t room) {
   z_stream z = {0};
-  z.zalloc = gzip_alloc;
-  z.zfree = gzip_free;
+  z.zalloc = iu__zlib_alloc;
+  z.zfree = iu__zlib_free;
   z.next_in = (z_const Bytef *)bytes;
   z.avail_in = (uInt)len;
   z.next_out = out;
