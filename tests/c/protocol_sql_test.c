@@ -139,6 +139,15 @@ static void results_and_columns_have_caps(void **state) {
   free(text);
 }
 
+/* Eight bytes of text become 32 bytes of a row. */
+static void bytes_of_rows_have_a_cap(void **state) {
+  (void)state;
+  uint32_t most = (IU_SQL_ROWS_BYTES_MAX - 4) / 32;
+  char *text = repeated("[{\"schema\":{\"elements\":[" COLUMN("n", T("U256")) "]},\"rows\":[", "[\"0x1\"]", most + 1, "]}]");
+  assert_refused(text, IU_E_OVERLOADED, "limit of 268435456 bytes");
+  free(text);
+}
+
 #define BIG "[" RESULT(COLUMN("id", T("U32")) "," COLUMN("name", OPTION(T("String"))) "," COLUMN("sum", "{\"Sum\":{\"variants\":[" COLUMN("A", T("U8")) "]}}"), \
                        "[[7,[0,\"Bob\"],[0,9]],[8,[1,[]],[0,1]]]") "," RESULT(COLUMN("x", T("F64")), "[[1.5]]") "]"
 
@@ -193,7 +202,7 @@ int main(void) {
     cmocka_unit_test(columns_have_names_of_their_own),
     cmocka_unit_test(floats_that_are_no_number_come_as_null),
     cmocka_unit_test(wrong_answers_are_named),
-    cmocka_unit_test(results_and_columns_have_caps),
+    cmocka_unit_test(results_and_columns_have_caps), cmocka_unit_test(bytes_of_rows_have_a_cap),
     cmocka_unit_test(cut_and_mutated_answers_never_crash),
 #ifdef IU_ERRINJ
     cmocka_unit_test(no_memory_is_said),

@@ -270,6 +270,23 @@ describe("a client", function()
     end
   end)
 
+  it("reads on when what it was sent is applied, however little may wait", function()
+    local conn = connect(database(), { incoming_bytes_max = 1 }) -- every message is over the cap: the socket rests until it is applied
+    assert(conn:subscribe("SELECT * FROM entity"):wait())
+    local told, ended = 0, 0
+    conn.tables.entity:on_insert(function() told = told + 1 end)
+    iu.run(function()
+      for n = 1, 300 do
+        iu.spawn(function()
+          assert(conn:call("create_entity", "T", { tags = {}, properties = '{"text":"' .. ("x"):rep(n * 20) .. '"}' }, ("e%03d"):format(n)))
+          ended = ended + 1
+        end)
+      end
+    end)
+    assert.same({ 300, 300, 300 }, { told, ended, conn.tables.entity:count() })
+    assert.equal(1, conn:status().connects)
+  end)
+
   it("that a running subscription fails is told, and its rows go; others stay", function()
     local conn = connect(database(), { protocol = "v3" })
     for n = 1, 4 do assert(conn:call("create_entity", n % 2 == 0 and "Even" or "Odd", NO_METADATA, "e" .. n)) end

@@ -185,6 +185,19 @@ describe("exact values", function()
     support.exactly({ big = big, wide = wide }, m.temporal_store:get_state(version))
   end)
 
+  it("integers have at most 4,096 digits", function()
+    local most, more = ("9"):rep(4096), ("9"):rep(4097)
+    assert.equal(most, tostring(assert(iu.wide(most))))
+    assert.equal("-" .. most, iu.json.encode(assert(iu.json.decode("-" .. most))))
+    for _, refused in ipairs { { iu.wide(more) }, { iu.json.decode(more) }, { iu.json.decode('{"a":[-' .. more .. "]}") } } do
+      assert.is_nil(refused[1])
+      assert.equal("ValidationError", refused[2].kind)
+      assert.truthy(refused[2].message:find("4096", 1, true), refused[2].message)
+    end
+    assert.has_error(function() return iu.wide(most) + iu.wide("1") end)
+    assert.has_error(function() return iu.wide(most) * iu.wide(most) end)
+  end)
+
   it("a state in many parts is put together again", function()
     local m = support.open { plugins = { temporal_store = { part_bytes = 1024 } } }
     local words = {}
