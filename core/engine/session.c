@@ -134,6 +134,7 @@ bool iu__session_answer_one(iu_session *s, uint64_t durable, uint64_t folded, ui
   if (ok && own != IU_OK) ok = false, failed = own, why = &own_why;
   uint64_t id = p->id;
   if (p->what == IU_AWAIT_ROOM && ok) --*room;
+  if (p->what == IU_AWAIT_EXTENDED && !ok && own == IU_OK && s->engine->journal != NULL) (void)iu__journal_extended(s->engine->journal, NULL, NULL);
   forget(s, link);
   if (s->base.listener.answer != NULL) {
     s->base.listener.answer(s->base.listener.ud, id, ok ? IU_OK : failed, ok ? NULL : why, NULL, NULL);

@@ -58,6 +58,7 @@ bool iu__journal_extend(iu_sqlite_journal *j, iu_error *err) {
   j->active_ns = iu__clock_mono_ns();
   if (status != IU_OK) j->script_error = *err;
   j->script_done = true;
+  if (j->script_dropped) j->script_waits = j->script_dropped = false;
   return !final;
 }
 
@@ -70,7 +71,7 @@ iu_status iu__journal_sqlite_ask_extend(iu_journal *base, const char *sql, iu_er
   pthread_mutex_lock(&j->mutex);
   if (j->failed) status = iu__journal_report(j, err);
   else if (!j->loaded) status = iu__fail(err, IU_E_VALIDATION, "the journal must be loaded first");
-  else if (j->script_waits && !j->script_done) status = iu__fail(err, IU_E_OVERLOADED, "the file is being extended already");
+  else if (j->script_waits) status = iu__fail(err, IU_E_OVERLOADED, "the file is being extended already");
   if (status == IU_OK) {
     j->script = copy;
     j->script_waits = true;
@@ -88,7 +89,10 @@ bool iu__journal_sqlite_extended(iu_journal *base, iu_status *status, iu_error *
 
   pthread_mutex_lock(&j->mutex);
   done = j->script_waits && (j->script_done || j->failed);
-  if (done) {
+  if (status == NULL) {
+    j->script_dropped = j->script_waits && !done;
+    if (done) j->script_waits = false;
+  } else if (done) {
     *status = j->script_done ? j->script_error.status : iu__journal_report(j, err);
     if (j->script_done && *status != IU_OK && err != NULL) *err = j->script_error;
     j->script_waits = false;

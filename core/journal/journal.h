@@ -111,8 +111,8 @@ iu_status iu__journal_ask_fold(iu_journal *j, uint64_t *seq, iu_error *err);
 /* Highest sequence that is in the tables of the file. */
 uint64_t iu__journal_folded(iu_journal *j);
 /* Has SQL run in one transaction of the journal's thread that makes something beside the tables, kept by triggers: its names begin with `_iu_text`, and it
- * may write nothing else. One at a time (IU_E_OVERLOADED). `wake` tells when iu__journal_extended has the outcome, which it gives once. Other commits wait in memory
- * meanwhile; what is closed before it began is not made. */
+ * may write nothing else. One at a time (IU_E_OVERLOADED until its outcome was taken). `wake` tells when iu__journal_extended has the outcome, which it gives once;
+ * status NULL: nobody will ask for it any more. Other commits wait in memory meanwhile; what is closed before it began is not made. */
 iu_status iu__journal_ask_extend(iu_journal *j, const char *sql, iu_error *err);
 bool iu__journal_extended(iu_journal *j, iu_status *status, iu_error *err);
 /* The file, absolute and without symbolic links; NULL where nothing is kept. Borrowed until close. */

@@ -55,6 +55,7 @@ typedef struct iu_sqlite_journal {
   char *script;         /* to be run by the thread (extend.c); owned */
   bool script_waits;    /* an answer is owed, and: */
   bool script_done;
+  bool script_dropped;  /* nobody asks for the answer any more */
   iu_error script_error;
   bool draining;        /* the journal passed its cap and is being folded down */
   bool hurry, stop, failed;

@@ -101,6 +101,43 @@ static void nothing_else_may_be_written(void **state) {
   fixture_end(&f);
 }
 
+static bool file_has(const char *path, const char *name) {
+  char sql[120];
+  snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", name);
+  return ask(path, sql) != 0;
+}
+
+/* What was made is there; whether its outcome was taken is not known of it. */
+static void until_made(const fixture *f, const char *name) {
+  for (int i = 0; i < 2000 && !file_has(f->path, name); i++) usleep(1000);
+  assert_true(file_has(f->path, name));
+  usleep(20000); /* and its outcome is there to be taken */
+}
+
+static void an_outcome_that_was_not_taken_is_not_lost(void **state) {
+  fixture f;
+  iu_journal_config c;
+  iu_journal *j;
+  iu_status status = IU_E_NOMEM;
+  iu_error err;
+  (void)state;
+  fixture_begin(&f);
+  c = config_for(&f);
+  j = open_loaded(&c, &f, NULL, NULL);
+  assert_ok(iu__journal_ask_extend(j, "CREATE TABLE _iu_text_a (a)", &err), &err);
+  until_made(&f, "_iu_text_a");
+  assert_int_equal(iu__journal_ask_extend(j, "CREATE TABLE _iu_text_b (b)", &err), IU_E_OVERLOADED);
+  for (int i = 0; i < 2000 && !iu__journal_extended(j, &status, &err); i++) usleep(1000);
+  assert_int_equal(status, IU_OK);
+  assert_ok(iu__journal_ask_extend(j, "CREATE TABLE _iu_text_b (b)", &err), &err);
+  (void)iu__journal_extended(j, NULL, NULL); /* who asked has gone, whether it is done or not */
+  until_made(&f, "_iu_text_b");
+  assert_false(iu__journal_extended(j, &status, &err));
+  assert_ok(extend(j, "CREATE TABLE _iu_text_c (c)", &err), &err);
+  close_ok(j);
+  fixture_end(&f);
+}
+
 static void a_damaged_list_of_indexes_is_refused(void **state) {
   static const char *const changes[] = {"table_name = 'nobody'", "json = 'nothing'", "texts = 'name''); DROP TABLE person; --'", "texts = ''", "texts = 'name,,name'"};
   (void)state;
@@ -133,7 +170,7 @@ static void a_damaged_list_of_indexes_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(kept_through_commits_and_reopens), cmocka_unit_test(nothing_else_may_be_written),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(kept_through_commits_and_reopens), cmocka_unit_test(nothing_else_may_be_written), cmocka_unit_test(an_outcome_that_was_not_taken_is_not_lost),
                                      cmocka_unit_test(a_damaged_list_of_indexes_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
