@@ -62,9 +62,7 @@ end
 ---@return inner_universe.Operation[]?, inner_universe.Error?
 function algebra.invert(list, old)
   local back = {}
-  local writer = apply.copying()
-  function writer.seen(op, before) undo[op.op](back, op, before) end
-  local root, err = apply.range(old, list, 1, #list, writer)
+  local root, err = apply.watched(old, list, function(op, before) undo[op.op](back, op, before) end)
   if root == nil then return nil, err end
   for i = 1, #back // 2 do back[i], back[#back - i + 1] = back[#back - i + 1], back[i] end
   return back

@@ -325,6 +325,17 @@ function apply.range(root, list, first, last, writer)
   return root
 end
 
+---Walks a copy of `root` through the whole list. seen(op, old): as a writer's. The new root, or nil and a ValidationError.
+---@param root any
+---@param list table[]
+---@param seen fun(op: table, old: any)
+---@return any, inner_universe.Error?
+function apply.watched(root, list, seen)
+  local writer = copying()
+  writer.seen = seen
+  return apply.range(root, list, 1, #list, writer)
+end
+
 apply.copying = copying
 apply.in_place = in_place
 apply.settle = settle

@@ -22,14 +22,12 @@ local lines = {}
 
 -- The lines of operations on `old`, which lies at the path `base`.
 local function tell(say, list, old, width, base)
-  local writer = apply.copying()
-  function writer.seen(op, what)
+  return apply.watched(old, list, function(op, what)
     local at = base == "" and op.path or op.path == "" and base or base .. "." .. op.path
     local shown = { path = at, index = op.index, value = op.value, patch = op.patch }
     if op.op == "set" then shown.had = what ~= nil end
     lines[op.op](say, shown, what, width)
-  end
-  return apply.range(old, list, 1, #list, writer)
+  end)
 end
 
 local function fits(v, width)

@@ -94,9 +94,7 @@ end
 ---@return table[]?, inner_universe.Error?
 function json_patch.to(list, old)
   local out = {}
-  local writer = apply.copying()
-  function writer.seen(op, before) to[op.op](out, op, before) end
-  local root, err = apply.range(old, list, 1, #list, writer)
+  local root, err = apply.watched(old, list, function(op, before) to[op.op](out, op, before) end)
   if root == nil then return nil, err end
   return core.array(out)
 end
