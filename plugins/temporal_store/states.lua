@@ -266,13 +266,12 @@ return function(ctx, versions)
   ---@param document table
   ---@param parent? table the parent's state
   ---@param parent_id? string
-  ---@param operations? inner_universe.Operation[] from the parent's state to this one, where they are known
   ---@return { delta?: table, snapshot: table[], staged?: table[], state: table }?, inner_universe.Error?
-  function states.plan(document, parent, parent_id, operations)
+  function states.plan(document, parent, parent_id)
     local plan = { snapshot = {}, state = { document = document, chain = 0, chain_bytes = 0, bytes = 0 } }
-    local bytes, err = math.huge, nil
+    local bytes = math.huge
     if parent then
-      if not operations then operations, err = iu.diff.compare(parent.document, document) end
+      local operations, err = iu.diff.compare(parent.document, document)
       if not operations then return nil, err end
       plan.delta, bytes = states.delta_of(parent_id, operations)
       if not plan.delta then return nil, bytes end
