@@ -87,17 +87,15 @@ static uint32_t order_many(iu_json_member *m, uint32_t count) {
 }
 
 static iu_json close_object(parser *s, size_t start) {
-  size_t size = s->used - start, count = size / sizeof(iu_json_member);
-  size_t index_size = count > IU_JSON_LINEAR_MAX ? (count * sizeof(uint32_t) + 15) / 16 * 16 : 0;
+  size_t size = s->used - start, count = size / sizeof(iu_json_member); /* the text has fewer than UINT32_MAX bytes */
   iu_json v = {IU_J_OBJECT, 0, {0}};
-  char *block;
 
   s->scan.p++;
   s->scan.depth--;
   if (count == 0) return v;
-  block = iu__arena_alloc(s->scan.keep, index_size + size);
-  if (block == NULL) return out_of_memory(s);
-  v.u.members = memcpy(block + index_size, s->list + start, size);
+  v.u.members = iu__json_members_new(s->scan.keep, (uint32_t)count);
+  if (v.u.members == NULL) return out_of_memory(s);
+  memcpy(v.u.members, s->list + start, size);
   s->used = start;
   if (count <= IU_JSON_LINEAR_MAX) v.len = order_few(v.u.members, (uint32_t)count);
   else v.len = order_many(v.u.members, (uint32_t)count);
