@@ -91,6 +91,34 @@ static void a_file_in_use_is_looked_at(void **state) {
   fixture_end(&f);
 }
 
+/* A file of 300 rows, to which `before` is done and in which nothing is found then, is damaged by `sql`: a check by those who know the tables (or know none) says so, in
+ * words among which is `says`, and leaves the file as it is. before and says may be NULL. */
+static void is_found(bool tables_known, const char *before, const char *sql, const char *says) {
+  static const iu_schema none = {.table_count = 0};
+  fixture f;
+  model m = {0};
+  findings found = {.count = 0};
+  iu_check_counts n;
+  iu_error err;
+  uint64_t sum;
+  fixture_begin(&f);
+  make(&f, &m, 300);
+  if (before != NULL) {
+    sql_exec(f.path, before);
+    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
+    if (n.errors != 0) fail_msg("%s", found.text);
+    found = (findings){.count = 0};
+  }
+  sql_exec(f.path, sql);
+  sum = sum_of(f.path);
+  assert_ok(iu__check_file(f.path, tables_known ? &f.schema : &none, note, &found, &n, &err), &err);
+  if (n.errors == 0 || (says != NULL && strstr(found.text, says) == NULL)) fail_msg("%s: found %llu: %s", sql, (unsigned long long)n.errors, found.text);
+  assert_int_equal(found.count, n.errors + n.warnings);
+  assert_int_equal(sum_of(f.path), sum);
+  model_free(&m);
+  fixture_end(&f);
+}
+
 static void damage_is_found(void **state) {
   static const struct { const char *sql, *says; } cases[] = {
       {"UPDATE person SET age = age + 1 WHERE rowid = (SELECT min(rowid) FROM person)", "error person: the row `k"},
@@ -107,24 +135,7 @@ static void damage_is_found(void **state) {
        "SQLite: "},
   };
   (void)state;
-  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-    fixture f;
-    model m = {0};
-    findings found = {.count = 0};
-    iu_check_counts n;
-    iu_error err;
-    uint64_t before;
-    fixture_begin(&f);
-    make(&f, &m, 300);
-    sql_exec(f.path, cases[i].sql);
-    before = sum_of(f.path);
-    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
-    if (n.errors == 0 || strstr(found.text, cases[i].says) == NULL) fail_msg("%s: found %llu: %s", cases[i].sql, (unsigned long long)n.errors, found.text);
-    assert_int_equal(found.count, n.errors + n.warnings);
-    assert_int_equal(sum_of(f.path), before);
-    model_free(&m);
-    fixture_end(&f);
-  }
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) is_found(true, NULL, cases[i].sql, cases[i].says);
 }
 
 /* ---- tables that nobody here declares ---- */
@@ -228,21 +239,7 @@ static void rows_that_do_not_go_together_are_found(void **state) {
       {"UPDATE _iu_table SET definition = definition || 'unique name' || char(10) WHERE name = 'person'", NULL},
       {"UPDATE _iu_table SET definition = definition || 'unique b' || char(10) WHERE name = 'tag'", "the rows do not go together: "}};
   (void)state;
-  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-    fixture f;
-    model m = {0};
-    findings found = {.count = 0};
-    iu_schema none = {.table_count = 0};
-    iu_check_counts n;
-    iu_error err;
-    fixture_begin(&f);
-    make(&f, &m, 300);
-    sql_exec(f.path, cases[i].sql);
-    assert_ok(iu__check_file(f.path, &none, note, &found, &n, &err), &err);
-    if (n.errors == 0 || (cases[i].says != NULL && strstr(found.text, cases[i].says) == NULL)) fail_msg("%s: %s", cases[i].sql, found.text);
-    model_free(&m);
-    fixture_end(&f);
-  }
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) is_found(false, NULL, cases[i].sql, cases[i].says);
 }
 
 /* ---- text indexes ---- */
@@ -268,27 +265,7 @@ static void damage_of_text_indexes_is_found(void **state) {
       {"UPDATE _iu_text_index SET table_name = 'nothing'", "text indexes: the file is damaged: the entry `nothing` of _iu_text_index"},
       {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE _iu_text_person (name)' WHERE name = '_iu_text_person'", "error person: its text index: "}};
   (void)state;
-  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-    fixture f;
-    model m = {0};
-    findings found = {.count = 0};
-    iu_check_counts n;
-    iu_error err;
-    uint64_t before;
-    fixture_begin(&f);
-    make(&f, &m, 300);
-    sql_exec(f.path, make_index);
-    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
-    if (n.errors != 0) fail_msg("%s", found.text);
-    sql_exec(f.path, cases[i].sql);
-    before = sum_of(f.path);
-    found = (findings){.count = 0};
-    assert_ok(iu__check_file(f.path, &f.schema, note, &found, &n, &err), &err);
-    if (n.errors == 0 || strstr(found.text, cases[i].says) == NULL) fail_msg("%s: found %llu: %s", cases[i].sql, (unsigned long long)n.errors, found.text);
-    assert_int_equal(sum_of(f.path), before);
-    model_free(&m);
-    fixture_end(&f);
-  }
+  for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) is_found(true, make_index, cases[i].sql, cases[i].says);
 }
 
 static void a_position_behind_its_rows_is_a_warning(void **state) {
