@@ -1,6 +1,5 @@
 /* The schema answer of a server: RawModuleDefV9 as SATS-JSON to a schema, with all that a definition may hold; hostile ones. */
-#include "../../core/base/errinj.h"
-#include "protocol_fixture.h"
+#include "protocol_schema_fixture.h"
 #include "sats_schema_fixture.h"
 
 #define NONE "{\"none\":[]}"
@@ -284,43 +283,13 @@ static void large_answers_are_refused(void **state) {
 
 static void cut_and_mutated_answers_never_crash(void **state) {
   (void)state;
-  uint64_t seed = test_seed();
-  static const char whole[] = BIG_JSON, swaps[] = "{}[]\",:0123456789-etfn\\ \xff";
-  size_t len = sizeof whole - 1;
-  iu_schema *s;
-  uint32_t good = 0;
-  for (size_t cut = 0; cut < len; cut += 7) {
-    char *text = malloc(cut + 1);
-    memcpy(text, whole, cut);
-    assert_int_equal(iu__schema_from_http(text, cut, &s, NULL), IU_E_VALIDATION);
-    free(text);
-  }
-  for (uint32_t i = 0; i < 4000; i++) {
-    char *text = malloc(len);
-    memcpy(text, whole, len);
-    for (uint32_t k = 0; k < 1 + i % 3; k++) text[test_random(&seed) % len] = swaps[test_random(&seed) % (sizeof swaps - 1)];
-    if (iu__schema_from_http(text, len, &s, NULL) == IU_OK) good++;
-    iu__schema_free(s);
-    free(text);
-  }
-  assert_true(good < 3000);
+  schema_survives_cuts_and_mutations(BIG_JSON, sizeof BIG_JSON - 1);
 }
 
 #ifdef IU_ERRINJ
 static void no_memory_is_said(void **state) {
   (void)state;
-  long after = 0;
-  for (;; after++) {
-    iu_schema *s;
-    iu__errinj_arm(IU_ERRINJ_ALLOC, after);
-    iu_status status = iu__schema_from_http(M2_JSON, sizeof M2_JSON - 1, &s, NULL);
-    iu__errinj_arm(IU_ERRINJ_ALLOC, -1);
-    iu__schema_free(s);
-    if (status == IU_OK) break;
-    assert_int_equal(status, IU_E_NOMEM);
-    assert_true(after < 10000);
-  }
-  assert_true(after > 5);
+  schema_says_no_memory(M2_JSON, sizeof M2_JSON - 1, 18);
 }
 #endif
 
