@@ -167,6 +167,7 @@ function M.start(ctx)
   -- ---- drafts ----
 
   env.commit, env.read_options, env.closed, env.versioning_on = commit, read_options, closed, versioning_on
+  env.RETRIES, env.step_back = RETRIES, step_back
 
   local drafts = make_drafts(env)
 

@@ -36,12 +36,48 @@ return function(env, methods)
     return base, nil, common
   end
 
+  -- One try on the branch as it is now; `moved`: somebody else committed to it meanwhile.
+  local function merge_once(theirs, into, options)
+    local head, err = versions.head(into)
+    if err then return nil, err end
+    if not head then return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(into)) end
+    local other
+    other, err = versions.resolve(theirs)
+    if not other then return nil, err end
+    head, err = versions.get(head)
+    if not head then return nil, err end
+    local base, why, common = merge_base(head, other, 8)
+    if why then return nil, why end
+    if common[1] and common[1].version_id == other.version_id then return head.version_id end
+    local ours, incoming
+    ours, err = env.state_of(head)
+    if err then return nil, err end
+    incoming, err = env.state_of(other)
+    if err then return nil, err end
+    local merged, conflicts = merge3.merge(base, ours, incoming, options.resolve)
+    if closed() then check.raise(CLOSED) end -- by `resolve`, or while that waited
+    if #conflicts > 0 then
+      return nil, iu.errors.new("ConflictError", ('merging %s into "%s": %d conflict%s, the first at path "%s"'):format(theirs, into, #conflicts,
+        #conflicts == 1 and "" or "s", conflicts[1].path), { details = { conflicts = conflicts } })
+    end
+    local what
+    what, err = env.read_options({ author = options.author, tags = options.tags, metadata = options.metadata },
+      options.description or ("Merge %s into %s"):format(theirs, into))
+    if not what then return nil, err end
+    what.branch, what.merge_parent = into, other.version_id
+    what.document, err = states.document(merged)
+    if not what.document then return nil, err end
+    local id
+    id, err = env.commit(what, head.version_id)
+    return id, err, not id and err.kind == "ConflictError"
+  end
+
   local MERGE = { into = "string", resolve = "any", description = "string", author = "string", tags = "table", metadata = "table" }
 
   --- Merges a version (or the head of a branch) into a branch: three-way over what both come of. What does not collide is merged, and committed as a version
   --- with both parents, whose id is the answer; when there is nothing to merge, the head's id. What collides is a ConflictError whose details.conflicts are
   --- rows { path, base, ours, theirs } (nil: absent), and nothing is committed; `resolve` decides instead: "ours", "theirs", or a function of such a row
-  --- that answers the value (row.absent: none; nil: stays a conflict).
+  --- that answers the value (row.absent: none; nil: stays a conflict). Where somebody commits to the branch meanwhile, all that is done again on what it is then.
   ---@param theirs string
   ---@param options? { into?: string, resolve?: "ours"|"theirs"|function, description?: string, author?: string, tags?: string[], metadata?: table }
   ---@return string? version_id
@@ -59,35 +95,13 @@ return function(env, methods)
       return env.invalid('merge: resolve: "ours", "theirs" or a function expected, got %s', tostring(resolve))
     end
     local into = options.into or env.current
-    local head, other
-    head, err = versions.head(into)
-    if err then return nil, err end
-    if not head then return nil, iu.errors.new("VersionNotFoundError", ("no branch is called %s"):format(into)) end
-    other, err = versions.resolve(theirs)
-    if not other then return nil, err end
-    head, err = versions.get(head)
-    if not head then return nil, err end
-    local base, why, common = merge_base(head, other, 8)
-    if why then return nil, why end
-    if common[1] and common[1].version_id == other.version_id then return head.version_id end
-    local ours, incoming
-    ours, err = env.state_of(head)
-    if err then return nil, err end
-    incoming, err = env.state_of(other)
-    if err then return nil, err end
-    local merged, conflicts = merge3.merge(base, ours, incoming, resolve)
-    if closed() then check.raise(CLOSED) end -- by `resolve`, or while that waited
-    if #conflicts > 0 then
-      return nil, iu.errors.new("ConflictError", ('merging %s into "%s": %d conflict%s, the first at path "%s"'):format(theirs, into, #conflicts,
-        #conflicts == 1 and "" or "s", conflicts[1].path), { details = { conflicts = conflicts } })
+    local id, moved
+    for attempt = 1, env.RETRIES do
+      id, err, moved = merge_once(theirs, into, options)
+      if not moved then break end
+      env.step_back(attempt)
+      if closed() then check.raise(CLOSED) end
     end
-    local what
-    what, err = env.read_options({ author = options.author, tags = options.tags, metadata = options.metadata },
-      options.description or ("Merge %s into %s"):format(theirs, into))
-    if not what then return nil, err end
-    what.branch, what.merge_parent = into, other.version_id
-    what.document, err = states.document(merged)
-    if not what.document then return nil, err end
-    return env.commit(what, head.version_id)
+    return id, err
   end
 end
