@@ -77,7 +77,7 @@ return function(env, methods)
   --- Merges a version (or the head of a branch) into a branch: three-way over what both come of. What does not collide is merged, and committed as a version
   --- with both parents, whose id is the answer; when there is nothing to merge, the head's id. What collides is a ConflictError whose details.conflicts are
   --- rows { path, base, ours, theirs } (nil: absent), and nothing is committed; `resolve` decides instead: "ours", "theirs", or a function of such a row
-  --- that answers the value (row.absent: none; nil: stays a conflict). Where somebody commits to the branch meanwhile, all that is done again on what it is then.
+  --- that answers the value (row.absent: none; nil: stays a conflict). Where somebody commits to the branch meanwhile, all is done again on what it is then.
   ---@param theirs string
   ---@param options? { into?: string, resolve?: "ours"|"theirs"|function, description?: string, author?: string, tags?: string[], metadata?: table }
   ---@return string? version_id

@@ -5,6 +5,8 @@ local iu = require "inner_universe"
 local KEEP_STATES = 64 -- states that verify keeps at hand, so that a version is checked from the one before
 local BATCH = 100 -- versions that one call removes
 local TRIES = 10 -- of pruning, while branches and tags move to what is to go
+local REMOVAL_TRIES = 50 -- of removing some, while commits come in between
+local REMOVAL_PAUSE = 0.002 -- seconds before the second of these, twice that before the third, and so on
 
 ---@param ctx table
 ---@param versions table
@@ -252,19 +254,51 @@ return function(ctx, versions, states)
     return ground(late, going)
   end
 
-  -- The youngest first, so that whatever is left when this ends early can still be read.
-  local function remove(list, all, known, going, gone)
-    for last = #list, 1, -BATCH do
-      repeat -- between the last look and the removal nobody else runs, but on a server
+  -- What proves that no branch has moved since: expectations for `transact`. nil, ConflictError where one has come to what goes.
+  local function branches_as_they_are(going)
+    local rows, err = versions.names("branch")
+    if not rows then return nil, err end
+    local expects = {}
+    for i, row in ipairs(rows) do
+      if going[row.head_version_id] then
+        return nil, iu.errors.new("ConflictError", ("prune: branch %s came to version %s"):format(row.name, row.head_version_id))
+      end
+      local bytes
+      bytes, err = ctx.conn:row_bytes("state_branch", row)
+      if not bytes then return nil, err end
+      expects[i] = { tag = "Expect", value = { table = "state_branch", key = row.name, row = bytes } }
+    end
+    return expects
+  end
+
+  -- Removes some in one transaction that a commit made since the last look at them undoes. true; nil, err.
+  local function remove_batch(ids, all, known, going)
+    local ok, err
+    for attempt = 1, REMOVAL_TRIES do
+      local operations
+      operations, err = branches_as_they_are(going)
+      if not operations then return nil, err end
+      repeat
         local written, why = ground_late(all, known, going)
         if not written then return nil, why end
       until written == 0
+      operations[#operations + 1] = { tag = "PruneVersions", value = { version_ids = ids, delta_ids = {}, snapshot_version_ids = {} } }
+      ok, err = ctx.conn:call("transact", operations, nil)
+      if ok or err.kind ~= "ConflictError" then break end
+      if coroutine.isyieldable() then pcall(iu.sleep, REMOVAL_PAUSE * attempt) end
+    end
+    return ok, err
+  end
+
+  -- The youngest first, so that whatever is left when this ends early can still be read.
+  local function remove(list, all, known, going, gone)
+    for last = #list, 1, -BATCH do
       local ids = {}
       for i = last, math.max(1, last - BATCH + 1), -1 do
         ids[#ids + 1] = list[i].id
         states.forget(list[i].id)
       end
-      local ok, err = ctx.conn:call("prune_versions", ids, {}, {})
+      local ok, err = remove_batch(ids, all, known, going)
       if not ok then return nil, err end
       table.move(ids, 1, #ids, #gone + 1, gone)
       breathe()
