@@ -31,7 +31,7 @@ function M.validate(config)
     return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
   end
   local why = integer("part_bytes", 1024, 16777216) or integer("snapshot_every", 1, 10000) or integer("cache_bytes", 0, 1 << 40)
-    or integer("commit_bytes", 0, 16777216)
+    or integer("commit_bytes", 0, 16777216) or integer("staged_seconds", 0, 1 << 31)
   if why then return nil, why end
   if config.branch == "" then return nil, "branch: expected a name" end
   return true
@@ -79,20 +79,21 @@ function M.start(ctx)
     local plan, err = states.plan(what.document, parent, head)
     if not plan then return nil, err end
     local id, ok = iu.uuid(), true
-    if plan.staged then ok, err = states.put_snapshot(id, plan.staged) end
+    if plan.staged then ok, err = states.stage(id, plan.staged) end
     if not ok then
-      ctx.conn:send("prune_versions", {}, {}, { id })
+      states.unstage(id, true)
       return nil, err
     end
     ok, err = ctx.conn:call("commit_state_version", head or "", what.description, what.hash, what.branch, what.author, what.tags, what.metadata,
       what.merge_parent or "", what.tree_hash or "", head or "", plan.delta, plan.snapshot, id)
     if ok then
+      if plan.staged then states.unstage(id) end
       states.remember(id, plan.state)
       what.state = plan.state
       return id
     end
     -- After a timeout the version may be there, and need it.
-    if plan.staged and REFUSALS[err.kind] then ctx.conn:send("prune_versions", {}, {}, { id }) end
+    if plan.staged and REFUSALS[err.kind] then states.unstage(id, true) end
     return nil, err
   end
 

@@ -9,6 +9,7 @@ return {
     branch = { default = "main", description = "The branch that commits move." },
     part_bytes = { default = 4194304, description = "A snapshot is stored in parts of this many bytes." },
     commit_bytes = { default = 16777216, description = "A snapshot of more bytes is stored part by part before its commit." },
+    staged_seconds = { default = 3600, description = "Parts of a commit that was not ended in this time are removed by the next pruning." },
     snapshot_every = { default = 50, description = "At most so many deltas lie between a version and its snapshot." },
     cache_bytes = { default = 67108864, description = "Memory for the states used last; cache_size_mb bounds it too." },
   },

@@ -10,6 +10,7 @@ local STATE_MAX = 1 << 30 -- bytes of a state's text
 local UNREADABLE = "part %d of its state is missing or unreadable"
 local WEIGHT = 4 -- bytes of memory a document takes for each of its text, about
 local ENTRY_BYTES = 512 -- and whatever its text
+local STAGED, STAGED_END = "temporal_store/staged/", "temporal_store/staged0" -- keys of marks, and the first behind them all
 
 local function damaged(id, format, ...)
   return nil, iu.errors.new("StorageError", ("version %s: "):format(id) .. format:format(...), { details = { version_id = id } })
@@ -240,6 +241,43 @@ return function(ctx, versions)
       if not ok then return nil, err end
     end
     return true
+  end
+
+  -- A snapshot that is written before its version leaves a mark (a plugin_record), by which upkeep finds what somebody who was killed meanwhile left.
+
+  --- The parts of a version that is not there yet; true, or nil, err. `unstage` follows.
+  ---@param id string
+  ---@param parts table[]
+  ---@return true?, inner_universe.Error?
+  function states.stage(id, parts)
+    local ok, err = ctx.conn:call("put_record", STAGED .. id, "{}", 0, nil)
+    if not ok then ctx.log.debug("version %s is written without a mark: %s", id, err.message) end -- who may not keep records may commit
+    return states.put_snapshot(id, parts)
+  end
+
+  --- Its mark goes, and with `undone` its parts. Nobody waits for it.
+  ---@param id string
+  ---@param undone? boolean
+  function states.unstage(id, undone)
+    local conn = ctx.conn
+    if not conn then return end -- closed meanwhile: a pruning finds the mark
+    if undone then conn:send("prune_versions", {}, {}, { id }) end
+    conn:send("delete_record", STAGED .. id, nil)
+  end
+
+  --- The ids of versions whose parts were begun to be written so many seconds ago, and not ended.
+  ---@param seconds number
+  ---@return string[]? ids, inner_universe.Error?
+  function states.left_staged(seconds)
+    local rows, err = ctx.conn:select("plugin_record", { filters = {
+      { field = "key", operator = "GreaterOrEqual", value = STAGED }, { field = "key", operator = "LessThan", value = STAGED_END },
+    } })
+    if not rows then return nil, err end
+    local ids, limit = {}, iu.now() - math.floor(seconds * 1e6)
+    for _, row in ipairs(rows) do
+      if row.updated_at <= limit then ids[#ids + 1] = row.key:sub(#STAGED + 1) end
+    end
+    return ids
   end
 
   --- The delta that leads from a version to the next, as the commit's call takes it, and about what it takes.

@@ -331,6 +331,21 @@ return function(ctx, versions, states)
     return report
   end
 
+  -- Parts of snapshots whose versions never came.
+  local function remove_left_parts()
+    local ids, err = states.left_staged(ctx.config.staged_seconds)
+    if not ids then return nil, err end
+    for _, id in ipairs(ids) do
+      local ok = true
+      local version, why = versions.get(id)
+      if not version and why.kind ~= "VersionNotFoundError" then return nil, why end
+      if not version then ok, err = ctx.conn:call("prune_versions", {}, {}, { id }) end
+      if ok then states.unstage(id) else return nil, err end
+      if not version then ctx.log.info("the parts of version %s, which was never committed, are removed", id) end
+    end
+    return true
+  end
+
   --- Removes versions. Branches keep their last `keep_last` (at least their heads), tags (`keep_tags`, true) their version. Of the others go: with
   --- `older_than` (seconds) those older than that; without it, and with `keep_last`, all; and the oldest while all together take more than `max_bytes`. Every
   --- version that stays can still be read. `dry_run` only says what would go. { removed, kept, bytes, snapshots_written, versions }.
@@ -341,6 +356,10 @@ return function(ctx, versions, states)
     if not ok then return nil, err end
     if not (options.keep_last or options.older_than or options.max_bytes) then
       return nil, iu.errors.new("ValidationError", "prune: expected keep_last, older_than or max_bytes")
+    end
+    if not options.dry_run then
+      ok, err = remove_left_parts()
+      if not ok then return nil, err end
     end
     local gone = {}
     for _ = 1, TRIES do

@@ -384,6 +384,42 @@ describe("temporal store", function()
     is_error("ValidationError", "unknown option", store:prune { keep = 1 })
   end)
 
+  it("removes what a commit that was killed between its parts left, and no other's", function()
+    local own, conn = support.open_both { plugins = { temporal_store = { part_bytes = 1024, commit_bytes = 0, staged_seconds = 0 } } }
+    local kept = own.temporal_store
+    local state = {}
+    for i = 1, 400 do state[i] = iu.json.hash(i) end -- some 10 KB when it is compressed
+    local id = assert(kept:commit_version(state))
+    local function marks()
+      return #assert(conn:select("plugin_record", { filters = { { field = "key", operator = "StartsWith", value = "temporal_store/" } } }))
+    end
+    local function parts_of(version)
+      return #assert(conn:select("state_snapshot", { filters = { { field = "version_id", operator = "Equals", value = version } } }))
+    end
+    assert(own:flush())
+    assert.equal(0, marks())
+    assert.is_true(parts_of(id) > 3)
+    assert(conn:call("put_record", "temporal_store/staged/killed", "{}", 0, nil)) -- as the one that was killed did
+    assert(conn:call("put_snapshot", "killed", 0, 2, "json+gzip", "\x1f\x8b"))
+    assert(conn:call("put_record", "temporal_store/staged/" .. id, "{}", 0, nil)) -- killed when all was done but this
+    assert(kept:prune { keep_last = 5, dry_run = true })
+    assert.same({ 2, 1 }, { marks(), parts_of("killed") })
+    assert(kept:prune { keep_last = 5 })
+    assert(own:flush())
+    assert.same({ 0, 0 }, { marks(), parts_of("killed") })
+    support.exactly(state, assert(kept:get_state(id)))
+  end)
+
+  it("leaves the parts of a commit that may be under way", function()
+    local own, conn = support.open_both()
+    assert(own.temporal_store:commit_version({ a = 1 }))
+    assert(conn:call("put_record", "temporal_store/staged/young", "{}", 0, nil))
+    assert(conn:call("put_snapshot", "young", 0, 2, "json+gzip", "\x1f\x8b"))
+    assert(own.temporal_store:prune { keep_last = 5 })
+    assert.is_table((conn:get("plugin_record", "temporal_store/staged/young")))
+    assert.is_table((conn:get("state_snapshot", "young:0")))
+  end)
+
   it("prunes by bytes, the oldest first", function()
     local state, versions = long_state(200), {}
     for i = 1, 15 do
