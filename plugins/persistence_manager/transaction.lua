@@ -22,6 +22,12 @@ local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
 local NOT_FOUND = { entity = "EntityNotFoundError", relation = "RelationNotFoundError" }
 local DELETED = {}
 
+-- Operations that have a method here, whose reads see them; all others may be joined.
+local OWN = {
+  CreateEntity = "create_entity", UpdateEntity = "update_entity", DeleteEntity = "delete_entity", CreateRelation = "create_relation",
+  UpdateRelation = "update_relation", DeleteRelation = "delete_relation", PublishEvent = "publish_event",
+}
+
 return function(ctx)
   local check = ctx.check
 
@@ -281,6 +287,23 @@ return function(ctx)
     local id = iu.uuid()
     note(self, "PublishEvent", { event_type = event_type, source = source or "", data = text, id = id })
     return id
+  end
+
+  --- Joins any other operation of the reducer `transact` to the writes, as the core takes it: tx:join("PutRecord", { key = ..., value = text,
+  --- expected_revision = 0 }). For plugins, whose rows then change with the user's, or not at all. The module judges it when the writes apply.
+  ---@param operation string its name in core/module/README.md
+  ---@param fields table
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:join(operation, fields)
+    open(self, "join")
+    check.type(operation, "string", 1, "join", "operation")
+    check.type(fields, "table", 2, "join", "fields")
+    if OWN[operation] then
+      return nil, iu.errors.new("ValidationError", ("join: operation: %s has a method of its own, tx:%s"):format(operation, OWN[operation]))
+    end
+    note(self, operation, fields)
+    return true
   end
 
   -- ---- running one ----
