@@ -57,13 +57,14 @@ static void add_identity(nerv_call *c, const uint8_t *bytes) {
   add(c, hex, sizeof hex);
 }
 
-/* Inside transact a refusal names the operation. */
+/* The element of a list, inside transact with the operation's name. */
 static void add_place(nerv_call *c) {
-  if (c->operation == NULL) return;
-  add_text(c, "operations[");
-  add_u64(c, c->operation_at);
-  add_text(c, "] ");
-  add_text(c, c->operation);
+  if (c->list == NULL) return;
+  add_text(c, c->list);
+  add_text(c, "[");
+  add_u64(c, c->list_at);
+  add_text(c, c->operation != NULL ? "] " : "]");
+  if (c->operation != NULL) add_text(c, c->operation);
   add_text(c, ": ");
 }
 

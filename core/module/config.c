@@ -102,7 +102,7 @@ bool iu__nerv_config_put(nerv_call *c, const char *key, nerv_slice value, const 
   return put(c, iu__nerv_text(key), value, iu__nerv_text(description));
 }
 
-static bool check_value(nerv_call *c, nerv_slice key, nerv_slice value) {
+bool iu__nerv_config_check(nerv_call *c, nerv_slice key, nerv_slice value) {
   bool ignored[NERV_TABLE_COUNT];
   if (iu__nerv_is(key, "owner")) return iu__nerv_refuse(c, "VALIDATION", "key: \"owner\" is set once, when the universe is made");
   if (iu__nerv_is(key, audit_key) && !iu__nerv_is(value, "true") && !iu__nerv_is(value, "false")) {
@@ -117,6 +117,6 @@ static bool check_value(nerv_call *c, nerv_slice key, nerv_slice value) {
 bool iu__nerv_update_config(nerv_call *c, nerv_reader *r) {
   nerv_slice key = iu__nerv_get_text(r), value = iu__nerv_get_text(r), description = iu__nerv_get_text(r);
   if (!iu__nerv_read(c, r) || !iu__nerv_check_id(c, "key", key) || !iu__nerv_check_text(c, "value", value, NERV_TEXT_MAX)) return false;
-  if (!iu__nerv_check_text(c, "description", description, NERV_TEXT_MAX) || !check_value(c, key, value)) return false;
+  if (!iu__nerv_check_text(c, "description", description, NERV_TEXT_MAX) || !iu__nerv_config_check(c, key, value)) return false;
   return iu__nerv_owner_only(c, "update_config") && put(c, key, value, description);
 }

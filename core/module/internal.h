@@ -10,6 +10,7 @@
  *   permission.c           who may
  *   history.c              rows before their change
  *   entity.c ... record.c  the reducers, a subject each
+ *   import.c               rows as they are: import_rows, remove_rows
  *   transact.c, dispatch.c many operations, one call
  *
  * Conventions: a function that can refuse returns false after it has set the call's refusal. Everything a call allocates is scratch memory, given
@@ -54,8 +55,8 @@ typedef struct nerv_call {
   bool features_known;
   nerv_features features;
   bool permissions_known, permissions_empty;
-  const char *operation;            /* inside transact: its name, and its place */
-  uint32_t operation_at;
+  const char *list, *operation;     /* what a refusal names: the argument with many elements that is gone through, and inside transact the operation */
+  uint32_t list_at;
   bool refused;
   uint32_t message_len;             /* in self->message */
 } nerv_call;
@@ -156,6 +157,8 @@ bool iu__nerv_copy(nerv_call *c, nerv_slice from, nerv_slice *copy);
 bool iu__nerv_features(nerv_call *c);
 bool iu__nerv_owner(nerv_call *c, bool *is_owner);
 bool iu__nerv_config_put(nerv_call *c, const char *key, nerv_slice value, const char *description);
+/* Whether this key may have this value. */
+bool iu__nerv_config_check(nerv_call *c, nerv_slice key, nerv_slice value);
 
 /* ---- event.c ---- */
 bool iu__nerv_append_event(nerv_call *c, const char *type, nerv_slice source, nerv_slice data);
@@ -171,6 +174,9 @@ void iu__nerv_audit_changed(nerv_out *data, const nerv_changed *fields, size_t c
 /* ---- permission.c ---- */
 bool iu__nerv_permit(nerv_call *c, const char *action, nerv_slice subject);
 bool iu__nerv_owner_only(nerv_call *c, const char *action);
+/* A row of `permission` that comes from elsewhere, and one that goes (missing: fine), with the number of its action's rules. */
+bool iu__nerv_import_rule(nerv_call *c, nerv_slice row);
+bool iu__nerv_remove_rule(nerv_call *c, nerv_slice key);
 
 /* ---- history.c ---- */
 /* `old_row` is empty for an insert. Nothing while the table's history is off. */
@@ -203,9 +209,12 @@ bool iu__nerv_over(const nerv_limits *l, const nerv_head *head, int64_t timestam
 typedef bool nerv_handler(nerv_call *c, nerv_reader *args);
 #define NERV_HANDLER(symbol, type) nerv_handler iu__nerv_##symbol;
 NERV_OPERATIONS(NERV_HANDLER)
-nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_set_client_info;
+nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_import_rows, iu__nerv_remove_rows,
+  iu__nerv_set_client_info;
 extern nerv_handler *const iu__nerv_operations[];
 #define NERV_TRANSACT_MAX 100000u   /* operations of one transact */
+#define NERV_IMPORT_MAX 100000u     /* rows of one import_rows, keys of one remove_rows */
+#define NERV_SEQUENCE_MAX (UINT64_C(1) << 62) /* of an imported event or head, so that those that follow have room */
 
 /* ---- dispatch.c ---- */
 int32_t iu__nerv_call(nerv *self, uint32_t id, const uint64_t sender[4], const uint64_t connection[2], uint64_t timestamp, uint32_t args,

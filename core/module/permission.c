@@ -190,12 +190,8 @@ static bool normal_principal(nerv_call *c, nerv_slice given, nerv_slice *out) {
   return iu__nerv_refuse(c, "VALIDATION", "principal: %q, expected an identity of 64 hex digits or role:name", &given);
 }
 
-static bool read_rule(nerv_call *c, nerv_reader *r, const char *reducer, nerv_slice *principal, nerv_slice *action, nerv_slice *subject,
-                      nerv_slice *key) {
-  nerv_slice given = iu__nerv_get_text(r);
-  *action = iu__nerv_get_text(r);
-  *subject = iu__nerv_get_text(r);
-  if (!iu__nerv_read(c, r) || !normal_principal(c, given, principal)) return false;
+static bool check_rule(nerv_call *c, nerv_slice given, nerv_slice *principal, nerv_slice *action, nerv_slice *subject) {
+  if (!normal_principal(c, given, principal)) return false;
   if (!is_word(*action, ACTION_MAX)) {
     return iu__nerv_refuse(c, "VALIDATION", "action: %q, expected 1 to %u letters, digits, `_`, `-` or `.`", action, (uint64_t)ACTION_MAX);
   }
@@ -205,6 +201,15 @@ static bool read_rule(nerv_call *c, nerv_reader *r, const char *reducer, nerv_sl
     if (!is_word(*subject, ROLE_MAX)) return iu__nerv_refuse(c, "VALIDATION", "subject: %q, expected the name of a role", subject);
     if (principal->p[0] == 'r') return iu__nerv_refuse(c, "VALIDATION", "principal: %q, expected an identity: roles have no roles", principal);
   }
+  return true;
+}
+
+static bool read_rule(nerv_call *c, nerv_reader *r, const char *reducer, nerv_slice *principal, nerv_slice *action, nerv_slice *subject,
+                      nerv_slice *key) {
+  nerv_slice given = iu__nerv_get_text(r);
+  *action = iu__nerv_get_text(r);
+  *subject = iu__nerv_get_text(r);
+  if (!iu__nerv_read(c, r) || !check_rule(c, given, principal, action, subject)) return false;
   return iu__nerv_owner_only(c, reducer) && rule_key(c, *principal, *action, *subject, key);
 }
 
@@ -224,4 +229,41 @@ bool iu__nerv_revoke(nerv_call *c, nerv_reader *r) {
   if (!iu__nerv_delete_text(c, NERV_PERMISSION_KEY, key, &count)) return false;
   c->permissions_known = false;
   return count == 0 || add_to_marker(c, action, false);
+}
+
+/* ---- rows from elsewhere ---- */
+
+/* Rows that hold an action's number of rules are passed over: the number follows the rules that are here. */
+bool iu__nerv_import_rule(nerv_call *c, nerv_slice row) {
+  nerv_reader r = iu__nerv_reader(row);
+  nerv_slice key = iu__nerv_get_text(&r), given = iu__nerv_get_text(&r), action = iu__nerv_get_text(&r), subject = iu__nerv_get_text(&r);
+  nerv_slice principal, whole = subject, made;
+  bool exists;
+  if (given.n == 0) {
+    if (!marker_key(c, action, &made)) return false;
+    return iu__nerv_same(made, key) || iu__nerv_refuse(c, "VALIDATION", "key: %q, expected %q", &key, &made);
+  }
+  if (!check_rule(c, given, &principal, &action, &whole) || !rule_key(c, principal, action, whole, &made)) return false;
+  if (!iu__nerv_same(made, key)) return iu__nerv_refuse(c, "VALIDATION", "key: %q, expected %q", &key, &made);
+  if (!iu__nerv_same(principal, given) || !iu__nerv_same(whole, subject)) {
+    return iu__nerv_refuse(c, "VALIDATION", "principal: %q, expected a rule as grant writes it", &given);
+  }
+  if (!iu__nerv_has_text(c, NERV_PERMISSION_KEY, key, &exists)) return false;
+  if (exists) return true;
+  return put_rule(c, key, principal, action, subject, false) && add_to_marker(c, action, true);
+}
+
+bool iu__nerv_remove_rule(nerv_call *c, nerv_slice key) {
+  nerv_slice row, principal, action;
+  nerv_reader r;
+  bool exists;
+  if (!iu__nerv_find_text(c, NERV_PERMISSION_KEY, key, &row, &exists)) return false;
+  if (!exists) return true;
+  r = iu__nerv_reader(row);
+  iu__nerv_get_text(&r);
+  principal = iu__nerv_get_text(&r);
+  action = iu__nerv_get_text(&r);
+  if (principal.n == 0) return true;
+  c->permissions_known = false;
+  return iu__nerv_delete_text(c, NERV_PERMISSION_KEY, key, NULL) && add_to_marker(c, action, false);
 }

@@ -49,6 +49,8 @@ static const struct { const char *reducer, *json; } samples[] = {
   {"prune_events", "[{\"some\":[1]},{\"some\":1},{\"some\":1},{\"some\":1},[],5]"},
   {"grant", "[\"role:x\",\"a\",\"s\"]"},
   {"put_record", "[\"k\",\"v\",{\"some\":0},{\"some\":[1]}]"},
+  {"import_rows", "[\"event_cursor\",[\"010000006105000000000000000100000000000000\",\"010000006205000000000000000100000000000000\"]]"},
+  {"remove_rows", "[\"event_log\",[\"a\",\"b\"]]"},
   {"transact", "[[{\"CreateEntity\":[\"T\"," PLAIN "," NONE "]},{\"Expect\":[\"entity\",\"q\"," NONE "]},{\"PutRecord\":[\"k\",\"v\"," NONE "," NONE
                "]}]," SOME("\"key\"") "]"},
 };
@@ -86,6 +88,70 @@ static void mutated_arguments_are_refused_or_meant(void **state) {
     }
     iu__buf_free(&args);
   }
+}
+
+static void put_u32(iu_buf *b, size_t n) {
+  for (int i = 0; i < 4; i++) iu__buf_put_u8(b, (uint8_t)(n >> 8 * i));
+}
+
+/* One row of each table, damaged in every way: what is taken is a row by the engine's own check, too (the host would refuse it otherwise). */
+static void damaged_rows_are_refused_or_rows(void **state) {
+  universe *u = *state;
+  uint64_t seed = (uint64_t)time(NULL) * 2654435761u + 3, s = seed;
+  iu_engine *e = iu__session_of(u->owner)->engine;
+  iu_host *h = e->modules[0].m.ud;
+  int r = iu__schema_reducer(e->schema, "import_rows", 11), taken = 0;
+  must(u, "update_config", "[\"enable_row_history\",\"entity,relation\",\"\"]");
+  must(u, "create_entity", samples[0].json);
+  must(u, "create_relation", "[\"e2\",\"e2\",\"R\"," LINK "," SOME("\"r\"") "]");
+  must(u, "update_relation", "[\"r\"," LINK "]");
+  must(u, "commit_state_version", samples[5].json);
+  must(u, "advance_cursor", "[\"c\",1," NONE "]");
+  must(u, "grant", "[\"role:x\",\"a\",\"s\"]");
+  must(u, "record_migration", "[\"1\",\"n\",\"c\",\"applied\",0,\"\",\"\",5]");
+  must(u, "transact", samples[sizeof samples / sizeof *samples - 1].json);
+  for (uint32_t t = 0; t < NERV_TABLE_COUNT; t++) {
+    const char *name = iu__nerv_tables[t].name;
+    char sql[80];
+    iu_rows *rows;
+    if (t == NERV_CLIENT_CONNECTION) continue;
+    rows = rows_of(u, FORMAT(sql, "SELECT * FROM %s", name));
+    if (rows->count == 0) fail_msg("no row in %s", name);
+    for (int round = 0; round < 3000; round++) {
+      uint64_t which = next_random(&s) % rows->count;
+      const uint8_t *row = rows->rows[which]->data;
+      size_t len = rows->rows[which]->len, head, end;
+      iu_buf args = {0};
+      uint8_t *copy;
+      int32_t rc;
+      put_u32(&args, strlen(name));
+      iu__buf_put(&args, name, strlen(name));
+      put_u32(&args, 1);
+      put_u32(&args, len);
+      head = args.len;
+      iu__buf_put(&args, row, len);
+      end = args.len;
+      for (uint64_t edits = next_random(&s) % 4; edits > 0; edits--) args.data[head + next_random(&s) % len] = (uint8_t)next_random(&s);
+      if (next_random(&s) % 4 == 0) {
+        end = head + next_random(&s) % (len + 1);
+        args.data[head - 4] = (uint8_t)(end - head);
+        args.data[head - 3] = (uint8_t)((end - head) >> 8);
+      }
+      copy = malloc(end);
+      memcpy(copy, args.data, end);
+      rc = run_raw(u, (uint32_t)r, copy, end);
+      free(copy);
+      iu__buf_free(&args);
+      taken += rc == 0;
+      if (rc == 0) continue;
+      if (rc != 1 || h->sink.len < 10) fail_msg("seed %llu: %s gave %d", (unsigned long long)seed, name, rc);
+      if (memcmp(h->sink.data, "PERSISTENCE", 11) == 0) {
+        fail_msg("seed %llu: %.*s", (unsigned long long)seed, (int)h->sink.len, (const char *)h->sink.data);
+      }
+    }
+    iu__rows_release(rows);
+  }
+  assert_true(taken > 1000);
 }
 
 static void arguments_behind_the_last_are_refused(void **state) {
@@ -170,7 +236,8 @@ static void every_reducer_and_table_is_declared(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    MODULE_TEST(mutated_arguments_are_refused_or_meant), MODULE_TEST(arguments_behind_the_last_are_refused),
+    MODULE_TEST(mutated_arguments_are_refused_or_meant), MODULE_TEST(damaged_rows_are_refused_or_rows),
+    MODULE_TEST(arguments_behind_the_last_are_refused),
     MODULE_TEST(without_memory_a_call_is_refused_whole), cmocka_unit_test(shapes_match_the_declared_rows),
     MODULE_TEST(every_reducer_and_table_is_declared),
   };

@@ -410,7 +410,73 @@ local function operation()
   return { tag = tag, value = value }
 end
 
+-- rows as bytes ----------------------------------------------------------------------------------------------------------
+
+local function text_option(text) return text and "\0" .. ("<s4"):pack(text) or "\1" end
+local function when() return pick({ 0, 1, FAR }) end
+local function identity_bytes() return string.char(random(0, 255)):rep(32) end
+
+-- Ids that the sides made are no part of bytes that both are given.
+local function given_id(kind) return kind .. pick(NAMES) .. random(6) end
+
+-- A row of each table, mostly a good one.
+local ROWS = {
+  entity = function()
+    return ("<s4s4i8i8"):pack(given_id("e"), pick(NAMES), when(), when()) .. text_option(chance(50) and pick(TEXTS)) .. text_option() ..
+      ("<I4s4s4"):pack(1, pick(NAMES), pick(JSON))
+  end,
+  relation = function()
+    return ("<s4s4s4s4i8"):pack(given_id("r"), given_id("e"), given_id("e"), pick(NAMES), when()) .. text_option() ..
+      ("<dBI4s4"):pack(pick({ 0.5, -1.0, 1e300, math.huge }), random(0, 1), 0, pick(JSON))
+  end,
+  state_branch = function() return ("<s4s4s4i8"):pack(branch(), pick({ "branch", "tag" }), given_id("v"), when()) end,
+  event_log = function()
+    return ("<s4i8s4s4i8c32s4"):pack(given_id("v"), random(0, 6000), pick(NAMES), "", when(), identity_bytes(), pick(JSON))
+  end,
+  event_head = function() return ("<I4i8i8i8"):pack(random(0, 3), random(0, 6000), random(0, 9), random(0, 9)) end,
+  event_cursor = function() return ("<s4i8i8"):pack(pick(NAMES), random(0, 9), when()) end,
+  row_history = function()
+    local key, sequence = given_id("e"), random(0, 6000)
+    return ("<s4s4s4i8i8s4s4c32"):pack(("entity:%s:%d"):format(key, sequence), "entity", key, sequence, when(), "insert", "", identity_bytes())
+  end,
+  config = function()
+    return ("<s4s4s4i8c32"):pack(pick({ "enable_audit_log", "enable_row_history", "owner", "other", "schema_version" }), pick({ "true", "entity", "x" }),
+      "", when(), identity_bytes())
+  end,
+  permission = function()
+    local who, action, subject = pick({ "role:r1", "role:r2", "nobody", "" }), pick(ACTIONS), pick({ "*", "a*", "r1", "" })
+    return ("<s4s4s4s4"):pack(who == "" and "action:" .. action or ("%s:%s:%s"):format(who, action, subject), who, action, subject)
+  end,
+  applied_request = function() return ("<s4i8"):pack(pick(NAMES), when()) end,
+  plugin_record = function() return ("<s4s4i8i8i8"):pack(pick(NAMES), pick(TEXTS), random(0, 5), when(), when()) end,
+  client_connection = function() return "" end,
+  nothing = function() return "" end,
+}
+local ROW_TABLES = {}
+for name in pairs(ROWS) do ROW_TABLES[#ROW_TABLES + 1] = name end
+table.sort(ROW_TABLES)
+
+local function imported()
+  local name, rows = pick(ROW_TABLES), iu.array {}
+  for i = 1, random(0, 3) do
+    rows[i] = ROWS[name]()
+    if chance(10) then rows[i] = rows[i]:sub(1, random(0, #rows[i])) end
+    if chance(5) then rows[i] = rows[i]:gsub("()(.)", function(at, c) return at == random(#rows[i]) and string.char(random(0, 255)) or c end) end
+  end
+  return "import_rows", { n = 2, name, rows }
+end
+
+local function removed()
+  local name, keys = pick(ROW_TABLES), iu.array {}
+  for i = 1, random(0, 2) do
+    keys[i] = pick({ given_id("e"), given_id("r"), given_id("v"), pick(NAMES), "other", "owner", "role:r1:role:r1", "role:r2:put_record:*", "" })
+  end
+  return "remove_rows", { n = 2, name, keys }
+end
+
 local function new_call()
+  if chance(4) then return imported() end
+  if chance(2) then return removed() end
   if chance(12) then
     local operations = iu.array {}
     for i = 1, random(0, 4) do operations[i] = operation() end
