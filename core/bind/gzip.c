@@ -1,6 +1,7 @@
-/* gzip.c: core.gzip(bytes), core.gunzip(bytes, max). */
+/* gzip.c: core.gzip(bytes), core.gunzip(bytes, max), and core.gzip_work(bytes), which compresses on another thread (work.c). */
 #include "bind.h"
 
+#include "../base/alloc.h"
 #include "../protocol/compress.h"
 
 #define PLAIN_MAX (1 << 30) /* what gunzip makes at most where no cap is given */
@@ -12,6 +13,52 @@ static int f_gzip(lua_State *L) {
   iu_error err;
   iu_status status = iu__gzip((const uint8_t *)bytes, len, &out, &err);
   return iu__give_buffer(L, iu__lua(L), status, &err, &out);
+}
+
+/* ---- on another thread ---- */
+
+typedef struct gzip_job { iu_buf plain, packed; } gzip_job;
+
+static iu_status job_run(void *job, iu_error *err) {
+  gzip_job *j = job;
+  iu__buf_free(&j->packed);
+  return iu__gzip(j->plain.data, j->plain.len, &j->packed, err);
+}
+
+static int job_push(lua_State *L, void *job) {
+  gzip_job *j = job;
+  lua_pushlstring(L, (const char *)j->packed.data, j->packed.len);
+  return 1;
+}
+
+/* It takes a fraction of a second at most: whoever closes it waits so long. */
+static void job_limit(void *job, uint64_t deadline_ns) { (void)job; (void)deadline_ns; }
+static void job_cancel(void *job) { (void)job; }
+
+static void job_free(void *job) {
+  gzip_job *j = job;
+  iu__buf_free(&j->plain);
+  iu__buf_free(&j->packed);
+  iu__free(j);
+}
+
+static int f_gzip_work(lua_State *L) {
+  static const iu_lua_work_kind kind = {job_run, job_push, job_limit, job_cancel, job_free};
+  iu_lua *x = iu__lua(L);
+  size_t len;
+  const char *bytes = luaL_checklstring(L, 1, &len);
+  void **at = iu__work_userdata(L, x, &kind);
+  gzip_job *j = at != NULL ? iu__alloc_zero(1, sizeof *j) : NULL;
+  iu_error err;
+  iu_status status = IU_OK;
+  if (j == NULL) {
+    status = iu__fail_nomem(&err);
+  } else {
+    *at = j;
+    iu__buf_put(&j->plain, bytes, len);
+    status = iu__buf_status(&j->plain, &err, "bytes to compress");
+  }
+  return status == IU_OK ? 1 : iu__push_failure(L, x, &err);
 }
 
 static int f_gunzip(lua_State *L) {
@@ -27,6 +74,6 @@ static int f_gunzip(lua_State *L) {
 }
 
 void iu__gzip_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"gzip", f_gzip}, {"gunzip", f_gunzip}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"gzip", f_gzip}, {"gzip_work", f_gzip_work}, {"gunzip", f_gunzip}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -628,6 +628,24 @@ function Connection:backup(path, options)
   end, path, options or {})
 end
 
+---As `iu.gzip`, on another thread, so that the loop turns meanwhile; where nothing may wait, at once.
+---@param bytes string
+---@return string? gzip
+---@return inner_universe.Error? err
+function Connection:gzip(bytes)
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  check.type(bytes, "string", 1, "gzip", "bytes")
+  if not tasks.can_wait() then return runtime.core.gzip(bytes) end
+  local core_work, err = runtime.core.gzip_work(bytes)
+  if not core_work then return nil, err end
+  local job = work.new(inner, core_work)
+  local guard <close> = setmetatable({}, { __close = function() work.close(job) end }) -- done, or cancelled
+  local failure, packed = work.step(job, nil, "gzip")
+  if guard and failure then return nil, failure end
+  return packed
+end
+
 ---Reads the schema of a server's module anew; on an embedded universe there is nothing to do.
 ---@return true?, inner_universe.Error?
 function Connection:refresh_schema()

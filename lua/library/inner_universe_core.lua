@@ -34,6 +34,11 @@ function core.json_decode(text) end
 ---@return string? gzip, inner_universe.Error? err
 function core.gzip(bytes) end
 
+---The same as work: its step gives the gzip member.
+---@param bytes string
+---@return table? work, inner_universe.Error? err
+function core.gzip_work(bytes) end
+
 ---What a gzip member holds; OverloadedError past `max` bytes (2^30), ValidationError where it is damaged.
 ---@param gzip string
 ---@param max? integer

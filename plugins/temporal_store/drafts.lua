@@ -36,13 +36,13 @@ return function(env)
 
   -- Snapshots --------------------------------------------------------------------------------------------------------
 
-  local function write_snapshot(draft)
+  local function write_snapshot(draft, aside)
     local id, chain, chain_bytes = draft.head, draft.chain, draft.chain_bytes
     local document, err = committed(draft)
     if not document then return nil, err end
     draft.trunk, draft.pending = document, {}
     if draft.tree and draft.tree:spare() > math.max(SPARE, draft.bytes) then draft.tree = nil end
-    local parts, why, _, bytes = states.parts_of(document)
+    local parts, why, _, bytes = states.parts_of(document, aside)
     if not parts then return nil, why end
     local ok
     ok, err = states.put_snapshot(id, parts)
@@ -53,10 +53,11 @@ return function(env)
     return true
   end
 
-  local function try_snapshot(draft)
+  -- aside: a task of its own does it, which may wait.
+  local function try_snapshot(draft, aside)
     if not late[draft] or draft.writing or env.closed() then return end
     draft.writing = true -- commits that come while it waits owe nothing yet
-    local ok, err = write_snapshot(draft)
+    local ok, err = write_snapshot(draft, aside)
     draft.writing, late[draft] = false, nil
     if not ok then ctx.log.warn("the snapshot of version %s was not written, its chain grows: %s", draft.head, err.message) end
   end
@@ -67,7 +68,7 @@ return function(env)
       try_snapshot(draft)
     elseif not late[draft] and states.is_due(draft.chain, draft.chain_bytes, draft.bytes) then
       late[draft] = true
-      iu.spawn(try_snapshot, draft)
+      iu.spawn(try_snapshot, draft, true)
     end
   end
 

@@ -217,14 +217,15 @@ return function(ctx, versions)
     return iu.json.document(text)
   end
 
-  --- A document as the parts of a snapshot; the bytes of all of them, and of its text.
+  --- A document as the parts of a snapshot; the bytes of all of them, and of its text. `aside`: compressed on another thread, while others run.
   ---@param document table
+  ---@param aside? boolean
   ---@return table[]? parts, inner_universe.Error? err, integer? packed, integer? plain
-  function states.parts_of(document)
+  function states.parts_of(document, aside)
     local text, err = iu.json.encode(document)
     if not text then return nil, err end
     local packed
-    packed, err = iu.gzip(text)
+    if aside then packed, err = ctx.conn:gzip(text) else packed, err = iu.gzip(text) end
     if not packed then return nil, err end
     local parts, size = {}, ctx.config.part_bytes
     for at = 1, #packed, size do parts[#parts + 1] = { encoding = "json+gzip", data = packed:sub(at, at + size - 1) } end
