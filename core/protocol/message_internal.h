@@ -48,8 +48,8 @@ void iu__json_put_one_off(iu_buf *b, uint32_t request, iu_slice sql);
 const iu_type *iu__product_type_type(iu_typespace *ts, iu_error *err);
 
 /* module_def_v10.c: a definition of version 10 as one of version 9 (both SATS-JSON), appended to `v9`; the names of its event tables, each with a NUL behind
- * it, to `events`. */
+ * it, to `events`; of each view that has a key its name and the key's column, each with a NUL behind it, to `keys`. */
 bool iu__module_def_is_v10(const void *json, size_t len);
-iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *events, iu_error *err);
+iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *events, iu_buf *keys, iu_error *err);
 
 #endif

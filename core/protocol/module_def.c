@@ -140,14 +140,60 @@ static void mark_events(iu_schema *s, const iu_buf *names) {
   }
 }
 
+static int column_of(const iu_table_def *t, const char *name) {
+  for (uint32_t i = 0; i < t->row->count; i++) {
+    if (strcmp(t->row->u.fields[i].name, name) == 0) return (int)i;
+  }
+  return -1;
+}
+
+/* The server sees to it that no two rows of the view have the same. */
+static bool give_key(iu_schema *s, iu_table_def *t, uint16_t column) {
+  iu_index_def *index = iu__arena_zero(&s->arena, 1, sizeof *index);
+  uint16_t *columns = iu__arena_zero(&s->arena, 1, sizeof *columns);
+  iu_buf name = {0};
+  const char *accessor = t->row->u.fields[column].name;
+  if (index == NULL || columns == NULL) return false;
+  iu__buf_printf(&name, "%s_%s_idx_btree", t->name, accessor);
+  *columns = column;
+  *index = (iu_index_def){.name = name.failed ? NULL : iu__arena_strndup(&s->arena, (const char *)name.data, name.len),
+                          .accessor = accessor, .column_count = 1, .columns = columns, .unique = true};
+  iu__buf_free(&name);
+  if (index->name == NULL) return false;
+  t->primary_key = column;
+  t->indexes = index;
+  t->index_count = 1;
+  return true;
+}
+
+/* A name that means nothing here means no key. */
+static iu_status give_keys(iu_schema *s, const iu_buf *keys, iu_error *err) {
+  for (size_t at = 0; at < keys->len;) {
+    const char *view = (const char *)keys->data + at, *column = view + strlen(view) + 1;
+    int table = iu__schema_table(s, view, strlen(view));
+    int found = table >= 0 && s->tables[table].is_view && s->tables[table].index_count == 0 ? column_of(&s->tables[table], column) : -1;
+    if (found >= 0 && !give_key(s, &s->tables[table], (uint16_t)found)) return iu__fail_nomem(err);
+    at += strlen(view) + strlen(column) + 2;
+  }
+  return IU_OK;
+}
+
 static iu_status read_v10(const void *json, size_t len, iu_schema **out, iu_error *err) {
-  iu_buf v9, events = {0};
+  iu_buf v9, events = {0}, keys = {0};
   iu__buf_init(&v9, IU_SCHEMA_JSON_MAX);
-  iu_status status = iu__module_def_v10(json, len, &v9, &events, err);
+  iu_status status = iu__module_def_v10(json, len, &v9, &events, &keys, err);
   if (status == IU_OK) status = read_v9(v9.data, v9.len, out, err);
-  if (status == IU_OK) mark_events(*out, &events);
+  if (status == IU_OK) {
+    mark_events(*out, &events);
+    status = give_keys(*out, &keys, err);
+  }
+  if (status != IU_OK && *out != NULL) {
+    iu__schema_free(*out);
+    *out = NULL;
+  }
   iu__buf_free(&v9);
   iu__buf_free(&events);
+  iu__buf_free(&keys);
   return status;
 }
 

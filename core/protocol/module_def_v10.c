@@ -1,6 +1,6 @@
 /* module_def_v10.c: RawModuleDefV10 as SATS-JSON, written anew as RawModuleDefV9, which module_def.c reads. What V9 has no place for goes beside it: which
- * tables are event tables. Submodules come behind the module that has them: their types are numbered on, their names are `namespace.name`, as on the
- * wire. Handlers of HTTP, the keys of views, defaults and rules are left out, as are sections that are not known here.
+ * tables are event tables, and the keys of views. Submodules come behind the module that has them: their types are numbered on, their names are `namespace.name`, as on the
+ * wire. Handlers of HTTP, defaults and rules are left out, as are sections that are not known here.
  *
  * Cost: a document of the text, names sorted, everything written once. Lists that are held against each other have caps.
  */
@@ -14,9 +14,9 @@
 #define SECTIONS_MAX 64u      /* of a module, known or not */
 #define LIFECYCLES_MAX 8u
 
-enum section { TYPESPACE, TYPES, TABLES, REDUCERS, PROCEDURES, VIEWS, SCHEDULES, LIFECYCLES, NAMES, SUBMODULES, SECTION_COUNT };
+enum section { TYPESPACE, TYPES, TABLES, REDUCERS, PROCEDURES, VIEWS, SCHEDULES, LIFECYCLES, NAMES, SUBMODULES, VIEW_KEYS, SECTION_COUNT };
 static const char *const section_names[SECTION_COUNT] = {"Typespace", "Types", "Tables", "Reducers", "Procedures", "Views", "Schedules", "LifeCycleReducers",
-                                                         "ExplicitNames", "Submodules"};
+                                                         "ExplicitNames", "Submodules", "ViewPrimaryKeys"};
 
 /* A name as the module's source has it, and as it is on the wire. kind: 'T' of a table, 'F' of a function. */
 typedef struct mapping { char kind; const iu_json *source, *canonical; } mapping;
@@ -32,7 +32,7 @@ typedef struct writer {
   iu_arena arena;
   module *modules; uint32_t count;
   const module *m;                        /* the one that is written */
-  iu_buf *out, *events;
+  iu_buf *out, *events, *keys;
   iu_buf scratch;
   iu_error *err;
 } writer;
@@ -270,13 +270,15 @@ static bool put_schedule(writer *w, const iu_json *source) {
   return true;
 }
 
+static void note(iu_buf *list, const char *prefix, const iu_json *name) {
+  iu__buf_put_str(list, prefix);
+  iu__buf_put(list, name->u.s, name->len);
+  iu__buf_put_u8(list, '\0');
+}
+
 static void note_event(writer *w, const iu_json *table, const iu_json *source) {
   const iu_json *is = member(table, "is_event");
-  if (is == NULL || is->token != IU_J_TRUE) return;
-  const iu_json *name = canonical(w->m, 'T', source);
-  iu__buf_put_str(w->events, w->m->prefix);
-  iu__buf_put(w->events, name->u.s, name->len);
-  iu__buf_put_u8(w->events, '\0');
+  if (is != NULL && is->token == IU_J_TRUE) note(w->events, w->m->prefix, canonical(w->m, 'T', source));
 }
 
 static bool put_table(writer *w, const iu_json *table) {
@@ -312,7 +314,27 @@ static bool put_procedure(writer *w, const iu_json *p) {
   return true;
 }
 
+/* A key of several columns is none here: a table's has one. */
+static bool note_key(writer *w, const iu_json *view) {
+  const iu_json *list, *columns, *source = text(w, view, "source_name");
+  uint32_t count = of_section(w->m, VIEW_KEYS, &list);
+  if (source == NULL) return false;
+  const iu_json *name = canonical(w->m, 'F', source);
+  for (uint32_t i = 0; i < count; i++) {
+    const iu_json *of = text(w, &list[i], "view_source_name");
+    if (of == NULL) return false;
+    if (!same(of, source) && !same(of, name)) continue;
+    if (elements(member(&list[i], "columns"), &columns) != 1) return true;
+    if (columns->token != IU_J_STRING) return expected(w, "names of columns");
+    note(w->keys, w->m->prefix, name);
+    note(w->keys, "", columns);
+    return true;
+  }
+  return true;
+}
+
 static bool put_view(writer *w, const iu_json *view) {
+  if (!note_key(w, view)) return false;
   iu__buf_put_str(w->out, "\"View\":{");
   if (!put_name(w, view, 'F', "name") || !put_same(w, view, "index") || !put_same(w, view, "is_public") || !put_same(w, view, "is_anonymous") ||
       !put_same(w, view, "params") || !put_same(w, view, "return_type")) {
@@ -390,6 +412,9 @@ static bool check_caps(writer *w) {
     if (of_section(&w->modules[i], TABLES, &at) > IU_SCHEMA_TABLES_MAX || of_section(&w->modules[i], SCHEDULES, &at) > IU_SCHEMA_TABLES_MAX) {
       return iu__fail(w->err, IU_E_VALIDATION, "more than %d tables or schedules", IU_SCHEMA_TABLES_MAX) == IU_OK;
     }
+    if (of_section(&w->modules[i], VIEWS, &at) > IU_SCHEMA_TABLES_MAX || of_section(&w->modules[i], VIEW_KEYS, &at) > IU_SCHEMA_TABLES_MAX) {
+      return iu__fail(w->err, IU_E_VALIDATION, "more than %d views or keys of views", IU_SCHEMA_TABLES_MAX) == IU_OK;
+    }
     if (of_section(&w->modules[i], LIFECYCLES, &at) > LIFECYCLES_MAX) return iu__fail(w->err, IU_E_VALIDATION, "more than %u lifecycle reducers", LIFECYCLES_MAX) == IU_OK;
   }
   return true;
@@ -406,8 +431,8 @@ static bool put_all(writer *w) {
   return true;
 }
 
-iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *events, iu_error *err) {
-  writer w = {.out = v9, .events = events, .err = err};
+iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *events, iu_buf *keys, iu_error *err) {
+  writer w = {.out = v9, .events = events, .keys = keys, .err = err};
   uint32_t types = 0;
   iu__error_clear(err);
   const iu_json *definition = iu__json_parse(&w.arena, json, len, err);
@@ -417,7 +442,7 @@ iu_status iu__module_def_v10(const void *json, size_t len, iu_buf *v9, iu_buf *e
     else if (!add_module(&w, definition, "", &types) || !put_all(&w)) expected(&w, "a module definition");
   }
   iu__arena_free(&w.arena);
-  bool failed = w.scratch.failed || events->failed;
+  bool failed = w.scratch.failed || events->failed || keys->failed;
   iu__buf_free(&w.scratch);
   if (err->status != IU_OK) return err->status;
   return failed ? iu__fail_nomem(err) : iu__buf_status(v9, err, "module definition");

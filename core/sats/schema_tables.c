@@ -336,7 +336,7 @@ static bool build_defaults(build *b) {
 
 /* ---- views ---- */
 
-/* Views are tables without keys and indexes, behind the module's own. One with a table's name would not be found, and is left out. */
+/* Views are tables without keys and indexes (who reads the definition may give them one), behind the module's own. One with a table's name would not be found, and is left out. */
 static bool build_views(build *b) {
   iu_schema *s = b->s;
   for (uint32_t i = 0; i < b->raw->view_count; i++) {

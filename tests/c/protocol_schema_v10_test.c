@@ -23,6 +23,7 @@
   "{\"source_name\":\"" name "\",\"params\":{\"elements\":[" params "]},\"return_type\":" returns ",\"visibility\":{\"Private\":[]}}"
 #define VIEW(name, returns) \
   "{\"source_name\":\"" name "\",\"index\":0,\"is_public\":true,\"is_anonymous\":true,\"params\":{\"elements\":[]},\"return_type\":" returns "}"
+#define VIEW_KEY(view, columns) "{\"view_source_name\":\"" view "\",\"columns\":[" columns "]}"
 #define NAME(kind, source, canonical) "{\"" kind "\":{\"source_name\":\"" source "\",\"canonical_name\":\"" canonical "\"}}"
 #define ROW PRODUCT(FIELD("id", T("U64")) "," FIELD("at", SCHEDULE_AT))
 
@@ -31,7 +32,7 @@
   "{\"sections\":[" SPACE(PRODUCT(FIELD("id", T("U64")) "," FIELD("of", "{\"Ref\":1}")) "," PRODUCT(FIELD("x", T("F32")))) \
   ",{\"Types\":[" TYPE("", "Row", "0") "," TYPE("\"deep\"", "Spot", "1") "]},{\"Tables\":[" TABLE("Kept", "0", "true") "]},{\"Reducers\":[" \
   REDUCER("Keep", FIELD("spot", "{\"Ref\":1}")) "]},{\"Procedures\":[" PROCEDURE("where", FIELD("list", "{\"Array\":{\"Ref\":1}}"), "{\"Ref\":1}") \
-  "]},{\"Views\":[" VIEW("all_kept", "{\"Array\":{\"Ref\":0}}") "]},{\"ExplicitNames\":{\"entries\":[" NAME("Table", "Kept", "kept") "," \
+  "]},{\"Views\":[" VIEW("all_kept", "{\"Array\":{\"Ref\":0}}") "]},{\"ViewPrimaryKeys\":[" VIEW_KEY("all_kept", "\"id\"") "]},{\"ExplicitNames\":{\"entries\":[" NAME("Table", "Kept", "kept") "," \
   NAME("Function", "Keep", "keep") "]}}]}"
 #define NESTED "{\"sections\":[{\"Submodules\":[{\"namespace\":\"inner\",\"module\":" INNER "}]}]}"
 #define WHOLE \
@@ -114,6 +115,33 @@ static void submodules_are_behind_their_namespace(void **state) {
   iu__schema_free(s);
 }
 
+static void views_have_the_keys_that_are_said_of_them(void **state) {
+  (void)state;
+  iu_schema *s = must_read(WHOLE);
+  const iu_table_def *kept = table(s, "out.inner.all_kept");
+  assert_true(kept->is_view);
+  assert_int_equal(kept->primary_key, 0);
+  assert_int_equal(kept->index_count, 1);
+  assert_true(kept->indexes[0].unique && kept->indexes[0].column_count == 1 && kept->indexes[0].columns[0] == 0);
+  assert_string_equal(kept->indexes[0].accessor, "id");
+  assert_string_equal(kept->indexes[0].name, "out.inner.all_kept_id_idx_btree");
+  iu__schema_free(s);
+  static const struct { const char *keys; int key; } cases[] = {
+      {VIEW_KEY("V", "\"at\""), 1}, {VIEW_KEY("v", "\"id\""), 0},                   /* by either name */
+      {VIEW_KEY("other", "\"id\""), -1}, {VIEW_KEY("V", "\"nothing\""), -1},       /* of nothing that is there */
+      {VIEW_KEY("Row", "\"id\""), -1}, {VIEW_KEY("V", "\"id\",\"at\""), -1}, {VIEW_KEY("V", ""), -1}, {"", -1},
+      {VIEW_KEY("V", "\"id\"") "," VIEW_KEY("V", "\"at\""), 0}};                    /* the first one counts */
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char json[4000];
+    snprintf(json, sizeof json, "{\"sections\":[" SPACE(ROW) ",{\"Views\":[" VIEW("V", "{\"Array\":{\"Ref\":0}}") "]},{\"ViewPrimaryKeys\":[%s]},"
+             "{\"ExplicitNames\":{\"entries\":[" NAME("Function", "V", "v") "]}}]}", cases[i].keys);
+    s = must_read(json);
+    assert_int_equal(table(s, "v")->primary_key, cases[i].key);
+    assert_int_equal(table(s, "v")->index_count, cases[i].key >= 0);
+    iu__schema_free(s);
+  }
+}
+
 static void an_empty_definition_is_an_empty_module(void **state) {
   (void)state;
   iu_schema *s = must_read("{\"sections\":[]}");
@@ -142,6 +170,9 @@ static void what_is_wrong_is_named(void **state) {
   assert_refused("{\"sections\":[{\"Reducers\":[{\"source_name\":\"a\"}]}]}", IU_E_VALIDATION, "expected params");
   assert_refused("{\"sections\":[{\"ExplicitNames\":{\"entries\":[{\"Table\":{}}]}}]}", IU_E_VALIDATION, "expected source_name");
   assert_refused("{\"sections\":[{\"Tables\":[" TABLE("a", "0", "false") "]}]}", IU_E_VALIDATION, "schema answer: ");
+  assert_refused("{\"sections\":[{\"Views\":[" VIEW("v", "{}") "]},{\"ViewPrimaryKeys\":[{}]}]}", IU_E_VALIDATION, "expected view_source_name");
+  assert_refused("{\"sections\":[{\"Views\":[" VIEW("v", "{}") "]},{\"ViewPrimaryKeys\":[{\"view_source_name\":\"v\",\"columns\":[5]}]}]}", IU_E_VALIDATION,
+                 "expected names of columns");
   assert_refused("{\"sections\":[" SPACE("{\"Ref\":9223372036854775807}") "]}", IU_E_VALIDATION, "schema answer: ");
   assert_refused("{\"sections\":[]} x", IU_E_VALIDATION, "schema answer: ");
   assert_refused(IN_NAMESPACE("a b", INNER), IU_E_VALIDATION, "is no identifier");
@@ -174,6 +205,7 @@ static void counts_have_caps(void **state) {
   char *sections = repeated("{\"sections\":[", "{\"New\":[]},", "{}", "", "]}", 64);
   char *lifecycles = repeated("{\"sections\":[{\"LifeCycleReducers\":[", "{},", "{}", "", "]}]}", 8);
   char *schedules = repeated("{\"sections\":[{\"Schedules\":[", "{},", "{}", "", "]}]}", IU_SCHEMA_TABLES_MAX);
+  char *keys = repeated("{\"sections\":[{\"ViewPrimaryKeys\":[", "{},", "{}", "", "]}]}", IU_SCHEMA_TABLES_MAX);
   iu__schema_free(must_read(fits));
   assert_refused(many, IU_E_OVERLOADED, "more than 256 submodules");
   assert_refused(deep, IU_E_VALIDATION, "more than 512 containers");
@@ -185,7 +217,9 @@ static void counts_have_caps(void **state) {
   free(deep);
   free(sections);
   free(lifecycles);
+  assert_refused(keys, IU_E_VALIDATION, "more than 1024 views or keys of views");
   free(schedules);
+  free(keys);
 }
 
 static void cut_and_mutated_answers_never_crash(void **state) {
@@ -204,6 +238,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_are_those_of_the_wire),
     cmocka_unit_test(submodules_are_behind_their_namespace),
+    cmocka_unit_test(views_have_the_keys_that_are_said_of_them),
     cmocka_unit_test(an_empty_definition_is_an_empty_module),
     cmocka_unit_test(what_is_wrong_is_named),
     cmocka_unit_test(counts_have_caps),
