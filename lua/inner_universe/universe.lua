@@ -6,6 +6,7 @@
 local runtime = require("inner_universe.runtime")
 local errors = require("inner_universe.errors")
 local check = require("inner_universe.check")
+local cache_memory = require("inner_universe.cache_memory")
 local connect = require("inner_universe.connect")
 local connection = require("inner_universe.connection")
 local freeze = require("inner_universe.freeze")
@@ -49,6 +50,22 @@ local function spawn_of(record)
   end
 end
 
+-- A plugin's account is closed after its stop, whether it did so or not.
+local function cache_memory_of(self, record)
+  local memory = self.cache_memory
+  return freeze.table({
+    limit = memory.limit,
+    used = memory.used,
+    open = function(shrink)
+      check.type(shrink, "callable", 1, "open", "shrink")
+      local account = memory.open(record.name, shrink)
+      record.accounts = record.accounts or {}
+      table.insert(record.accounts, account)
+      return account
+    end,
+  }, "ctx.cache_memory")
+end
+
 local function context(self, record)
   local ctx = {
     name = record.name,
@@ -73,6 +90,7 @@ local function context(self, record)
     end,
     clock = runtime.core.mono,
     process = freeze.table(process, "ctx.process"),
+    cache_memory = cache_memory_of(self, record),
     check = check,
     freeze = freeze.table,
   }
@@ -91,6 +109,10 @@ local function services(self)
       for task in pairs(record.tasks or {}) do
         task:cancel()
       end
+      for _, account in ipairs(record.accounts or {}) do
+        account:close()
+      end
+      record.accounts = nil
     end,
   }
 end
@@ -257,6 +279,7 @@ function universe.new(cfg, modules)
   end
   self.hooks = freeze.table(hooks.new(runtime.report), "hooks")
   self.face = make_face(self)
+  self.cache_memory = cache_memory.new(cfg.cache_size_mb << 20)
   self.host = plugin_host.new({ api = API_VERSION, plugins = cfg:to_table().plugins, services = services(self) })
   self.host:read()
   self.host:validate()

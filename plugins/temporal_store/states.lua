@@ -22,18 +22,31 @@ return function(ctx, versions)
   local states = {}
 
   -- The cache: the last states used, within a number of bytes. Two generations: when the young one holds half of them it becomes the old one, and what
-  -- was the old one goes; a state that is used again is young again.
+  -- was the old one goes; a state that is used again is young again. The old one goes sooner where all caches together (cache_size_mb) need room.
 
   local young, old = { states = {}, bytes = 0 }, { states = {}, bytes = 0 }
-  local half = math.min(ctx.config.cache_bytes, ctx.settings.cache_size_mb << 20) // 2
+  local half = math.min(ctx.config.cache_bytes, ctx.cache_memory.limit) // 2
+  local account
+
+  local function age()
+    account:add(-old.bytes)
+    young, old = { states = {}, bytes = 0 }, young
+  end
+
+  account = ctx.cache_memory.open(function(bytes)
+    local goal = account.used - bytes
+    age()
+    if account.used > goal then age() end
+  end)
 
   local function remember(id, state)
     if young.states[id] then return end
     local weight = state.bytes * WEIGHT + ENTRY_BYTES
     if weight > half then return end
-    if young.bytes + weight > half then young, old = { states = {}, bytes = 0 }, young end
+    if young.bytes + weight > half then age() end
     young.states[id] = state
     young.bytes = young.bytes + weight
+    account:add(weight)
   end
 
   local function recall(id)
