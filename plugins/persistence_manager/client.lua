@@ -146,8 +146,16 @@ return function(ctx, methods, get_manager)
     end
   end
 
-  --- A row of state_version as users see it.
+  --- Rows of state_version and entity as users see them.
   client.version_of_row = codec.version
+  client.entity_of_row = codec.entity
+
+  --- The err of `get_entity` for an id that nothing has.
+  ---@param id string
+  ---@return inner_universe.Error
+  function client.entity_not_found(id)
+    return codec.not_found("EntityNotFoundError", "entity", id)
+  end
 
   client.get_state_version = reader("state_version", codec.version, "VersionNotFoundError", "state version")
   client.get_event = reader("event_log", codec.event, "PersistenceError", "event")
