@@ -62,6 +62,12 @@ USER_ACTION: user 123 does login (told by auth_service)
   the log has a new USER_ACTION
 2 user actions in the log
 ]],
+  cache = [[
+made 1 time, power 550
+still 550
+after a change 1550
+2 computed, 4 waited, 3 hits
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -79,7 +85,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
