@@ -138,6 +138,42 @@ describe("JSON values (seed " .. seed .. ")", function()
     assert.equal("{}", core.json_encode{})
   end)
 
+  it("of many members inside of each other are written, and what is wrong is named wherever it is among them", function()
+    local count = 0
+    local function nested(depth, width)
+      local object = core.object()
+      for i = 1, width do
+        count = count + 1
+        object["k" .. i] = i
+      end
+      if depth > 0 then object.inner = nested(depth - 1, width) end
+      return object
+    end
+    for _, width in ipairs { 0, 1, 14, 15, 16, 17, 31, 32, 33, 100 } do
+      count = 0
+      local deep = nested(500, width)
+      local text = assert(core.json_encode(deep))
+      local _, written = text:gsub('"k%d+":%d+', "")
+      assert.equal(count, written)
+      assert.equal(core.json_canonical(deep), core.json_canonical(assert(core.json_decode(text))))
+    end
+    for width = 1, 70 do
+      for _, wrong in ipairs { 0 / 0, print, "\xff", core.array { [3] = 1 } } do
+        local object = nested(0, width)
+        local place = "k" .. 1 + random(width)
+        object[place] = wrong
+        local text, err = core.json_encode({ a = object })
+        assert.is_nil(text)
+        assert.truthy(err.message:find("$.a." .. place, 1, true), err.message)
+      end
+      local object = nested(0, width)
+      object[7] = true
+      local text, err = core.json_encode({ a = object })
+      assert.is_nil(text)
+      assert.truthy(err.message:find("at $.a", 1, true), err.message)
+    end
+  end)
+
   it("leave the collector as it was, and pay it", function()
     local parts = {}
     for i = 1, 4000 do parts[i] = ('{"id":%d,"name":"number %d"}'):format(i, i) end
