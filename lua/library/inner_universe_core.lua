@@ -282,6 +282,21 @@ function core.process(request, on_exit) end
 ---@return boolean?, inner_universe.Error?
 function core.kill(pid, signal) end
 
+---@class inner_universe.core.Signal
+local Signal = {}
+
+---How often it came, as of the loop's last turn.
+---@return integer
+function Signal:count() end
+
+---The signal does again what it did before.
+function Signal:close() end
+
+---Counts a signal of this process instead of obeying it.
+---@param number integer
+---@return inner_universe.core.Signal?, inner_universe.Error?
+function core.signal(number) end
+
 ---A server's schema answer (version 9), as conn:schema() tells it.
 ---@param json string
 ---@return table? schema, inner_universe.Error? err
