@@ -57,15 +57,22 @@ static void add_identity(nerv_call *c, const uint8_t *bytes) {
   add(c, hex, sizeof hex);
 }
 
-/* The element of a list, inside transact with the operation's name. */
-static void add_place(nerv_call *c) {
-  if (c->list == NULL) return;
-  add_text(c, c->list);
+static void add_element(nerv_call *c, const char *list, uint32_t at, const char *after) {
+  add_text(c, list);
   add_text(c, "[");
-  add_u64(c, c->list_at);
-  add_text(c, c->operation != NULL ? "] " : "]");
-  if (c->operation != NULL) add_text(c, c->operation);
-  add_text(c, ": ");
+  add_u64(c, at);
+  add_text(c, "]");
+  add_text(c, after);
+}
+
+/* Inside transact the operation, and the element of a list. */
+static void add_place(nerv_call *c) {
+  if (c->operation != NULL) {
+    add_element(c, "operations", c->operation_at, " ");
+    add_text(c, c->operation);
+    add_text(c, ": ");
+  }
+  if (c->list != NULL) add_element(c, c->list, c->list_at, ": ");
 }
 
 bool iu__nerv_refuse(nerv_call *c, const char *code, const char *format, ...) {

@@ -55,8 +55,8 @@ typedef struct nerv_call {
   bool features_known;
   nerv_features features;
   bool permissions_known, permissions_empty;
-  const char *list, *operation;     /* what a refusal names: the argument with many elements that is gone through, and inside transact the operation */
-  uint32_t list_at;
+  const char *operation, *list;     /* what a refusal names: inside transact the operation, and the argument with many elements that is gone through */
+  uint32_t operation_at, list_at;
   bool refused;
   uint32_t message_len;             /* in self->message */
 } nerv_call;
@@ -209,8 +209,7 @@ bool iu__nerv_over(const nerv_limits *l, const nerv_head *head, int64_t timestam
 typedef bool nerv_handler(nerv_call *c, nerv_reader *args);
 #define NERV_HANDLER(symbol, type) nerv_handler iu__nerv_##symbol;
 NERV_OPERATIONS(NERV_HANDLER)
-nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_import_rows, iu__nerv_remove_rows,
-  iu__nerv_set_client_info;
+nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_set_client_info;
 extern nerv_handler *const iu__nerv_operations[];
 #define NERV_TRANSACT_MAX 100000u   /* operations of one transact */
 #define NERV_IMPORT_MAX 100000u     /* rows of one import_rows, keys of one remove_rows */

@@ -94,12 +94,12 @@ static const nerv_field record_migration[] = {
 static const nerv_field put_record[] = {
   {"key", "String"}, {"value", "String"}, {"expected_revision", "U64?"}, {"expires_at", "Timestamp?"}};
 static const nerv_field delete_record[] = {{"key", "String"}, {"expected_revision", "U64?"}};
+static const nerv_field import_rows[] = {{"table", "String"}, {"rows", "[Bytes]"}};
+static const nerv_field remove_rows[] = {{"table", "String"}, {"keys", "[String]"}};
 static const nerv_field expect[] = {{"table", "String"}, {"key", "String"}, {"row", "Bytes?"}};
 #define VARIANT(symbol, type) {#type, #type},
 static const nerv_field operation[] = {NERV_OPERATIONS(VARIANT)};
 static const nerv_field transact[] = {{"operations", "[Operation]"}, {"request_key", "String?"}};
-static const nerv_field import_rows[] = {{"table", "String"}, {"rows", "[Bytes]"}};
-static const nerv_field remove_rows[] = {{"table", "String"}, {"keys", "[String]"}};
 static const nerv_field set_client_info[] = {{"client_info", "String"}};
 
 const uint32_t iu__nerv_operation_count = COUNT(operation);
@@ -122,9 +122,8 @@ const nerv_type iu__nerv_types[] = {
   PRODUCT("SetBranch", set_branch), PRODUCT("PruneVersions", prune_versions), PRODUCT("PublishEvent", publish_event),
   PRODUCT("PruneEvents", prune_events), PRODUCT("AdvanceCursor", advance_cursor), PRODUCT("PruneHistory", prune_history),
   PRODUCT("UpdateConfig", update_config), PRODUCT("Grant", grant), PRODUCT("Revoke", grant), PRODUCT("RecordMigration", record_migration),
-  PRODUCT("PutRecord", put_record), PRODUCT("DeleteRecord", delete_record), PRODUCT("Expect", expect), SUM("Operation", operation),
-  PRODUCT("Transact", transact), PRODUCT("SetClientInfo", set_client_info), PRODUCT("ImportRows", import_rows),
-  PRODUCT("RemoveRows", remove_rows),
+  PRODUCT("PutRecord", put_record), PRODUCT("DeleteRecord", delete_record), PRODUCT("ImportRows", import_rows), PRODUCT("RemoveRows", remove_rows),
+  PRODUCT("Expect", expect), SUM("Operation", operation), PRODUCT("Transact", transact), PRODUCT("SetClientInfo", set_client_info),
 };
 const uint32_t iu__nerv_type_count = COUNT(iu__nerv_types);
 
@@ -172,8 +171,7 @@ const nerv_index_spec iu__nerv_indexes[NERV_INDEX_COUNT] = {
 #define REDUCER(symbol, type) {#symbol, #type, NERV_CALLED},
 const nerv_reducer_spec iu__nerv_reducers[] = {
   {"init", NULL, NERV_INIT}, {"client_connected", NULL, NERV_CONNECT}, {"client_disconnected", NULL, NERV_DISCONNECT},
-  {"transact", "Transact", NERV_CALLED}, {"import_rows", "ImportRows", NERV_CALLED}, {"remove_rows", "RemoveRows", NERV_CALLED},
-  {"set_client_info", "SetClientInfo", NERV_CALLED},
+  {"transact", "Transact", NERV_CALLED}, {"set_client_info", "SetClientInfo", NERV_CALLED},
   NERV_OPERATIONS(REDUCER)
 };
 const uint32_t iu__nerv_reducer_count = COUNT(iu__nerv_reducers) - 1; /* without `expect` */

@@ -80,6 +80,8 @@ typedef struct nerv_reducer_spec { const char *name, *params; nerv_lifecycle lif
   X(record_migration, RecordMigration)                        \
   X(put_record, PutRecord)                                    \
   X(delete_record, DeleteRecord)                              \
+  X(import_rows, ImportRows)                                  \
+  X(remove_rows, RemoveRows)                                  \
   X(expect, Expect)
 #define NERV_EXPECT_OPERATION (iu__nerv_operation_count - 1)  /* the last one is an operation, but no reducer */
 

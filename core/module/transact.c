@@ -39,10 +39,9 @@ static bool run_operation(nerv_call *c, nerv_reader *r, uint32_t at) {
   uint8_t tag = iu__nerv_get_u8(r);
   if (r->bad || tag >= iu__nerv_operation_count) return iu__nerv_bad_arguments(c);
   c->operation = iu__nerv_reducers[iu__nerv_reducer_count + 1 - iu__nerv_operation_count + tag].name;
-  c->list = "operations";
-  c->list_at = at;
+  c->operation_at = at;
   if (!iu__nerv_operations[tag](c, r)) return false;
-  c->list = c->operation = NULL;
+  c->operation = NULL;
   iu__nerv_mem_release(&c->self->mem, mark);
   return true;
 }

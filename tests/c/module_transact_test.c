@@ -22,6 +22,31 @@ static void all_operations_or_none(void **state) {
   must(u, "transact", "[[]," NONE "]");
 }
 
+static void hex_of_row(const iu_rows *rows, char *out) {
+  for (uint32_t i = 0; i < rows->rows[0]->len; i++) sprintf(out + 2 * i, "%02x", rows->rows[0]->data[i]);
+}
+
+static void rows_come_and_go_as_they_are(void **state) {
+  universe *u = *state;
+  char json[1500], row[600];
+  iu_rows *rows;
+  must(u, "transact", "[[" CREATE("a") "," CREATE("b") "]," NONE "]");
+  rows = rows_of(u, "SELECT * FROM entity WHERE id = 'a'");
+  hex_of_row(rows, row);
+  iu__rows_release(rows);
+  must(u, "transact", "[[{\"RemoveRows\":[\"entity\",[\"a\",\"none\"]]},{\"PutRecord\":[\"k\",\"v\"," NONE "," NONE "]}]," NONE "]");
+  assert_int_equal(count(u, "SELECT * FROM entity"), 1);
+  assert_int_equal(count(u, "SELECT * FROM event_log WHERE event_type = 'ENTITY_DELETED'"), 0);
+  must(u, "transact", FORMAT(json, "[[{\"ImportRows\":[\"entity\",[\"%s\"]]}]," NONE "]", row));
+  assert_int_equal(count(u, "SELECT * FROM entity WHERE id = 'a'"), 1);
+  refused(u, IU_E_CONFLICT, "operations[1] expect: row \"a\" of `entity` exists, expected none", "transact",
+          "[[{\"RemoveRows\":[\"entity\",[\"b\"]]},{\"Expect\":[\"entity\",\"a\"," NONE "]}]," NONE "]");
+  assert_int_equal(count(u, "SELECT * FROM entity"), 2);
+  refused(u, IU_E_VALIDATION, "operations[1] remove_rows: keys[1]: id: \"\" is empty, expected 1 to 256 bytes of text", "transact",
+          "[[" CREATE("c") ",{\"RemoveRows\":[\"entity\",[\"b\",\"\"]]}]," NONE "]");
+  assert_int_equal(count(u, "SELECT * FROM entity"), 2);
+}
+
 static void a_feature_changed_inside_counts_at_once(void **state) {
   universe *u = *state;
   must(u, "transact", "[[" CREATE("a") ",{\"UpdateConfig\":[\"enable_audit_log\",\"false\",\"\"]}," CREATE("b") "]," NONE "]");
@@ -98,10 +123,6 @@ static void requests_are_forgotten_after_a_day(void **state) {
   assert_int_equal(requests(u), 3);
 }
 
-static void hex_of_row(const iu_rows *rows, char *out) {
-  for (uint32_t i = 0; i < rows->rows[0]->len; i++) sprintf(out + 2 * i, "%02x", rows->rows[0]->data[i]);
-}
-
 static void what_was_read_is_proven(void **state) {
   universe *u = *state;
   char row[600], json[1500];
@@ -129,7 +150,7 @@ static void the_number_of_operations_is_limited(void **state) {
     iu__buf_reset(&args);
     iu__buf_put_u32(&args, n);
     for (uint32_t i = 0; i < n; i++) {
-      iu__buf_put_u8(&args, 21); /* Expect { "entity", "x", none } */
+      iu__buf_put_u8(&args, 23); /* Expect { "entity", "x", none } */
       iu__buf_put_bytes(&args, "entity", 6);
       iu__buf_put_bytes(&args, "x", 1);
       iu__buf_put_u8(&args, 1);
@@ -234,7 +255,8 @@ static void initialisation_is_logged_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    MODULE_TEST(all_operations_or_none), MODULE_TEST(a_feature_changed_inside_counts_at_once), MODULE_TEST(a_keyed_request_is_applied_once),
+    MODULE_TEST(all_operations_or_none), MODULE_TEST(rows_come_and_go_as_they_are),
+    MODULE_TEST(a_feature_changed_inside_counts_at_once), MODULE_TEST(a_keyed_request_is_applied_once),
     MODULE_TEST(odd_request_keys), MODULE_TEST(requests_are_forgotten_after_a_day), MODULE_TEST(what_was_read_is_proven),
     MODULE_TEST(the_number_of_operations_is_limited), MODULE_TEST(configuration_is_kept), MODULE_TEST(records_compare_and_set),
     MODULE_TEST(migrations_are_recorded), MODULE_TEST(connections_come_and_go), MODULE_TEST(client_info_has_a_limit), MODULE_TEST(rows_of_clients_that_never_return_are_bounded),

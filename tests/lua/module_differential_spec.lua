@@ -474,12 +474,22 @@ local function removed()
   return "remove_rows", { n = 2, name, keys }
 end
 
+-- Either of them as a part of `transact`.
+local function row_operation()
+  if chance(70) then
+    local _, arguments = imported()
+    return { tag = "ImportRows", value = { table = arguments[1], rows = arguments[2] } }
+  end
+  local _, arguments = removed()
+  return { tag = "RemoveRows", value = { table = arguments[1], keys = arguments[2] } }
+end
+
 local function new_call()
   if chance(4) then return imported() end
   if chance(2) then return removed() end
   if chance(12) then
     local operations = iu.array {}
-    for i = 1, random(0, 4) do operations[i] = operation() end
+    for i = 1, random(0, 4) do operations[i] = chance(6) and row_operation() or operation() end
     return "transact", { n = 2, operations, chance(30) and pick(NAMES) or NULL }
   end
   if chance(2) then return "set_client_info", { n = 1, pick(TEXTS) } end
