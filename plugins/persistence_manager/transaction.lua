@@ -21,6 +21,7 @@ local RESENDS = 20 -- of one call whose outcome is unknown
 local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
 local NOT_FOUND = { entity = "EntityNotFoundError", relation = "RelationNotFoundError" }
 local DELETED = {}
+local CLOSED = "manager is closed or not initialized"
 
 -- Operations that have a method here, whose reads see them; all others may be joined.
 local OWN = {
@@ -306,6 +307,32 @@ return function(ctx)
     return true
   end
 
+  -- What a commit sends, and how many operations that is.
+  local function pending(tx)
+    local operations = table.move(tx.expects, 1, #tx.expects, 1, {})
+    local count = #operations + #tx.operations
+    if tx.batch and #tx.batch > 0 then
+      count = count + #tx.batch
+      operations[#operations + 1] = tx.batch
+    end
+    return table.move(tx.operations, 1, #tx.operations, #operations + 1, operations), count
+  end
+
+  --- Has the universe do everything so far and undo it: true where a commit now would be applied, or nil and why it would not. Events, row callbacks and
+  --- whatever else a commit brings do not come.
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function Tx:rehearse()
+    open(self, "rehearse")
+    if not ctx.conn then check.raise(CLOSED) end
+    local operations, count = pending(self)
+    operations[#operations + 1] = { tag = "Expect", value = { table = "config", key = "rehearsal " .. uuid(), row = "" } } -- which does not hold: all is undone
+    local ok, err = ctx.conn:call("transact", operations)
+    if ok then return nil, iu.errors.new("PersistenceError", "rehearse: the universe took an expectation that does not hold") end
+    if err.kind == "ConflictError" and err.message:find(("operations[%d] "):format(count), 1, true) == 1 then return true end
+    return nil, err
+  end
+
   -- ---- running one ----
 
   local function begin()
@@ -318,9 +345,7 @@ return function(ctx)
 
   -- One `transact`; again with the same key while nobody knows whether it was applied.
   local function commit(tx, conn)
-    local operations = tx.expects
-    if tx.batch and #tx.batch > 0 then operations[#operations + 1] = tx.batch end
-    table.move(tx.operations, 1, #tx.operations, #operations + 1, operations)
+    local operations = pending(tx)
     if #operations == 0 then return true end
     if not conn then
       return nil, iu.errors.new("ConnectionError", "the manager was closed before the transaction was applied", { code = "CLOSED", retryable = false })
