@@ -55,6 +55,13 @@ iu.json = freeze.table({
 
 iu.diff = freeze.table(diff, "iu.diff")
 
+---AES-256-GCM (keys are 32 bytes), and files that others must not read.
+iu.secret = freeze.table({
+  seal = core.seal, -- seal(key, text, associated): text for storing, which opens only with the same associated text
+  open = core.unseal, -- open(key, sealed, associated): AuthorizationError where any of them is another one
+  read = core.read_secret, -- read(path): AuthorizationError where others than the owner can get at it
+}, "iu.secret")
+
 iu.log = freeze.table({
   set_sink = runtime.set_sink, -- fn(level, message, source), nil: nobody; returns the one before
   levels = freeze.table(log.levels, "iu.log.levels"),

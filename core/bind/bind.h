@@ -107,6 +107,7 @@ int iu__push_hash(lua_State *L, const uint8_t digest[32]);                   /* 
 /* wide.c */
 void iu__wide_open(lua_State *L);
 void iu__gzip_open(lua_State *L);
+void iu__secret_open(lua_State *L);                /* secret.c */
 bool iu__wide_push_text(lua_State *L, const char *digits, size_t len);   /* false: too long; nothing pushed. Pushes an integer when it fits */
 #define IU_WIDE_DIGITS_MAX 4096
 #define IU_WIDE_TEXT_ROOM (IU_WIDE_DIGITS_MAX + 16)   /* sign, digits and the zeros before them that are written and cut */

@@ -12,6 +12,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__json_open(L);
   iu__wide_open(L);
   iu__gzip_open(L);
+  iu__secret_open(L);
   iu__document_open(L);
   iu__diff_open(L);
   iu__tree_hash_open(L);

@@ -45,6 +45,24 @@ function core.gzip_work(bytes) end
 ---@return string? bytes, inner_universe.Error? err
 function core.gunzip(gzip, max) end
 
+---AES-256-GCM under a nonce drawn anew: base 64 of nonce, ciphertext and tag.
+---@param key string 32 bytes
+---@param text string
+---@param associated string what it is bound to: it opens only with the same one
+---@return string? sealed, inner_universe.Error? err
+function core.seal(key, text, associated) end
+
+---@param key string 32 bytes
+---@param sealed string
+---@param associated string
+---@return string? text, inner_universe.Error? err AuthorizationError: another key or associated text, or it was changed
+function core.unseal(key, sealed, associated) end
+
+---The bytes of a file that its owner alone can read: AuthorizationError where others can, or where it is another user's.
+---@param path string
+---@return string? text, inner_universe.Error? err
+function core.read_secret(path) end
+
 ---What Python's json.dumps(value, sort_keys=True) prints, UTF-8.
 ---@param value any
 ---@return string? text, inner_universe.Error? err
