@@ -170,7 +170,7 @@ local function fallback(index)
   }
 end
 
-local function make_class(name, wrapped, options)
+local function make_class(name, wrapped, options, hooked)
   local meta = {
     __name = "inner_universe." .. name,
     __metatable = name,
@@ -193,6 +193,8 @@ local function make_class(name, wrapped, options)
     new = function(fields)
       return setmetatable(fields or {}, meta)
     end,
+    ---`hooked(method).active`: whether it has hooks now, for who would else call an empty method all the time.
+    hooked = hooked,
   }
 end
 
@@ -260,7 +262,9 @@ function hooks.new(report)
       slots[hook_name] = slots[hook_name] or new_slot(hook_name)
       wrapped[key] = wrap(slots[hook_name], report, method)
     end
-    return make_class(name, wrapped, options or {})
+    return make_class(name, wrapped, options or {}, function(key)
+      return slots[name == "manager" and key or name .. "." .. key]
+    end)
   end
 
   ---Names that can be hooked, sorted.

@@ -12,12 +12,16 @@ function M.validate(config)
   return nil, ("rollover: expected an integer from 1, got %s"):format(tostring(config.rollover))
 end
 
--- Reducers refuse data that is no JSON, so one that does not parse was changed on the disk: nil, StorageError.
-local function message_of(row)
+-- rows: the manager's (hooks between rows and users). Reducers refuse data that is no JSON, so one that does not parse was changed on the disk: nil,
+-- StorageError.
+local function message_of(rows, row)
   local data, err = iu.json.decode(row.data)
   if data == nil then return nil, iu.errors.wrap("StorageError", ("event %s: its stored data is damaged"):format(row.event_id), err) end
+  local read
+  read, err = rows:read("event", { event_id = row.event_id, event_type = row.event_type, data = data })
+  if not read then return nil, err end
   return {
-    id = row.event_id, type = row.event_type, source = row.source ~= "" and row.source or nil, timestamp = row.timestamp, data = data,
+    id = row.event_id, type = row.event_type, source = row.source ~= "" and row.source or nil, timestamp = row.timestamp, data = read.data,
     sequence = row.sequence, actor = row.actor,
   }
 end
@@ -65,7 +69,7 @@ function M.start(ctx)
     since_rollover = since_rollover + 1
     local named, all = lists[row.event_type], lists["*"]
     if (named and named:count() > 0) or (all and all:count() > 0) then
-      local message = assert(message_of(row))
+      local message = assert(message_of(manager.rows, row))
       if named then named:emit(message) end
       if all then all:emit(message) end
     end
@@ -135,7 +139,7 @@ function M.start(ctx)
     rows, err = ctx.conn:select("event_log", { filters = filters, order_by = "sequence", limit = options.limit })
     if not rows then return nil, err end
     for i = 1, #rows do
-      rows[i], err = message_of(rows[i])
+      rows[i], err = message_of(manager.rows, rows[i])
       if err then return nil, err end
     end
     return rows

@@ -7,6 +7,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local row_history = plugin.load "row_history"
+local rows = plugin.load "rows"
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
@@ -107,12 +108,12 @@ return function(ctx, methods, get_manager)
   function client:query_deltas(version_id)
     if not ctx.conn then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "query_deltas", "version_id")
-    local rows, err = ctx.conn:select("delta_record", {
+    local found, err = ctx.conn:select("delta_record", {
       filters = { { field = "state_version_id", operator = "Equals", value = version_id }, { field = "kind", operator = "Equals", value = "recorded" } },
       order_by = "timestamp",
     })
-    if not rows then return nil, err end
-    return codec.all(rows, codec.delta)
+    if not found then return nil, err end
+    return codec.all(found, codec.delta)
   end
 
   --- type, source (nil or text), data (any JSON value; nil is {}). The event's id.
@@ -127,9 +128,12 @@ return function(ctx, methods, get_manager)
     check.type(event_type, "string", 1, "publish_event", "event_type")
     check.optional(source, "string", 2, "publish_event", "source")
     check.optional(id, "string", 4, "publish_event", "id")
-    local text, err = codec.data(data)
-    if not text then return nil, err end
     id = id or iu.uuid()
+    local text, err
+    data, err = rows.write("event", data, id, event_type)
+    if err ~= nil then return nil, err end
+    text, err = codec.data(data)
+    if not text then return nil, err end
     local ok
     ok, err = ctx.conn:call("publish_event", event_type, source or "", text, id)
     if not ok then return nil, err end
@@ -174,13 +178,13 @@ return function(ctx, methods, get_manager)
       check.type(fn, "callable", 1, method, "fn")
       check.optional(options, "table", 2, method, "options")
       local initial = options and options.initial
-      local rows = ctx.conn.tables[table_name]
+      local held = ctx.conn.tables[table_name]
       local handles = {
-        rows:on_insert(function(row, event)
+        held:on_insert(function(row, event)
           if initial or not event.subscribed then fn("INSERTED", decode(row)) end
         end),
-        rows:on_update(function(row, old) fn("UPDATED", decode(row), decode(old)) end),
-        rows:on_delete(function(row, event)
+        held:on_update(function(row, old) fn("UPDATED", decode(row), decode(old)) end),
+        held:on_delete(function(row, event)
           if not event.subscribed then fn("DELETED", decode(row)) end
         end),
       }

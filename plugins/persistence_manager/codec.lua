@@ -4,6 +4,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local rows = plugin.load "rows"
+
 local codec = {}
 
 local function invalid(format, ...)
@@ -115,27 +118,30 @@ function codec.not_found(kind, what, id)
 end
 
 --- Rows, each decoded in its place; nil, err at the first that cannot be.
-function codec.all(rows, decode)
+function codec.all(list, decode)
   local err
-  for i = 1, #rows do
-    rows[i], err = decode(rows[i])
+  for i = 1, #list do
+    list[i], err = decode(list[i])
     if err then return nil, err end
   end
-  return rows
+  return list
 end
 
 -- Rows become what users see: JSON texts decoded, "" of optional texts gone. A new table each time: several handlers may share a row.
 -- nil, StorageError for a row with a damaged text.
 
-function codec.entity(row)
-  local properties, err = decoded(row.metadata.properties, "properties", row.id)
-  if err then return nil, err end
-  local out = copy(row)
-  out.metadata = copy(row.metadata)
-  out.metadata.properties = properties
-  return out
+local function with_properties(kind)
+  return function(row)
+    local properties, err = decoded(row.metadata.properties, "properties", row.id)
+    if err then return nil, err end
+    local out = copy(row)
+    out.metadata = copy(row.metadata)
+    out.metadata.properties = properties
+    return rows.read(kind, out)
+  end
 end
-codec.relation = codec.entity
+codec.entity = with_properties("entity")
+codec.relation = with_properties("relation")
 
 local function without_empty(row, ...)
   for i = 1, select("#", ...) do
@@ -158,7 +164,7 @@ function codec.event(row)
   if err then return nil, err end
   local out = copy(row)
   out.data = data
-  return without_empty(out, "source")
+  return rows.read("event", without_empty(out, "source"))
 end
 
 local OPERATIONS = { set = "Set", delete = "Delete", insert = "Insert", remove = "Remove", patch = "Patch" }

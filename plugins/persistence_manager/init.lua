@@ -9,6 +9,7 @@ local add_indexes = plugin.load "indexes"
 local add_graph = plugin.load "graph"
 local add_time_travel = plugin.load "time_travel"
 local row_history = plugin.load "row_history"
+local rows = plugin.load "rows"
 
 local M = {}
 
@@ -55,6 +56,7 @@ end
 function M.start(ctx)
   local manager
   local controller = ctx.plugin("controller")
+  local row_hooks = rows.start(ctx)
   local methods = make_methods(ctx)
   local restore_indexes = add_indexes(ctx, methods)
   add_time_travel(ctx, methods, add_graph(ctx, methods))
@@ -69,7 +71,7 @@ function M.start(ctx)
   })
   if ctx.settings.history ~= nil then row_history.follow(ctx) end
   manager = class.new {
-    client = client, controller = controller, hooks = ctx.hooks,
+    client = client, controller = controller, hooks = ctx.hooks, rows = row_hooks,
     prepare = function() return controller.deploy() end,
     on_opened = function(conn)
       local ok, err = check_module(ctx, conn)

@@ -12,16 +12,23 @@ local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
 local row_history = plugin.load "row_history"
+local rows = plugin.load "rows"
 local search = plugin.load "search"
 local make_transaction = plugin.load "transaction"
 
-local uuid = iu.uuid
+local uuid, write = iu.uuid, rows.write
 local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION_DEFAULTS
 local CLOSED = "manager is closed or not initialized"
 
 return function(ctx)
   local check = ctx.check
   local methods = {}
+
+  local function type_of(kind, key)
+    local row, err = ctx.conn:get(kind, key)
+    if not row then return nil, err end
+    return row[kind .. "_type"]
+  end
 
   -- ---- life ----
 
@@ -106,6 +113,8 @@ return function(ctx)
     local ok, err
     if id == nil or type(id) == "string" then
       id = id or uuid()
+      metadata, err = write("entity", metadata, id, entity_type)
+      if err ~= nil then return nil, err end
       ok, err = conn:call_filled(ENTITY_DEFAULTS, "create_entity", entity_type, metadata, id)
       if ok then return id end
       if err then return nil, err end
@@ -144,6 +153,8 @@ return function(ctx)
     if not conn then check.raise(CLOSED) end
     local ok, err
     if type(metadata) == "table" then
+      metadata, err = write("entity", metadata, id, nil, type_of)
+      if err ~= nil then return nil, err end
       ok, err = conn:call_filled(ENTITY_DEFAULTS, "update_entity", id, metadata)
       if ok or err then return ok, err end
     end
@@ -173,15 +184,15 @@ return function(ctx)
   local function run_query(conn, table_name, spec)
     local selection, err = query.selection(spec, table_name)
     if not selection then return nil, err end
-    local rows, matched = conn:select(table_name, selection)
-    if not rows then return nil, matched end
-    rows, err = codec.all(rows, codec[table_name])
-    if not rows then return nil, err end
-    if not spec.explain then return rows, matched end
+    local found, matched = conn:select(table_name, selection)
+    if not found then return nil, matched end
+    found, err = codec.all(found, codec[table_name])
+    if not found then return nil, err end
+    if not spec.explain then return found, matched end
     local words
     words, err = conn:explain(table_name, selection)
     if not words then return nil, err end
-    return rows, matched, words
+    return found, matched, words
   end
 
   --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset, explain. An array of entities, and how many matched
@@ -213,6 +224,8 @@ return function(ctx)
     local ok, err
     if id == nil or type(id) == "string" then
       id = id or uuid()
+      metadata, err = write("relation", metadata, id, relation_type)
+      if err ~= nil then return nil, err end
       ok, err = conn:call_filled(RELATION_DEFAULTS, "create_relation", from_entity, to_entity, relation_type, metadata, id)
       if ok then return id end
       if err then return nil, err end
@@ -252,6 +265,8 @@ return function(ctx)
     if not conn then check.raise(CLOSED) end
     local ok, err
     if type(metadata) == "table" then
+      metadata, err = write("relation", metadata, id, nil, type_of)
+      if err ~= nil then return nil, err end
       ok, err = conn:call_filled(RELATION_DEFAULTS, "update_relation", id, metadata)
       if ok or err then return ok, err end
     end

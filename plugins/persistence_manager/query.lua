@@ -2,6 +2,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local rows = plugin.load "rows"
+
 local query = {}
 
 --- Which keys of a spec are plain equalities, by table.
@@ -103,7 +106,7 @@ function query.selection(spec, table_name)
     filters[#filters + 1] = filter
   end
   local order_by = spec.order_by or (spec.descending and "id" or nil)
-  return { filters = filters, order_by = order_by, descending = spec.descending, limit = spec.limit, offset = spec.offset }
+  return rows.select(table_name, { filters = filters, order_by = order_by, descending = spec.descending, limit = spec.limit, offset = spec.offset })
 end
 
 return query

@@ -13,8 +13,9 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local rows = plugin.load "rows"
 
-local uuid = iu.uuid
+local uuid, write = iu.uuid, rows.write
 local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION_DEFAULTS
 local ATTEMPTS = 10 -- of the function, while others change what it read
 local RESENDS = 20 -- of one call whose outcome is unknown
@@ -89,6 +90,15 @@ return function(ctx)
     return row
   end
 
+  -- What a row that is to be updated is, for hooks that want to know.
+  local function type_of(tx)
+    return function(kind, id)
+      local row, err = row_of(tx, kind, id)
+      if not row then return nil, err end
+      return row[kind .. "_type"]
+    end
+  end
+
   local function get(tx, kind, id)
     local row, err = row_of(tx, kind, id)
     if err then return nil, err end
@@ -101,11 +111,11 @@ return function(ctx)
     local selection, err = query.selection(spec or {}, kind)
     if not selection then return nil, err end
     if next(tx.overlay[kind]) == nil then return ctx.conn:select(kind, selection) end
-    local rows
-    rows, err = ctx.conn:select(kind, { filters = selection.filters })
-    if not rows then return nil, err end
+    local found
+    found, err = ctx.conn:select(kind, { filters = selection.filters })
+    if not found then return nil, err end
     local all = {}
-    for _, row in ipairs(rows) do
+    for _, row in ipairs(found) do
       if tx.overlay[kind][row.id] == nil then all[#all + 1] = row end
     end
     for id in pairs(tx.overlay[kind]) do
@@ -116,9 +126,9 @@ return function(ctx)
   end
 
   local function query_rows(tx, kind, spec)
-    local rows, matched = select(tx, kind, spec)
-    if not rows then return nil, matched end
-    local decoded, err = codec.all(rows, codec[kind])
+    local found, matched = select(tx, kind, spec)
+    if not found then return nil, matched end
+    local decoded, err = codec.all(found, codec[kind])
     if not decoded then return nil, err end
     return decoded, matched
   end
@@ -127,9 +137,13 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:create_entity(entity_type, metadata, id)
     open(self, "create_entity")
-    local batch = self.batch
+    local batch, written = self.batch, false
     if batch and (id == nil or type(id) == "string") then
+      local err
       id = id or uuid()
+      metadata, err = write("entity", metadata, id, entity_type)
+      if err ~= nil then return nil, err end
+      written = true
       local number = batch:add(ENTITY_DEFAULTS, "CreateEntity", entity_type, metadata, id)
       if number then
         self.overlay.entity[id] = number
@@ -139,9 +153,12 @@ return function(ctx)
     check.type(entity_type, "string", 1, "create_entity", "entity_type")
     check.optional(metadata, "table", 2, "create_entity", "metadata")
     check.optional(id, "string", 3, "create_entity", "id")
-    local encoded, err = codec.entity_metadata(metadata)
+    local encoded, err
+    id = id or uuid()
+    if not written then metadata, err = write("entity", metadata, id, entity_type) end
+    if err ~= nil then return nil, err end
+    encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
-    id = id or iu.uuid()
     note(self, "CreateEntity", { entity_type = entity_type, metadata = encoded, id = id })
     local now = iu.now()
     self.overlay.entity[id] = { id = id, entity_type = entity_type, created_at = now, updated_at = now, metadata = encoded }
@@ -174,7 +191,10 @@ return function(ctx)
     open(self, "update_entity")
     check.type(id, "string", 1, "update_entity", "id")
     check.type(metadata, "table", 2, "update_entity", "metadata")
-    local encoded, err = codec.entity_metadata(metadata)
+    local encoded, err
+    metadata, err = write("entity", metadata, id, nil, type_of(self))
+    if err ~= nil then return nil, err end
+    encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
     return update(self, "entity", "UpdateEntity", id, encoded)
   end
@@ -216,9 +236,13 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:create_relation(from_entity, to_entity, relation_type, metadata, id)
     open(self, "create_relation")
-    local batch = self.batch
+    local batch, written = self.batch, false
     if batch and (id == nil or type(id) == "string") then
+      local err
       id = id or uuid()
+      metadata, err = write("relation", metadata, id, relation_type)
+      if err ~= nil then return nil, err end
+      written = true
       local number = batch:add(RELATION_DEFAULTS, "CreateRelation", from_entity, to_entity, relation_type, metadata, id)
       if number then
         self.overlay.relation[id] = number
@@ -230,9 +254,12 @@ return function(ctx)
     check.type(relation_type, "string", 3, "create_relation", "relation_type")
     check.optional(metadata, "table", 4, "create_relation", "metadata")
     check.optional(id, "string", 5, "create_relation", "id")
-    local encoded, err = codec.relation_metadata(metadata)
+    local encoded, err
+    id = id or uuid()
+    if not written then metadata, err = write("relation", metadata, id, relation_type) end
+    if err ~= nil then return nil, err end
+    encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
-    id = id or iu.uuid()
     note(self, "CreateRelation",
       { from_entity = from_entity, to_entity = to_entity, relation_type = relation_type, metadata = encoded, id = id })
     self.overlay.relation[id] = {
@@ -253,7 +280,10 @@ return function(ctx)
     open(self, "update_relation")
     check.type(id, "string", 1, "update_relation", "id")
     check.type(metadata, "table", 2, "update_relation", "metadata")
-    local encoded, err = codec.relation_metadata(metadata)
+    local encoded, err
+    metadata, err = write("relation", metadata, id, nil, type_of(self))
+    if err ~= nil then return nil, err end
+    encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
     return update(self, "relation", "UpdateRelation", id, encoded)
   end
@@ -283,9 +313,12 @@ return function(ctx)
     open(self, "publish_event")
     check.type(event_type, "string", 1, "publish_event", "event_type")
     check.optional(source, "string", 3, "publish_event", "source")
-    local text, err = codec.data(data)
+    local id = uuid()
+    local text, err
+    data, err = write("event", data, id, event_type)
+    if err ~= nil then return nil, err end
+    text, err = codec.data(data)
     if not text then return nil, err end
-    local id = iu.uuid()
     note(self, "PublishEvent", { event_type = event_type, source = source or "", data = text, id = id })
     return id
   end
