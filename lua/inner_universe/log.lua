@@ -9,6 +9,7 @@ local suggest = require("inner_universe.suggest")
 local log = {}
 
 local LEVELS = { off = 0, error = 1, warn = 2, info = 3, debug = 4, trace = 5 }
+local UNFILTERED = "[a message that a filter of the log failed on]"
 local DELIVERED = { "error", "warn", "info", "debug", "trace" }
 
 ---A log of its own: sink and listeners. The library makes one per Lua state.
@@ -16,6 +17,33 @@ local DELIVERED = { "error", "warn", "info", "debug", "trace" }
 function log.new()
   local self = {}
   local sink
+  local filters = {} -- replaced when it changes
+
+  local function deliver(level, message, source)
+    for _, filter in ipairs(filters) do
+      local ok, text = pcall(filter.fn, message)
+      message = ok and type(text) == "string" and text or UNFILTERED
+    end
+    pcall(sink, level, message, source)
+  end
+
+  ---`fn(message)` answers what of every message is delivered, whoever speaks, until `handle:cancel()`. One that raises hides the message.
+  ---@param fn fun(message: string): string
+  ---@return { cancel: fun() } handle
+  function self.add_filter(fn)
+    local filter = { fn = fn }
+    local function others()
+      local list = {}
+      for _, each in ipairs(filters) do
+        if each ~= filter then list[#list + 1] = each end
+      end
+      return list
+    end
+    filters = others()
+    filters[#filters + 1] = filter
+    function filter.cancel() filters = others() end
+    return filter
+  end
 
   ---`fn(level, message, source)` hears every message from now on; nil: nobody. A sink that raises is ignored. Returns the sink before.
   ---@param fn? fun(level: inner_universe.Level, message: string, source: string)
@@ -35,7 +63,7 @@ function log.new()
 
   ---Delivers one message, whatever its level.
   function self.write(level, message, source)
-    if sink then pcall(sink, level, message, source or "") end
+    if sink then deliver(level, message, source or "") end
   end
 
   ---A logger: `logger.info(format, ...)` and so on, `logger.enabled(level)`.
@@ -57,7 +85,7 @@ function log.new()
           local ok, text = pcall(string.format, format, ...)
           message = ok and text or tostring(format)
         end
-        pcall(sink, name, tostring(message), source)
+        deliver(name, tostring(message), source)
       end
     end
     function logger.enabled(name)

@@ -6,7 +6,7 @@ local version = require("inner_universe.version")
 
 local manifest = {}
 
-local FIELDS = { name = true, version = true, api = true, description = true, requires = true, config = true }
+local FIELDS = { name = true, version = true, api = true, description = true, requires = true, config = true, essential = true }
 local CONFIG_FIELDS = { type = true, default = true, description = true }
 local TYPES = { string = true, integer = true, number = true, boolean = true, table = true }
 
@@ -133,6 +133,7 @@ function manifest.read(folder, name)
   m.version_parts = version.parse(m.version)
   if not m.version_parts then return nil, "manifest: version should be dotted numbers such as \"1.0.0\"" end
   if m.description ~= nil and type(m.description) ~= "string" then return nil, "manifest: description is no text" end
+  if m.essential ~= nil and type(m.essential) ~= "boolean" then return nil, "manifest: essential is neither true nor false" end
   local why
   m.api_range, why = version.parse_range(m.api)
   if not m.api_range then return nil, "manifest: api: " .. why end

@@ -269,6 +269,7 @@ end
 -- starting and stopping ----------------------------------------------------------------------------------------------
 
 function Host:start_one(record)
+  record.starting = true
   self:check_requirements(record)
   if record.state ~= "validated" then return end
   local clock, began = self.services.clock, self.services.clock()
@@ -342,6 +343,24 @@ function Host:get(name)
   end
   local reason = record.reason or (record.state == "stopped" and "it is stopped" or "it is not started yet")
   return nil, errors.new("PluginError", ("plugin %s: %s"):format(name, reason), { cause = record.err })
+end
+
+---Those that were refused when they were to start may try again with the next `start`.
+function Host:start_again()
+  for _, record in pairs(self.records) do
+    if record.starting and record.state == "refused" then record.state, record.reason, record.err = "validated", nil, nil end
+  end
+end
+
+---Why the universe cannot do without a plugin that does not run: the first `essential` one that was refused, or nil.
+---@return inner_universe.Error?
+function Host:missing()
+  for _, name in ipairs(self.order) do
+    local record = self.records[name]
+    if record.state == "refused" and record.manifest and record.manifest.essential then
+      return errors.new("PluginError", ("plugin %s, without which nothing may be written, was refused: %s"):format(name, record.reason), { cause = record.err })
+    end
+  end
 end
 
 ---One row per plugin: name, version, state, reason, folder, description, took_ms, requires (array of texts).

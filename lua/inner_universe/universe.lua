@@ -93,6 +93,12 @@ local function context(self, record)
     cache_memory = cache_memory_of(self, record),
     check = check,
     freeze = freeze.table,
+    log_filter = function(fn)
+      check.type(fn, "callable", 1, "log_filter", "fn")
+      local filter = runtime.log.add_filter(fn)
+      self.filters[#self.filters + 1] = filter
+      return filter
+    end,
   }
   record.ctx = ctx
   return freeze.table(ctx, "ctx")
@@ -130,8 +136,17 @@ local function closed_error(self)
   return errors.new("ConnectionError", self.target.text .. ": the universe is closed", { code = "CLOSED", retryable = false })
 end
 
+local function end_filters(self)
+  for _, filter in ipairs(self.filters) do
+    filter.cancel()
+  end
+  self.filters = {}
+end
+
 local function undo(self)
   self.host:stop(self.kept)
+  self.host:start_again()
+  end_filters(self)
   local conn = self.conn
   set_conn(self, nil)
   self.state = "new"
@@ -191,6 +206,11 @@ function Universe:initialize(options, on_opened, prepare)
   if self.state ~= "opening" then return nil, closed_error(self) end
   self.host:start()
   if self.state ~= "opening" then return nil, closed_error(self) end -- a plugin closed it
+  local missing = self.host:missing()
+  if missing then
+    undo(self)
+    return nil, missing
+  end
   self.state = "open"
   self.logger("universe").info("%s is open", self.target.text)
   return true
@@ -232,6 +252,7 @@ function Universe:close(options)
   self.state = "closed"
   if not in_gc then drain_loop() end
   self.logger("universe").info("%s is closed", self.target.text)
+  end_filters(self)
   if not ok then return nil, err end
   return true
 end
@@ -272,7 +293,7 @@ end
 function universe.new(cfg, modules)
   local parsed, err = target.of_config(cfg)
   if not parsed then return nil, err end
-  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new" }, Universe)
+  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new", filters = {} }, Universe)
   self.settings = freeze.deep(cfg:to_table(), "the configuration")
   self.logger = function(source)
     return runtime.log.logger(source, cfg.log_level)

@@ -132,6 +132,55 @@ describe("plugins", function()
     refused("missing", { missing = true })
   end)
 
+  it("that are essential and fail keep the universe from opening", function()
+    local ESSENTIAL = 'api = ">=1.0 <2", essential = true, requires = { persistence_manager = "*" }'
+    plugin("guard", ESSENTIAL, [[
+      local M = { tries = 0 }
+      function M.validate(config) return true end
+      function M.start(ctx)
+        M.tries = M.tries + 1
+        if M.tries == 1 then return nil, require("inner_universe").errors.new("AuthorizationError", "no key on purpose") end
+        return {}
+      end
+      return M
+    ]])
+    local target = support.target()
+    local m = support.owned(assert(iu.manager(support.config(target, { plugins = { paths = { folder }, guard = true } }))))
+    local err = support.refused("PluginError", nil, select(2, m:initialize()), "guard", "no key on purpose")
+    assert.equal("AuthorizationError", err.cause.kind)
+    assert.is_false(m:is_initialized())
+    assert.is_true(m:initialize()) -- and may be tried again
+    support.close(m)
+    plugin("needs_more", ESSENTIAL:gsub("requires = {", "requires = { missing = '*', "), "return { start = function() return {} end }")
+    local config = support.config(support.target(), { plugins = { paths = { folder }, needs_more = true } })
+    support.refused("PluginError", nil, select(2, iu.open(config)), "needs_more", "missing")
+    config.plugins.needs_more = nil -- it is there, but nobody wants it
+    support.owned(assert(iu.open(config)))
+  end)
+
+  it("filter the log until their universe is closed", function()
+    plugin("quiet", 'api = ">=1.0 <2", requires = { persistence_manager = "*" }', [[
+      return { start = function(ctx)
+        ctx.log_filter(function(message) return (message:gsub("secret", "nothing")) end)
+        return { say = function(_, text) ctx.log.warn("%s", text) end }
+      end }
+    ]])
+    local one = support.open { plugins = { paths = { folder }, quiet = true } }
+    local two = support.open()
+    one.quiet:say("a secret")
+    logged("warn quiet: a nothing")
+    support.close(one)
+    lines = {}
+    two.hooks.after("get_entity", function() error("another secret") end)
+    local id = assert(two:create_entity("T"))
+    assert(two:get_entity(id))
+    support.take_reported()
+    iu.on_error(nil)
+    assert(two:get_entity(id))
+    iu.on_error(function(err, context) support.reported[#support.reported + 1] = { err = err, context = context } end)
+    logged("another secret")
+  end)
+
   it("that fail stop those that need them, and no others", function()
     greeter()
     plugin("broken", 'api = ">=1.0 <2", requires = { persistence_manager = "*" }', 'return { start = function() error("broken on purpose") end }')
