@@ -91,8 +91,8 @@ function process.signal(pid, signal)
   return runtime.core.kill(pid, number_of(signal, "signal", 2))
 end
 
----Counts a signal of this process ("INT", "TERM", "HUP") instead of obeying it, until the watch is closed: `watch:count()` says how often it came, as far as the
----loop has turned since; closing gives the signal back to whoever had it before.
+---Counts a signal of this process ("INT", "TERM", "HUP") instead of obeying it, until the watch is closed: `watch:count()` says how often it came, as far as
+---the loop has turned since; closing gives the signal back to whoever had it before.
 ---@param signal string
 ---@return { count: fun(self): integer, close: fun(self) }?, inner_universe.Error?
 function process.watch(signal)

@@ -192,7 +192,6 @@ describe("a transaction", function()
   end)
 
   it("is rehearsed: judged as a whole, and nothing of it stays", function()
-    local m = support.open()
     local ada = assert(m:create_entity("Person", { name = "Ada" }))
     local before = support.census(m)
     local _, err = m:transaction(function(tx)
