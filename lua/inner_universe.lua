@@ -31,6 +31,8 @@ local iu = {
   uuid = core.uuid, -- UUIDv7 text
   gzip = core.gzip, -- gzip(bytes)
   gunzip = core.gunzip, -- gunzip(bytes, max?): ValidationError where damaged, OverloadedError past max
+  gunzip_stream = core.gunzip_stream, -- s:feed(bytes, most?) piece by piece, of any length, one member or several
+  sha256 = core.sha256, -- hex, of any string
 
   run = tasks.run,
   spawn = tasks.spawn,

@@ -223,6 +223,8 @@ int iu__indexes_method(lua_State *L);
 /* loose.c */
 int iu__row_bytes_method(lua_State *L);
 int iu__row_of_bytes_method(lua_State *L);
+int iu__row_json_method(lua_State *L);
+int iu__row_of_json_method(lua_State *L);
 int iu__select_from_method(lua_State *L);
 /* batch.c */
 int iu__batch_method(lua_State *L);

@@ -1,9 +1,13 @@
-/* gzip.c: core.gzip(bytes), core.gunzip(bytes, max), and core.gzip_work(bytes), which compresses on another thread (work.c). */
+/* gzip.c: core.gzip(bytes), core.gunzip(bytes, max), and core.gzip_work(bytes), which compresses on another thread (work.c). core.gunzip_stream():
+ * s:feed(bytes, most) gives what they hold and how many of them were taken, s:is_whole() whether they may end here.
+ */
 #include "bind.h"
 
 #include "../base/alloc.h"
 #include "../protocol/compress.h"
 
+#define CLASS "inner_universe.gunzip_stream"
+#define PIECE (1 << 18)     /* plain bytes of one answer of a stream where no number is given */
 #define PLAIN_MAX (1 << 30) /* what gunzip makes at most where no cap is given */
 
 static int f_gzip(lua_State *L) {
@@ -73,7 +77,55 @@ static int f_gunzip(lua_State *L) {
   return iu__give_buffer(L, iu__lua(L), status, &err, &out);
 }
 
+/* ---- streams ---- */
+
+typedef struct stream { iu_gunzip *g; } stream;
+
+static int f_gunzip_stream(lua_State *L) {
+  stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->g = NULL;
+  luaL_setmetatable(L, CLASS);
+  s->g = iu__gunzip_new();
+  return s->g != NULL ? 1 : luaL_error(L, "out of memory");
+}
+
+static iu_gunzip *get(lua_State *L) {
+  stream *s = iu__class_check(L, 1, CLASS);
+  luaL_argcheck(L, s->g != NULL, 1, "closed");
+  return s->g;
+}
+
+static int m_feed(lua_State *L) {
+  iu_gunzip *g = get(L);
+  size_t len, used = 0;
+  const char *bytes = luaL_checklstring(L, 2, &len);
+  lua_Integer most = luaL_optinteger(L, 3, PIECE);
+  iu_buf out = {0};
+  iu_error err;
+  luaL_argcheck(L, most > 0 && most <= PLAIN_MAX, 3, "expected 1 to 2^30 bytes");
+  iu_status status = iu__gunzip_some(g, (const uint8_t *)bytes, len, (size_t)most, &used, &out, &err);
+  if (iu__give_buffer(L, iu__lua(L), status, &err, &out) == 2) return 2; /* nil, err */
+  lua_pushinteger(L, (lua_Integer)used);
+  return 2;
+}
+
+static int m_is_whole(lua_State *L) {
+  lua_pushboolean(L, iu__gunzip_is_whole(get(L)));
+  return 1;
+}
+
+static int m_close(lua_State *L) {
+  stream *s = luaL_checkudata(L, 1, CLASS);
+  iu__gunzip_free(s->g);
+  s->g = NULL;
+  return 0;
+}
+
 void iu__gzip_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"gzip", f_gzip}, {"gzip_work", f_gzip_work}, {"gunzip", f_gunzip}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"gzip", f_gzip}, {"gzip_work", f_gzip_work}, {"gunzip", f_gunzip}, {"gunzip_stream", f_gunzip_stream}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"feed", m_feed}, {"is_whole", m_is_whole}, {NULL, NULL}};
+  static const iu_class class = {CLASS, methods, NULL, m_close, NULL};
+  iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);
 }

@@ -3,6 +3,8 @@
  */
 #include "bind.h"
 
+#include "../sats/sats_json.h"
+
 int iu__row_bytes_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_buf bytes = {0};
@@ -30,6 +32,41 @@ int iu__row_of_bytes_method(lua_State *L) {
   if (iu__bsatn_check_all(def->row, bytes, len, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
   iu__push_value(L, def->row, &bytes, bytes + len);
   return 1;
+}
+
+/* row_json(table, bytes): a row's bytes as SATS-JSON (core/sats/sats_json.h, typed). */
+int iu__row_json_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_buf text = {0};
+  iu_error err;
+  bool ok;
+  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  size_t len;
+  const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 3, &len);
+  if (!ok) return iu__push_failure(L, lc->x, &err);
+  const iu_table_def *def = &lc->c->schema->tables[table];
+  iu_status status = iu__bsatn_check_all(def->row, bytes, len, &err);
+  if (status == IU_OK) {
+    iu_reader r = iu__reader(bytes, len);
+    status = iu__sats_to_json(def->row, &r, IU_SJ_TYPED, &text, &err);
+  }
+  if (status == IU_OK) status = iu__buf_status(&text, &err, "row");
+  return iu__give_buffer(L, lc->x, status, &err, &text);
+}
+
+/* row_of_json(table, text): the bytes of the row that a text of SATS-JSON is. */
+int iu__row_of_json_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  iu_buf bytes = {0};
+  iu_error err;
+  bool ok;
+  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  size_t len;
+  const char *text = luaL_checklstring(L, 3, &len);
+  if (!ok) return iu__push_failure(L, lc->x, &err);
+  iu_status status = iu__sats_from_json(lc->c->schema->tables[table].row, text, len, &bytes, &err);
+  if (status == IU_OK) status = iu__buf_status(&bytes, &err, "row");
+  return iu__give_buffer(L, lc->x, status, &err, &bytes);
 }
 
 /* The row on top of the stack, copied. */

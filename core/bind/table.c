@@ -13,6 +13,7 @@
 
 #define CLASS "inner_universe.view_iter"
 #define COPY_MAX 1024 /* bytes of a row that is copied */
+#define PAGE_GUESS 4096 /* rows of a page that room is made for at once */
 
 static const char class_key, step_key; /* their addresses are keys of the registry */
 
@@ -248,6 +249,28 @@ static int iter_next(lua_State *L) {
   lua_settop(L, 1);
   lua_getiuservalue(L, 1, 2);
   push_held(L, v->shape, 2, row);
+  return 1;
+}
+
+/* core.next_page(iterator, rows, bytes): the next rows as an array of their bytes, so many at most, and none more once there are `bytes` of them; nil: the end.
+ * The iterator holds the rows, whatever a finaliser does meanwhile. */
+static int next_page(lua_State *L) {
+  iu_lua_view_iter *v = luaL_checkudata(L, 1, CLASS);
+  lua_Integer rows = luaL_checkinteger(L, 2), bytes = luaL_checkinteger(L, 3), n = 0;
+  if (v->cut) return luaL_error(L, "the connection is closed");
+  luaL_argcheck(L, rows > 0, 2, "expected 1 or more");
+  lua_createtable(L, rows < PAGE_GUESS ? (int)rows : PAGE_GUESS, 0);
+  while (n < rows && (n == 0 || bytes > 0) && v->it != NULL) {
+    const iu_row *row = iu__view_iter_next(v->it);
+    if (row == NULL) {
+      iter_end(v);
+      break;
+    }
+    bytes -= row->len;
+    lua_pushlstring(L, (const char *)row->data, row->len);
+    lua_rawseti(L, -2, ++n);
+  }
+  if (n == 0) lua_pushnil(L);
   return 1;
 }
 
@@ -497,4 +520,6 @@ void iu__table_open(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
   lua_pushcclosure(L, iter_next, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &step_key);
+  lua_pushcfunction(L, next_page);
+  lua_setfield(L, -2, "next_page");
 }

@@ -465,6 +465,31 @@ function Connection:row_of_bytes(name, bytes)
   return core:row_of_bytes(name, bytes)
 end
 
+---Bytes of a row of a table as JSON text, exact (SATS-JSON: fields by name, `{"some":x}`, `{"none":[]}`, `{"Variant":x}`, bytes in hex); a float that is no
+---number is null, which `row_of_json` does not read back.
+---@param name string
+---@param bytes string
+---@return string?, inner_universe.Error?
+function Connection:row_json(name, bytes)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "row_json", "table")
+  check.type(bytes, "string", 2, "row_json", "bytes")
+  return core:row_json(name, bytes)
+end
+
+---The bytes of the row that such a text is.
+---@param name string
+---@param text string
+---@return string?, inner_universe.Error?
+function Connection:row_of_json(name, text)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "row_of_json", "table")
+  check.type(text, "string", 2, "row_of_json", "text")
+  return core:row_of_json(name, text)
+end
+
 ---As `select`, of rows that the caller holds instead of those of the table.
 ---@param name string
 ---@param rows table[]

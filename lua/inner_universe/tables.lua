@@ -1,7 +1,9 @@
 -- `conn.tables.<name>`: what the connection's subscriptions hold of a table, and handlers of its changes. A table that nobody watches
 -- reports nothing. Made on first use, once per connection and name.
 
+local next_page = require("inner_universe.core").next_page
 local check = require("inner_universe.check")
+local errors = require("inner_universe.errors")
 local handlers = require("inner_universe.handlers")
 local suggest = require("inner_universe.suggest")
 
@@ -28,6 +30,26 @@ end
 ---@field range fun(self: inner_universe.Table, index: string, low?: any, high?: any, descending?: boolean): fun(): table?
 ---All rows, for `for row in ...`; the table may change meanwhile.
 ---@field iter fun(self: inner_universe.Table): fun(): table?
+
+local PAGE_ROWS, PAGE_BYTES = 1000, 1 << 20
+
+---All rows as they are now, as bytes (BSATN), page by page in the order of the primary key: a function that gives an array of rows, nil at the end. What is
+---committed later is not seen: rows of several tables that begin at one moment are of that moment.
+---@param options? { rows?: integer, bytes?: integer, index?: string, low?: any } of a page at most [1000, 1 MiB]; from `low` of an index on
+---@return (fun(): string[]?)? next, inner_universe.Error? err
+function Table:pages(options)
+  if not self.conn.core then closed() end
+  check.optional(options, "table", 1, "pages", "options")
+  options = options or {}
+  local ok, err = check.options("pages", options, { rows = "integer", bytes = "integer", index = "string", low = "any" })
+  if not ok then return nil, err end
+  local rows, bytes = options.rows or PAGE_ROWS, options.bytes or PAGE_BYTES
+  if rows < 1 then return nil, errors.new("ValidationError", ("pages: rows: 1 or more expected, got %d"):format(rows)) end
+  local step, iterator
+  if options.index then step, iterator = self:range(options.index, options.low) else step, iterator = self:iter() end
+  if not step then return nil, iterator end
+  return function() return next_page(iterator, rows, bytes) end
+end
 
 ---@return integer
 function Table:count()

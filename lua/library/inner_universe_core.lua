@@ -63,6 +63,31 @@ function core.unseal(key, sealed, associated) end
 ---@return string? text, inner_universe.Error? err
 function core.read_secret(path) end
 
+---gzip of any length, one member or several, piece by piece.
+---@class inner_universe.GunzipStream
+local GunzipStream = {}
+
+---@return inner_universe.GunzipStream
+function core.gunzip_stream() end
+
+---What bytes hold, at most `most` (256 KiB), and how many of them were taken: the rest is given again. With "" comes what is still inside. ValidationError
+---where they are damaged.
+---@param bytes string
+---@param most? integer
+---@return string? plain, integer|inner_universe.Error used
+function GunzipStream:feed(bytes, most) end
+
+---May the bytes end here?
+---@return boolean
+function GunzipStream:is_whole() end
+
+---The next rows of an iterator (`table_iter`) as bytes: so many at most, and none more once there are that many bytes; nil at the end.
+---@param iterator userdata
+---@param rows integer
+---@param bytes integer
+---@return string[]?
+function core.next_page(iterator, rows, bytes) end
+
 ---What Python's json.dumps(value, sort_keys=True) prints, UTF-8.
 ---@param value any
 ---@return string? text, inner_universe.Error? err
@@ -546,6 +571,17 @@ function Connection:row_bytes(name, row) end
 ---@param bytes string
 ---@return table?, inner_universe.Error?
 function Connection:row_of_bytes(name, bytes) end
+
+---A row's bytes as SATS-JSON, and back.
+---@param name string
+---@param bytes string
+---@return string?, inner_universe.Error?
+function Connection:row_json(name, bytes) end
+
+---@param name string
+---@param text string
+---@return string?, inner_universe.Error?
+function Connection:row_of_json(name, text) end
 
 ---As select, of rows that are given.
 ---@param name string

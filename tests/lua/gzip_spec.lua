@@ -19,6 +19,51 @@ describe("gzip", function()
     pipe:close()
   end)
 
+  it("comes piece by piece, members behind each other", function()
+    local random = {}
+    for i = 1, 3000 do random[i] = string.char(math.random(0, 255)) end
+    local parts = { "", ("hello world "):rep(10000), table.concat(random), "x" }
+    local whole, members = table.concat(parts), {}
+    for i, part in ipairs(parts) do members[i] = assert(iu.gzip(part)) end
+    local bytes = table.concat(members)
+    for _, piece in ipairs { 1, 7, 1000, #bytes } do
+      local stream, out, at = iu.gunzip_stream(), {}, 1
+      assert.is_false(stream:is_whole())
+      while at <= #bytes do
+        local plain, used = assert(stream:feed(bytes:sub(at, at + piece - 1), 100))
+        assert.is_true(#plain <= 100)
+        out[#out + 1] = plain
+        at = at + used
+      end
+      repeat
+        local plain = assert(stream:feed("", 100))
+        out[#out + 1] = plain
+      until plain == ""
+      assert.is_true(table.concat(out) == whole)
+      assert.is_true(stream:is_whole())
+      stream:close()
+      assert.has_error(function() stream:feed("x") end)
+    end
+  end)
+
+  it("comes piece by piece until it is damaged or cut", function()
+    local bytes = iu.gzip(("hello world "):rep(100))
+    local stream = iu.gunzip_stream()
+    assert(stream:feed(bytes:sub(1, -2)))
+    assert.is_false(stream:is_whole())
+    for at = 1, 9 do
+      if at < 5 or at > 10 then
+        local plain, err = iu.gunzip_stream():feed(bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ 0xff) .. bytes:sub(at + 1))
+        assert.is_nil(plain)
+        assert.equal("ValidationError", err.kind)
+      end
+    end
+    local plain, err = iu.gunzip_stream():feed(bytes .. "not gzip at all")
+    assert.is_nil(plain)
+    assert.equal("ValidationError", err.kind)
+    assert.has_error(function() iu.gunzip_stream():feed(bytes, 0) end)
+  end)
+
   it("refuses what is damaged, cut or over the cap", function()
     local gzip = iu.gzip(("x"):rep(1000))
     local function is_error(kind, value, err)
