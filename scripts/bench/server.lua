@@ -136,7 +136,8 @@ for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
     m.sdk and (", SDK %.0f MB"):format(m.sdk[3]) or ""))
   m = measure(protocol, { lua = lua }, "frames " .. BUDGET)
   if m.lua then
-    tell(protocol .. ": frames while they arrive", ("%6.1f ms the longest step of %d, median %.1f, budget %d ms"):format(m.lua[1], m.lua[3], m.lua[2], BUDGET))
+    tell(protocol .. ": frames while they arrive", ("%6.1f ms the longest step of %d (%.1f of the processor's time), median %.1f, budget %d ms")
+      :format(m.lua[1], m.lua[3], m.lua[5], m.lua[2], BUDGET))
   end
 end
 for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
