@@ -1,0 +1,176 @@
+-- comparing.lua: whether two universes hold the same rows: per table their number and hash, and where these differ the keys, looked up both ways.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local tables = plugin.load "tables"
+local rows = plugin.load "rows"
+
+local M = {}
+
+-- Slice after slice, and now and then a turn for others.
+local TURN_EVERY = 16
+local function each_slice(slices, fn)
+  local count = 0
+  for slice in slices do
+    local ok, err = fn(slice)
+    if ok == nil then return nil, err end
+    count = count + 1
+    if count % TURN_EVERY == 0 then iu.sleep(0) end
+  end
+  return true
+end
+M.each_slice = each_slice
+
+---How many rows, and their hash.
+local function digest(slices, on_rows)
+  local count, hash = 0, ""
+  each_slice(slices, function(slice)
+    count, hash = count + #slice, rows.chain(hash, slice)
+    if on_rows then on_rows(#slice) end
+    return true
+  end)
+  return count, hash
+end
+M.digest = digest
+
+-- A function that gives a row of a view by key, as bytes, or nil; a table without a key has only whole rows, so all of them are remembered by what they are.
+local function finder(conn, schema, name)
+  if schema.tables[name].primary_key then
+    local t = conn.tables[name]
+    return function(key)
+      local row = t:get(key)
+      return row and assert(conn:row_bytes(name, row))
+    end
+  end
+  local all = {}
+  for page in assert(conn.tables[name]:pages()) do
+    for _, bytes in ipairs(page) do all[bytes] = bytes end
+  end
+  return function(key) return all[key] end
+end
+
+M.finder = finder
+
+---Calls `fn(kind, key)` for each row that differs: "missing" in b, "extra" in b, or "different". Reads the views as they are meanwhile.
+---@param a table end
+---@param b table end
+---@param filters { a: function?, b: function? }
+function M.differences(a, b, name, filters, fn)
+  local in_b, in_a = finder(b.conn, b.schema, name), finder(a.conn, a.schema, name)
+  local key_of = tables.key_reader(a.conn, a.schema, name)
+  local slices, err = rows.slices(a.conn, name, filters.a)
+  if not slices then return nil, err end
+  each_slice(slices, function(slice)
+    for _, bytes in ipairs(slice) do
+      local key = key_of(bytes)
+      local other = in_b(key)
+      if not other then fn("missing", key, bytes) elseif other ~= bytes then fn("different", key, bytes) end
+    end
+    return true
+  end)
+  slices, err = rows.slices(b.conn, name, filters.b)
+  if not slices then return nil, err end
+  local key_of_b = tables.key_reader(b.conn, b.schema, name)
+  each_slice(slices, function(slice)
+    for _, bytes in ipairs(slice) do
+      local key = key_of_b(bytes)
+      if not in_a(key) then fn("extra", key, bytes) end
+    end
+    return true
+  end)
+  return true
+end
+
+-- The differences of one table: how many of each kind, and the first keys.
+local function list(a, b, name, filters, named)
+  local found = { missing = 0, extra = 0, different = 0, keys = { missing = {}, extra = {}, different = {} } }
+  local ok, err = M.differences(a, b, name, filters, function(kind, key)
+    found[kind] = found[kind] + 1
+    local keys = found.keys[kind]
+    if #keys < named then keys[#keys + 1] = tables.key_text(key) end
+  end)
+  if not ok then return nil, err end
+  return found
+end
+
+---Compares tables of two ends whose rows are held. The rows of both are those of the moment of this call.
+---@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)? }
+---@return { equal: boolean, tables: table<string, table> }?, inner_universe.Error?
+function M.run(a, b, names, options)
+  local last_a, last_b = rows.last_event(a.conn), rows.last_event(b.conn)
+  local sides = {}
+  for i, name in ipairs(names) do
+    local filters = { a = rows.filter(name, last_a), b = rows.filter(name, last_b) }
+    local left, err = rows.slices(a.conn, name, filters.a)
+    if not left then return nil, err end
+    local right
+    right, err = rows.slices(b.conn, name, filters.b)
+    if not right then return nil, err end
+    sides[i] = { name = name, left = left, right = right, filters = filters }
+  end
+  local report = { equal = true, tables = {} }
+  for _, side in ipairs(sides) do
+    local on_rows = options.on_rows and function(n) options.on_rows(side.name, n) end
+    local entry = {}
+    entry.rows, entry.hash = digest(side.left, on_rows)
+    entry.other_rows, entry.other_hash = digest(side.right)
+    entry.equal = entry.rows == entry.other_rows and entry.hash == entry.other_hash
+    if not entry.equal then
+      report.equal = false
+      local found, err = list(a, b, side.name, side.filters, options.named_keys)
+      if not found then return nil, err end
+      entry.differences = found
+    end
+    report.tables[side.name] = entry
+  end
+  return report
+end
+
+---Whether `b` holds what was copied to it from `a`: the rows and hashes of the copy's report, and where other rows may be there besides (`others`) at least
+---those. `a` may have changed since.
+---@param copied table<string, { rows: integer, hash: string }>
+function M.arrived(a, b, names, copied, options)
+  local last_a, last_b = rows.last_event(a.conn), rows.last_event(b.conn)
+  local report = { equal = true, tables = {} }
+  for _, name in ipairs(names) do
+    local entry = { rows = copied[name].rows, hash = copied[name].hash }
+    local filters = { a = rows.filter(name, last_a), b = rows.filter(name, last_b) }
+    local slices, err = rows.slices(b.conn, name, filters.b)
+    if not slices then return nil, err end
+    entry.other_rows, entry.other_hash = digest(slices)
+    entry.equal = entry.rows == entry.other_rows and entry.hash == entry.other_hash
+    if not entry.equal then
+      local found
+      found, err = list(a, b, name, filters, options.named_keys)
+      if not found then return nil, err end
+      entry.differences = found
+      entry.equal = options.others and found.missing == 0 and found.different == 0
+    end
+    report.equal = report.equal and entry.equal
+    report.tables[name] = entry
+  end
+  return report
+end
+
+---What a report of M.run says of its differences, in one line.
+function M.words(report, names)
+  local parts = {}
+  for _, name in ipairs(names) do
+    local entry = report.tables[name]
+    if entry and not entry.equal then
+      local found = entry.differences
+      local words = {}
+      for _, kind in ipairs { "missing", "extra", "different" } do
+        if found[kind] > 0 then
+          local keys = table.concat(found.keys[kind], ", ")
+          words[#words + 1] = ("%d %s (%s%s)"):format(found[kind], kind, keys, found[kind] > #found.keys[kind] and ", ..." or "")
+        end
+      end
+      parts[#parts + 1] = ("%s: %s"):format(name, #words > 0 and table.concat(words, ", ") or "the rows changed meanwhile")
+    end
+  end
+  return table.concat(parts, "; ")
+end
+
+return M

@@ -1,0 +1,200 @@
+-- copying.lua: rows from one end to the other.
+--
+-- What the source holds at one moment is what is copied: an iterator of each table is opened before anything is waited for, and all of them go on seeing that
+-- moment, whatever is written meanwhile. A copy that goes on reads again what had arrived and compares its hash with the checkpoint's: rows that changed
+-- since make it write the table anew (and remove what is gone), so that a copy that was killed ends as one that was not.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local tables = plugin.load "tables"
+local rows = plugin.load "rows"
+local ends = plugin.load "ends"
+local comparing = plugin.load "comparing"
+local receivers = plugin.load "receiver"
+local progresses = plugin.load "progress"
+
+local M = {}
+
+local TURN_EVERY = 16 -- slices between two turns of the loop
+
+-- Rows that are not older than `since`, where the table says it.
+local function since_filter(conn, name, since, keep)
+  local time = since and tables.rule(name).time
+  if not time then return keep end
+  return function(bytes)
+    return (not keep or keep(bytes)) and assert(conn:row_of_bytes(name, bytes))[time] >= since
+  end
+end
+
+---All of the source as it is now: `slices` of each table, and `again` a second time; `heads`: where its counters are; `total`: about how many rows.
+function M.look(from, names, since)
+  local last_event = rows.last_event(from.conn)
+  local heads = { [0] = last_event }
+  for id = 1, 2 do
+    local head = from.conn.tables.event_head:get(id)
+    heads[id] = head and head.sequence
+  end
+  local view = { heads = heads, total = 0, slices = {}, again = {} }
+  for _, name in ipairs(names) do
+    local keep = since_filter(from.conn, name, since, rows.filter(name, last_event))
+    for _, kind in ipairs { "slices", "again" } do -- the second one for a table that is begun anew
+      local slices, err = rows.slices(from.conn, name, keep)
+      if not slices then return nil, err end
+      view[kind][name] = slices
+    end
+    view.total = view.total + from.conn.tables[name]:count()
+  end
+  return view
+end
+
+-- Goes past what has arrived already. How many rows, and their hash; nil: they are not those any more.
+local function skip(slices, known, on_rows)
+  local count, hash = 0, ""
+  while count < known.rows do
+    local slice = slices()
+    if not slice then return nil end
+    count, hash = count + #slice, rows.chain(hash, slice)
+    on_rows(#slice)
+  end
+  if count ~= known.rows or hash ~= known.hash then return nil end
+  if known.whole and slices() then return nil end
+  return count, hash
+end
+
+-- Removes from the target what the source does not have.
+local function remove_extra(from, to, receiver, name)
+  local ok, err = to.hold { name, "event_head", "event_log" }
+  if not ok then return nil, err end
+  local keep = rows.filter(name, rows.last_event(to.conn))
+  local slices
+  slices, err = rows.slices(to.conn, name, keep)
+  if not slices then return nil, err end
+  local key_of, keys = tables.key_reader(to.conn, to.schema, name), {}
+  local there = from.conn.tables[name]
+  ok, err = comparing.each_slice(slices, function(slice)
+    for _, bytes in ipairs(slice) do
+      local key = key_of(bytes)
+      if not there:get(key) then keys[#keys + 1] = key end
+    end
+    return true
+  end)
+  if not ok then return nil, err end
+  ok, err = receiver.remove(name, keys)
+  if not ok then return nil, err end
+  return #keys
+end
+
+local function copy_table(job, name)
+  local receiver, progress, view = job.receiver, job.progress, job.view
+  local slices, count, hash, anew = view.slices[name], 0, "", false
+  local known = receiver.known(name)
+  if known then
+    count, hash = skip(slices, known, function(n) progress.add(name, n, true) end)
+    if not count then
+      slices, count, hash, anew = view.again[name], 0, "", true
+      receiver.forget(name)
+    end
+  end
+  local skipped, turns = count, 0
+  for slice, bytes in slices do
+    local ok, err = receiver.put(name, slice, bytes)
+    if not ok then return nil, iu.errors.wrap(err.kind, ("table `%s`: %s"):format(name, err.message), err) end
+    count, hash, turns = count + #slice, rows.chain(hash, slice), turns + 1
+    ok, err = receiver.note(name, count, hash)
+    if not ok then return nil, err end
+    progress.add(name, #slice)
+    if turns % TURN_EVERY == 0 then iu.sleep(0) end
+  end
+  local removed = 0
+  if job.delete or anew then
+    local err
+    removed, err = remove_extra(job.from, job.to, receiver, name)
+    if not removed then return nil, err end
+  end
+  local ok, err = receiver.finish_table(name, count, hash)
+  if not ok then return nil, err end
+  return { rows = count, written = count - skipped, removed = removed, hash = hash }
+end
+
+-- Rows that both have, but differently, end a merge before it begins.
+local function check_merge(env, from, to, names)
+  local report, err = comparing.run(from, to, names, { named_keys = env.ctx.config.named_keys })
+  if not report then return nil, err end
+  local conflicts = { tables = {} }
+  for _, name in ipairs(names) do
+    local entry = report.tables[name]
+    if entry.differences and entry.differences.different > 0 then
+      entry.differences.missing, entry.differences.extra = 0, 0
+      conflicts.tables[name] = entry
+    end
+  end
+  if next(conflicts.tables) == nil then return true end
+  return nil, iu.errors.new("ConflictError", ("rows of the same key that differ: %s; mode = \"overwrite\" takes the source's"):format(
+    comparing.words(conflicts, names)), { details = conflicts.tables })
+end
+
+local function plan(from, to, names, view)
+  local report = { dry_run = true, tables = {}, rows = view.total, from = from.text, to = to.text }
+  for _, name in ipairs(names) do
+    local count = 0
+    for slice in view.slices[name] do count = count + #slice end
+    report.tables[name] = { rows = count }
+  end
+  return report
+end
+
+---@param env table { ctx }
+---@param from table end
+---@param to table end
+---@param options table checked
+function M.run(env, from, to, options)
+  local names, err = tables.choose(from.schema, options.tables)
+  if not names then return nil, err end
+  local left_out
+  names, left_out = tables.readable(from, names, options.tables)
+  local ok
+  ok, err = ends.check_target(to)
+  if ok then ok, err = ends.check_same(tables, names, from, to) end
+  if not ok then return nil, err end
+  local held = env.with_log(names)
+  ok, err = from.hold(held)
+  if not ok then return nil, err end
+
+  local receiver = receivers.new(env, to, names, {
+    mode = options.mode, restart = options.restart,
+    what = { copy = from.text, tables = names, since = options.since or iu.null, mode = options.mode, delete = options.delete or false },
+  })
+  if not options.dry_run then ok, err = receiver.begin(false) else ok, err = receiver.begin(true) end
+  if not ok then return nil, err end
+  if options.mode == "merge" and not receiver.resumed then
+    ok, err = to.hold(held)
+    if ok then ok, err = check_merge(env, from, to, names) end
+    if not ok then
+      if not options.dry_run then receiver.finish() end -- nothing was written, so nothing is unfinished
+      return nil, err
+    end
+  end
+  local view
+  view, err = M.look(from, names, options.since)
+  if not view then return nil, err end
+  if options.dry_run then return plan(from, to, names, view) end
+
+  ok, err = receiver.prepare(view.heads)
+  if not ok then return nil, err end
+  local job = {
+    from = from, to = to, receiver = receiver, view = view, delete = options.delete,
+    progress = progresses.new(env.ctx.clock, options.progress, view.total),
+  }
+  local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out }
+  for _, name in ipairs(names) do
+    report.tables[name], err = copy_table(job, name)
+    if not report.tables[name] then return nil, err end
+  end
+  ok, err = receiver.finish()
+  if not ok then return nil, err end
+  report.rows, report.bytes, report.seconds = receiver.rows, receiver.bytes, job.progress.seconds()
+  return report, names, view
+end
+
+return M

@@ -1,0 +1,125 @@
+-- ends.lua: the two ends of a copy: connections, however they were named.
+--
+-- An end is a text (a file, ws://...), a configuration, a connection or a manager. A source that is a file is opened as a snapshot: the file is only read, also
+-- while another process has it. What is opened here is closed here; what was given stays open. On a server the owner reads private tables, too.
+
+local iu = require "inner_universe"
+
+local M = {}
+
+local function invalid(message, ...)
+  return nil, iu.errors.new("ValidationError", message:format(...))
+end
+
+local function is_server(what)
+  if type(what) == "table" then return what.backend == "spacetimedb" end
+  return what:match("^wss?://") ~= nil
+end
+
+local function copied(options)
+  local copy = {}
+  for key, value in pairs(options or {}) do copy[key] = value end
+  return copy
+end
+
+-- The connection that an object is or has; nil: it is neither.
+local function connection_of(what)
+  if type(what) ~= "table" and type(what) ~= "userdata" then return nil end
+  local meta = getmetatable(what)
+  if meta == nil then return nil end -- a configuration
+  local ok, client = pcall(function() return what.client end)
+  if ok and client ~= nil then return client:connection() end
+  local has
+  ok, has = pcall(function() return what.row_bytes ~= nil end)
+  return ok and has and what or nil
+end
+
+local function open(what, options, role)
+  local settings = copied(options)
+  if is_server(what) then
+    if settings.owner == nil then settings.owner = true end
+    if settings.token == nil and settings.token_file == nil then settings.token_file = "auto" end
+  elseif role == "source" then
+    local path = type(what) == "string" and what or what.db_path
+    if path == "memory:" or path == nil then return invalid("from: memory: holds nothing yet; give a connection or a file") end
+    settings.snapshot = true
+  else
+    local path = type(what) == "string" and what or what.db_path
+    if path == "memory:" then return invalid("to: memory: keeps nothing; give a connection or a file") end
+  end
+  return iu.connect(what, settings)
+end
+
+---@class inner_universe.TransferEnd
+---@field conn inner_universe.Connection
+---@field schema table
+---@field text string how people call it
+
+---@param what any
+---@param options? table of iu.connect
+---@param role "source"|"target"
+---@return table? end_, inner_universe.Error?
+function M.open(what, options, role)
+  local argument = role == "source" and "from" or "to"
+  local conn, owned, err = connection_of(what), false
+  if conn and options ~= nil then return invalid("%s_options: for ends that are opened here; %s is open already", argument, argument) end
+  if not conn then
+    if type(what) ~= "string" and type(what) ~= "table" then
+      return invalid("%s: expected a file, an address, a connection or a manager, got %s", argument, type(what))
+    end
+    conn, err = open(what, options, role)
+    if not conn then return nil, err end
+    owned = true
+  end
+  local self = {
+    conn = conn, owned = owned, schema = conn:schema(), subscriptions = {},
+    text = type(what) == "string" and what or type(what) == "table" and what.db_path or "a connection",
+  }
+
+  -- The rows of these tables are here from now on. Whole tables cost nothing on an embedded universe; a server sends them.
+  function self.hold(names)
+    local queries = {}
+    for i, name in ipairs(names) do queries[i] = ('SELECT * FROM "%s"'):format(name) end
+    local sub, why = conn:subscribe(queries, { on_error = function() end })
+    if not sub then return nil, why end
+    self.subscriptions[#self.subscriptions + 1] = sub
+    return sub:wait()
+  end
+
+  function self.close()
+    if self.closed then return true end
+    self.closed = true
+    if owned then return conn:close() end
+    if conn:is_closed() then return true end
+    for _, sub in ipairs(self.subscriptions) do sub:unsubscribe() end
+    return true
+  end
+
+  return self
+end
+
+---Refuses a target that cannot take rows as they are.
+function M.check_target(target)
+  if not target.schema.reducers.import_rows or not target.schema.reducers.remove_rows then
+    return nil, iu.errors.new("MigrationError",
+      ("%s: its module is older than this library (it has no `import_rows`); publish it again: `iu server publish`, or manager:initialize{ deploy = true }")
+        :format(target.text))
+  end
+  return true
+end
+
+---Refuses tables whose columns differ between the two.
+function M.check_same(tables, names, a, b)
+  for _, name in ipairs(names) do
+    if not b.schema.tables[name] then
+      return nil, iu.errors.new("MigrationError", ("%s has no table `%s`, which %s has (give its module: module)"):format(b.text, name, a.text))
+    end
+    local left, right = tables.columns(a.schema, name), tables.columns(b.schema, name)
+    if left ~= right then
+      return nil, iu.errors.new("MigrationError", ("table `%s` differs: %s has (%s), %s has (%s)"):format(name, a.text, left, b.text, right))
+    end
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,96 @@
+-- exporting.lua: a universe as a file of JSON lines (lines.lua). What is written is what the source holds at one moment; memory: a slice of rows.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local tables = plugin.load "tables"
+local rows = plugin.load "rows"
+local lines = plugin.load "lines"
+local files = plugin.load "files"
+local copying = plugin.load "copying"
+local progresses = plugin.load "progress"
+
+local M = {}
+
+local TURN_EVERY = 16
+
+local function schema_version(conn)
+  local row = conn:get("config", "schema_version")
+  return row and row.value
+end
+
+local function write_table(from, writer, name, slices, progress)
+  local count, hash, turns = 0, "", 0
+  for slice in slices do
+    for i, bytes in ipairs(slice) do
+      local line, err = lines.row(from.conn, name, count + i, bytes)
+      if not line then return nil, err end
+      local ok
+      ok, err = writer.write(line)
+      if not ok then return nil, err end
+    end
+    count, hash, turns = count + #slice, rows.chain(hash, slice), turns + 1
+    progress.add(name, #slice)
+    if turns % TURN_EVERY == 0 then iu.sleep(0) end
+  end
+  return { rows = count, hash = hash }
+end
+
+local function count_rows(slices)
+  local count = 0
+  for slice in slices do count = count + #slice end
+  return count
+end
+
+local function write_all(env, from, writer, names, options)
+  local view, err = copying.look(from, names, options.since)
+  if not view then return nil, err end
+  local about, total = iu.array {}, 0
+  for i, name in ipairs(names) do
+    about[i] = { name = name, columns = tables.columns(from.schema, name), rows = count_rows(view.again[name]) }
+    total = total + about[i].rows
+  end
+  local header = lines.header { source = from.text, schema_version = schema_version(from.conn), since = options.since, heads = view.heads, tables = about }
+  local ok
+  ok, err = writer.write(header .. "\n")
+  if not ok then return nil, err end
+  local progress = progresses.new(env.ctx.clock, options.progress, total)
+  local report = { tables = {}, rows = total, from = from.text }
+  for _, name in ipairs(names) do
+    report.tables[name], err = write_table(from, writer, name, view.slices[name], progress)
+    if not report.tables[name] then return nil, err end
+  end
+  ok, err = writer.write(lines.trailer(header, names, report.tables))
+  if not ok then return nil, err end
+  report.seconds = progress.seconds()
+  return report
+end
+
+---@param env table
+---@param from table end
+---@param path string
+---@param options table checked
+function M.export(env, from, path, options)
+  local names, err = tables.choose(from.schema, options.tables)
+  if not names then return nil, err end
+  local left_out
+  names, left_out = tables.readable(from, names, options.tables)
+  local ok
+  ok, err = from.hold(env.with_log(names))
+  if not ok then return nil, err end
+  local writer
+  writer, err = files.writer(path)
+  if not writer then return nil, err end
+  local good, report, why = pcall(write_all, env, from, writer, names, options)
+  if not good or not report then
+    writer.abandon()
+    if not good then error(report, 0) end
+    return nil, why
+  end
+  ok, err = writer.finish()
+  if not ok then return nil, err end
+  report.bytes, report.to, report.left_out = writer.bytes, path, left_out
+  return report
+end
+
+return M

@@ -1,0 +1,147 @@
+-- files.lua: files of lines, written and read piece by piece; gzip when the name ends in .gz (members behind each other, which every gunzip reads).
+--
+-- A file is written beside its name and renamed there when it is whole.
+
+local iu = require "inner_universe"
+
+local M = {}
+
+local MEMBER_BYTES = 1 << 20 -- of text in one gzip member
+local READ_BYTES = 1 << 16
+
+local function failure(path, why)
+  return iu.errors.new("StorageError", ("%s: %s"):format(path, tostring(why)))
+end
+
+local function is_gzip(path) return path:match("%.gz$") ~= nil end
+
+---@param path string
+---@return table? writer, inner_universe.Error?
+function M.writer(path)
+  local beside = path .. ".part"
+  local file, why = io.open(beside, "wb")
+  if not file then return nil, failure(beside, why) end
+  local self, parts, held = { bytes = 0 }, {}, 0
+
+  local function spill()
+    local text = table.concat(parts)
+    parts, held = {}, 0
+    if text == "" then return true end
+    if is_gzip(path) then text = assert(iu.gzip(text)) end
+    local ok, wrong = file:write(text)
+    if not ok then return nil, failure(beside, wrong) end
+    self.bytes = self.bytes + #text
+    return true
+  end
+
+  function self.write(text)
+    parts[#parts + 1] = text
+    held = held + #text
+    if held >= MEMBER_BYTES then return spill() end
+    return true
+  end
+
+  function self.finish()
+    local ok, err = spill()
+    local closed, wrong = file:close()
+    file = nil
+    if not ok then return nil, err end
+    if not closed then return nil, failure(beside, wrong) end
+    ok, wrong = os.rename(beside, path)
+    if not ok then return nil, failure(path, wrong) end
+    return true
+  end
+
+  ---What was written so far goes.
+  function self.abandon()
+    if file then file:close() end
+    os.remove(beside)
+  end
+
+  return self
+end
+
+-- A function that gives the plain bytes piece by piece; nil at the end; nil, err.
+local function pieces(path, file)
+  if not is_gzip(path) then
+    return function()
+      local bytes, why = file:read(READ_BYTES)
+      if why then return nil, failure(path, why) end
+      return bytes
+    end
+  end
+  local stream, input, ended = iu.gunzip_stream(), "", false
+  return function()
+    while true do
+      if input == "" and not ended then
+        local bytes, why = file:read(READ_BYTES)
+        if why then return nil, failure(path, why) end
+        if bytes then input = bytes else ended = true end
+      end
+      local plain, used = stream:feed(input, READ_BYTES)
+      if not plain then return nil, iu.errors.wrap("ValidationError", path .. ": damaged gzip data", used) end
+      input = input:sub(used + 1)
+      if plain ~= "" then return plain end
+      if ended and input == "" then
+        if not stream:is_whole() then return nil, iu.errors.new("ValidationError", path .. ": the gzip data end too early") end
+        return nil
+      end
+    end
+  end
+end
+
+---@param path string
+---@param line_bytes integer a longer line is refused
+---@return table? reader, inner_universe.Error?
+function M.reader(path, line_bytes)
+  local file, why = io.open(path, "rb")
+  if not file then return nil, failure(path, why) end
+  local next_piece = pieces(path, file)
+  local self = { at = 0 }
+  local held, ended = "", false
+
+  ---The next line without its end; nil at the end of the file; nil, err. A last line without an end is one.
+  function self.line()
+    local parts, size = nil, #held
+    while true do
+      local cut = held:find("\n", 1, true)
+      if cut then
+        local line = held:sub(1, cut - 1)
+        held = held:sub(cut + 1)
+        self.at = self.at + 1
+        if parts then
+          parts[#parts + 1] = line
+          line = table.concat(parts)
+        end
+        return line
+      end
+      parts = parts or {}
+      parts[#parts + 1] = held
+      held = ""
+      if size > line_bytes then
+        return nil, iu.errors.new("OverloadedError", ("%s: line %d has more than %d bytes (line_bytes)"):format(path, self.at + 1, line_bytes))
+      end
+      local piece, err
+      if not ended then piece, err = next_piece() end
+      if err then return nil, err end
+      if not piece then
+        ended = true
+        local line = table.concat(parts)
+        if line == "" then return nil end
+        self.at = self.at + 1
+        self.cut = true
+        return line
+      end
+      held, size = piece, size + #piece
+    end
+  end
+
+  function self.close()
+    if file then file:close() end
+    file = nil
+  end
+
+  return self
+end
+
+return M

@@ -1,0 +1,273 @@
+-- init.lua: copies of universes: what users call. How rows travel is in copying.lua, how two sides are compared in comparing.lua.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local tables = plugin.load "tables"
+local ends = plugin.load "ends"
+local copying = plugin.load "copying"
+local comparing = plugin.load "comparing"
+local exporting = plugin.load "exporting"
+local importing = plugin.load "importing"
+local times = plugin.load "times"
+
+---@class inner_universe.VerifyOptions
+---@field tables? string[]
+---@field from_options? inner_universe.ConnectOptions
+---@field to_options? inner_universe.ConnectOptions
+---@field progress? fun(info: { table: string, rows: integer, total: integer?, seconds: number?, rate: number?, left: number? })
+
+---@class inner_universe.CopyOptions: inner_universe.VerifyOptions
+---@field mode? "new"|"merge"|"overwrite"
+---@field since? integer|string
+---@field delete? boolean
+---@field verify? boolean
+---@field dry_run? boolean
+---@field restart? boolean
+
+---@class inner_universe.ExportOptions
+---@field tables? string[]
+---@field since? integer|string
+---@field from_options? inner_universe.ConnectOptions
+---@field progress? fun(info: table)
+
+---@class inner_universe.ImportOptions
+---@field mode? "new"|"merge"|"overwrite"
+---@field verify? boolean
+---@field dry_run? boolean
+---@field restart? boolean
+---@field to_options? inner_universe.ConnectOptions
+---@field progress? fun(info: table)
+
+---@class inner_universe.CopyReport
+---@field from string
+---@field to string
+---@field rows integer
+---@field bytes? integer
+---@field seconds? number
+---@field resumed? boolean
+---@field left_out? string[]
+---@field tables table<string, { rows: integer, written: integer?, removed: integer?, hash: string? }>
+---@field verified? inner_universe.VerifyReport
+
+---@class inner_universe.VerifyReport
+---@field equal boolean
+---@field words? string
+---@field tables table<string, { rows: integer, hash: string, other_rows: integer, other_hash: string, equal: boolean, differences: table? }>
+
+local M = {}
+
+function M.validate(config)
+  local function integer(name, low, high)
+    local value = config[name]
+    if math.type(value) == "integer" and value >= low and value <= high then return nil end
+    return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
+  end
+  local why = integer("checkpoint_rows", 1, 1 << 40) or integer("named_keys", 1, 100000) or integer("line_bytes", 1024, 1 << 30)
+  if why then return nil, why end
+  return true
+end
+
+local MODES = { new = true, merge = true, overwrite = true }
+local COMMON = { tables = "table", from_options = "table", to_options = "table", progress = "callable" }
+local COPY = { since = "any", mode = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }
+
+local function joined(...)
+  local all = {}
+  for _, list in ipairs { ... } do
+    for name, expected in pairs(list) do all[name] = expected end
+  end
+  return all
+end
+local COPY_OPTIONS, VERIFY_OPTIONS = joined(COMMON, COPY), COMMON
+local EXPORT_OPTIONS = { tables = "table", from_options = "table", progress = "callable", since = "any" }
+local IMPORT_OPTIONS = { to_options = "table", progress = "callable", mode = "string", restart = "boolean", verify = "boolean", dry_run = "boolean" }
+
+local function invalid(message, ...)
+  return nil, iu.errors.new("ValidationError", message:format(...))
+end
+
+function M.start(ctx)
+  local check = ctx.check
+  local methods = {}
+  local stopped, running, done, failed = false, 0, 0, 0
+
+  local env = { ctx = ctx }
+  function env.has(names, name)
+    for _, each in ipairs(names) do
+      if each == name then return true end
+    end
+    return false
+  end
+
+  local function checked(method, options, known)
+    local ok, err = check.options(method, options, known)
+    if not ok then return nil, err end
+    local copy = joined(options or {})
+    copy.mode = copy.mode or "new"
+    if not MODES[copy.mode] then return invalid("%s: mode: \"new\", \"merge\" or \"overwrite\" expected, got '%s'", method, copy.mode) end
+    if copy.delete and copy.mode ~= "overwrite" then return invalid('%s: delete: only with mode = "overwrite"', method) end
+    if copy.delete and copy.since then return invalid("%s: delete: not with since, which leaves rows out", method) end
+    if copy.since ~= nil then
+      copy.since, err = times.read(copy.since)
+      if not copy.since then return invalid("%s: since: %s", method, err) end
+    end
+    return copy
+  end
+
+  -- fn(from, to) with both ends open, which are closed whatever comes. The answers of fn, or nil, err.
+  local function with_ends(from, to, options, fn)
+    local a, b, err
+    a, err = ends.open(from, options.from_options, "source")
+    if not a then return nil, err end
+    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target")
+    if not b then
+      a.close()
+      return nil, err
+    end
+    running = running + 1
+    local answers = table.pack(pcall(fn, a, b))
+    running = running - 1
+    local _, close_a = a.close()
+    local ok, close_b = b.close()
+    if not answers[1] then
+      failed = failed + 1
+      return nil, iu.errors.from(answers[2])
+    end
+    if answers[2] == nil then failed = failed + 1 else done = done + 1 end
+    if answers[2] ~= nil and not ok then return nil, close_b or close_a end
+    return table.unpack(answers, 2, answers.n)
+  end
+
+  -- The tables, and those that say where the log ends.
+  function env.with_log(names)
+    local held = joined(names)
+    for _, name in ipairs { "event_head", "event_log" } do
+      if not env.has(names, name) then held[#held + 1] = name end
+    end
+    return held
+  end
+
+  local function verify_copy(a, b, names, report, settings)
+    local ok, err = b.hold(env.with_log(names))
+    if not ok then return nil, err end
+    local compared
+    compared, err = comparing.arrived(a, b, names, report.tables, {
+      named_keys = ctx.config.named_keys, others = settings.since ~= nil or settings.mode ~= "new" and not settings.delete })
+    if not compared then return nil, err end
+    report.verified = compared
+    if compared.equal then return report end
+    return nil, iu.errors.new("StorageError", ("%s and %s differ after the copy: %s"):format(a.text, b.text, comparing.words(compared, names)),
+      { details = compared })
+  end
+
+  --- Copies the rows of `from` to `to`, as they are: ids, times, owners. The ends: files, addresses, connections or managers.
+  ---@param from any
+  ---@param to any
+  ---@param options? inner_universe.CopyOptions
+  ---@return inner_universe.CopyReport? report
+  ---@return inner_universe.Error? err
+  function methods:copy(from, to, options)
+    if stopped then check.raise("transfer is stopped") end
+    check.optional(options, "table", 3, "copy", "options")
+    local settings, err = checked("copy", options, COPY_OPTIONS)
+    if not settings then return nil, err end
+    return with_ends(from, to, settings, function(a, b)
+      local report, names = copying.run(env, a, b, settings)
+      if not report then return nil, names end
+      if not settings.verify or settings.dry_run then return report end
+      return verify_copy(a, b, names, report, settings)
+    end)
+  end
+
+  --- Compares two universes: rows and hashes per table, keys of what differs. `equal` says it.
+  ---@param a any
+  ---@param b any
+  ---@param options? inner_universe.VerifyOptions
+  ---@return inner_universe.VerifyReport? report
+  ---@return inner_universe.Error? err
+  function methods:verify(a, b, options)
+    if stopped then check.raise("transfer is stopped") end
+    check.optional(options, "table", 3, "verify", "options")
+    local settings, err = checked("verify", options, VERIFY_OPTIONS)
+    if not settings then return nil, err end
+    settings.reads_both = true
+    return with_ends(a, b, settings, function(left, right)
+      local names, why = tables.choose(left.schema, settings.tables)
+      if not names then return nil, why end
+      local left_out
+      names, left_out = tables.readable(left, names, settings.tables)
+      if not right.conn:is_owner() then names, left_out = tables.readable(right, names, settings.tables) end
+      local ok
+      ok, why = ends.check_same(tables, names, left, right)
+      if ok then ok, why = left.hold(env.with_log(names)) end
+      if ok then ok, why = right.hold(env.with_log(names)) end
+      if not ok then return nil, why end
+      local report
+      report, why = comparing.run(left, right, names, {
+        named_keys = ctx.config.named_keys, on_rows = settings.progress and function(name, n) settings.progress { table = name, rows = n } end })
+      if not report then return nil, why end
+      report.words, report.left_out = comparing.words(report, names), left_out
+      return report
+    end)
+  end
+
+  -- The same with one end.
+  local function with_end(what, options, role, fn)
+    local side, err = ends.open(what, options, role)
+    if not side then return nil, err end
+    running = running + 1
+    local answers = table.pack(pcall(fn, side))
+    running = running - 1
+    local closed, why = side.close()
+    if not answers[1] then
+      failed = failed + 1
+      return nil, iu.errors.from(answers[2])
+    end
+    if answers[2] == nil then
+      failed = failed + 1
+      return nil, answers[3]
+    end
+    done = done + 1
+    if not closed then return nil, why end
+    return answers[2]
+  end
+
+  --- Writes the rows of `from` as JSON lines; gzip when the name ends in .gz. The file is there when it is whole.
+  ---@param from any
+  ---@param path string
+  ---@param options? inner_universe.ExportOptions
+  ---@return inner_universe.CopyReport? report
+  ---@return inner_universe.Error? err
+  function methods:export(from, path, options)
+    if stopped then check.raise("transfer is stopped") end
+    check.type(path, "string", 2, "export", "path")
+    check.optional(options, "table", 3, "export", "options")
+    local settings, err = checked("export", options, EXPORT_OPTIONS)
+    if not settings then return nil, err end
+    return with_end(from, settings.from_options, "source", function(side) return exporting.export(env, side, path, settings) end)
+  end
+
+  --- Brings the rows of an export into `to`. A cut or changed file is refused, with the line, before anything is written.
+  ---@param path string
+  ---@param to any
+  ---@param options? inner_universe.ImportOptions
+  ---@return inner_universe.CopyReport? report
+  ---@return inner_universe.Error? err
+  function methods:import(path, to, options)
+    if stopped then check.raise("transfer is stopped") end
+    check.type(path, "string", 1, "import", "path")
+    check.optional(options, "table", 3, "import", "options")
+    local settings, err = checked("import", options, IMPORT_OPTIONS)
+    if not settings then return nil, err end
+    return with_end(to, settings.to_options, "target", function(side) return importing.import(env, path, side, settings) end)
+  end
+
+  function methods:stop() stopped = true end
+
+  function methods:health() return true, { running = running, done = done, failed = failed } end
+
+  return ctx.hooks.class("transfer", methods, { tostring = function() return "transfer" end }).new {}
+end
+
+return M

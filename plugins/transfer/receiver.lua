@@ -1,0 +1,193 @@
+-- receiver.lua: the side that rows come to: what may be written there, the slices, the checkpoints. Copies and imports share it.
+--
+-- Order: `begin` (refuses a target that is not empty, or goes on from a checkpoint), `prepare` once, `put` slice after slice, `finish_table`, `finish`.
+-- A slice is one call, and putting it again changes nothing; a checkpoint comes after the slices it speaks of. So after a crash at any moment the target holds
+-- what its checkpoint says, and perhaps some rows of the slices behind it.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local tables = plugin.load "tables"
+local rows = plugin.load "rows"
+local checkpoints = plugin.load "checkpoint"
+
+local M = {}
+
+local OWN_EVENTS = { SYSTEM_INITIALIZED = true, CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true }
+local OWN_CONFIG = { owner = true, schema_version = true, enable_audit_log = true, enable_row_history = true }
+local REMOVE_ROWS = 1000 -- keys of one call
+
+local function has(names, name)
+  for _, each in ipairs(names) do
+    if each == name then return true end
+  end
+  return false
+end
+
+local function not_empty(to, name, what)
+  return nil, iu.errors.new("ConflictError", ("%s is not empty: table `%s` has %s; choose mode = \"merge\" (add what is missing) or \"overwrite\"")
+    :format(to.text, name, what))
+end
+
+local function count_of(conn, name)
+  local found, err = conn:query(('SELECT COUNT(*) AS n FROM "%s"'):format(name))
+  if not found then return nil, err end
+  return found[1].n
+end
+
+-- A universe that was just made has its first events and a few rows of configuration.
+local function check_empty(to, names)
+  local ok, err = to.hold { "event_log", "config" }
+  if not ok then return nil, err end
+  for _, name in ipairs(names) do
+    if name == "event_log" then
+      for row in to.conn.tables.event_log:iter() do
+        if not OWN_EVENTS[row.event_type] then return not_empty(to, name, "event " .. row.event_id) end
+      end
+    elseif name == "config" then
+      for row in to.conn.tables.config:iter() do
+        if not OWN_CONFIG[row.key] then return not_empty(to, name, "key " .. row.key) end
+      end
+    else
+      local count
+      count, err = count_of(to.conn, name)
+      if not count then return nil, err end
+      if count > 0 then return not_empty(to, name, count == 1 and "1 row" or count .. " rows") end
+    end
+  end
+  return true
+end
+
+---@param env table { ctx }
+---@param to table end
+---@param names string[] the tables that come
+---@param options { mode: string, what: table, restart: boolean? }
+function M.new(env, to, names, options)
+  local conn = to.conn
+  local self = { rows = 0, bytes = 0 }
+  local checkpoint
+  local unsaved = 0
+
+  ---Whether the target may take the rows, and from where on. `dry`: nothing is written.
+  ---@return true?, inner_universe.Error?
+  function self.begin(dry)
+    local found, err = checkpoints.read(conn)
+    if err then return nil, err end
+    if found and not options.restart and not checkpoints.same(found, options.what) then
+      return nil, iu.errors.new("ConflictError",
+        ("%s holds an unfinished copy or import (%s); run that again to end it, or begin anew with restart = true and mode = \"overwrite\"")
+          :format(to.text, assert(iu.json.canonical(found.what))), { details = found.what })
+    end
+    self.resumed = found ~= nil and not options.restart
+    if not self.resumed and options.mode == "new" then
+      local ok
+      ok, err = check_empty(to, names)
+      if not ok then return nil, err end
+    end
+    if self.resumed then checkpoint = found
+    else
+      checkpoint = checkpoints.new(options.what)
+      checkpoint.revision = found and found.revision or 0
+    end
+    if dry then return true end
+    return checkpoints.write(conn, checkpoint)
+  end
+
+  ---What the checkpoint knows of a table: { rows, hash, whole }, or nil.
+  function self.known(name)
+    if not checkpoint then return nil end
+    local done, at = checkpoint.done[name], checkpoint.at
+    if done then return { rows = done.rows, hash = done.hash, whole = true } end
+    if at and at.table == name then return { rows = at.rows, hash = at.hash, whole = false } end
+  end
+
+  -- Events that the target has written about itself, where those to come have their sequences.
+  local function events_in_the_way(last_event)
+    local ok, err = to.hold { "event_log" }
+    if not ok then return nil, err end
+    local keys = {}
+    local first = checkpoint.prepared or options.mode == "new" and 0 or rows.last_event(conn)
+    for row in conn.tables.event_log:range("sequence") do
+      if row.sequence > first and row.sequence <= last_event and OWN_EVENTS[row.event_type] then keys[#keys + 1] = row.event_id end
+    end
+    return keys
+  end
+
+  ---Removes rows by their keys.
+  function self.remove(name, keys)
+    for at = 1, #keys, REMOVE_ROWS do
+      local ok, err = conn:call("remove_rows", name, table.move(keys, at, math.min(at + REMOVE_ROWS - 1, #keys), 1, iu.array {}))
+      if not ok then return nil, err end
+    end
+    return true
+  end
+
+  ---Before the first slice, and again when the source has more events by now: the target's counters go on behind the source's, its own events give way: the
+  ---first ones, and those of connections that it wrote since. heads: sequences by row of event_head.
+  function self.prepare(heads)
+    local last_event = heads[0] or 0
+    if checkpoint.prepared and checkpoint.prepared >= last_event then return true end
+    local list, ids = iu.array {}, {}
+    for _, name in ipairs(names) do
+      local id = tables.HEADS[name]
+      if id and heads[id] and not ids[id] then
+        ids[id] = true
+        list[#list + 1] = ("<I4i8i8i8"):pack(id, heads[id], 0, 0)
+      end
+    end
+    local ok, err = to.hold { "event_head" }
+    if ok and #list > 0 then ok, err = conn:call("import_rows", "event_head", list) end
+    if ok and has(names, "event_log") then
+      local keys
+      keys, err = events_in_the_way(last_event)
+      ok = keys and true
+      if keys and #keys > 0 then ok, err = self.remove("event_log", keys) end
+    end
+    if not ok then return nil, err end
+    checkpoint.prepared = last_event
+    return checkpoints.write(conn, checkpoint)
+  end
+
+  ---@param slice string[]
+  function self.put(name, slice, bytes)
+    local ok, err
+    if tables.is_nerv(name) then ok, err = conn:call("import_rows", name, slice)
+    else ok, err = conn:import_rows(name, slice) end
+    if not ok then return nil, err end
+    self.rows, self.bytes = self.rows + #slice, self.bytes + bytes
+    unsaved = unsaved + #slice
+    return true
+  end
+
+  ---After a slice: so many rows of the table are there now, with this hash.
+  function self.note(name, count, hash)
+    if unsaved < env.ctx.config.checkpoint_rows then return true end
+    unsaved = 0
+    checkpoint.at = { table = name, rows = count, hash = hash }
+    return checkpoints.write(conn, checkpoint)
+  end
+
+  ---A table that has to be written anew, whatever the checkpoint says.
+  function self.forget(name)
+    checkpoint.done[name] = nil
+    if checkpoint.at and checkpoint.at.table == name then checkpoint.at = nil end
+  end
+
+  function self.finish_table(name, count, hash)
+    if checkpoint.done[name] and checkpoint.done[name].hash == hash and checkpoint.done[name].rows == count then return true end
+    unsaved, checkpoint.at = 0, nil
+    checkpoint.done[name] = { rows = count, hash = hash }
+    return checkpoints.write(conn, checkpoint)
+  end
+
+  ---Everything is there and on disk.
+  function self.finish()
+    local ok, err = checkpoints.remove(conn, checkpoint)
+    if not ok then return nil, err end
+    return conn:flush()
+  end
+
+  return self
+end
+
+return M

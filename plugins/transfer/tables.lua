@@ -1,0 +1,138 @@
+-- tables.lua: what is copied of a universe, and in what order: what a row refers to comes before it.
+--
+-- A rule says of a table: `own(bytes)`, which rows belong to one universe and stay there (nil: none); `time`, the column that `since` looks at (nil: the
+-- row has no time of its last change, so `since` takes the whole table). Tables of modules have no rule. client_connection is never copied, and event_head is
+-- not a table of its own here: its sequences go with the tables that they count.
+
+local iu = require "inner_universe"
+
+local M = {}
+
+local unpack = string.unpack
+
+M.RECORD_PREFIX = "transfer:" -- of this plugin's own rows in plugin_record
+
+local function starts(bytes, prefix)
+  return unpack("<s4", bytes):sub(1, #prefix) == prefix
+end
+
+local CONFIG_OWN = { owner = true, schema_version = true }
+
+local RULES = {
+  entity = { time = "updated_at" },
+  relation = {},
+  state_version = { time = "timestamp" },
+  delta_record = { time = "timestamp" },
+  state_snapshot = {},
+  state_branch = { time = "updated_at" },
+  event_log = { time = "timestamp" },
+  event_cursor = { time = "updated_at" },
+  row_history = { time = "timestamp" },
+  permission = { own = function(bytes) return starts(bytes, "action:") end }, -- the number of an action's rules: it follows the rules
+  applied_request = { time = "applied_at" },
+  schema_migration = { time = "applied_at" },
+  plugin_record = { time = "updated_at", own = function(bytes) return starts(bytes, M.RECORD_PREFIX) end },
+  config = { time = "updated_at", own = function(bytes) return CONFIG_OWN[unpack("<s4", bytes)] == true end },
+}
+
+local ORDER = {
+  "entity", "relation", "state_version", "delta_record", "state_snapshot", "state_branch", "event_log", "event_cursor", "row_history", "permission",
+  "applied_request", "schema_migration", "plugin_record", "config",
+}
+M.ORDER = ORDER
+
+local NEVER = { client_connection = true, event_head = true }
+
+-- Which row of event_head goes with a table.
+M.HEADS = { event_log = 0, entity = 1, relation = 1, state_version = 1, delta_record = 1, row_history = 2 }
+
+---@param name string
+---@return table rule
+function M.rule(name)
+  return RULES[name] or {}
+end
+
+function M.is_nerv(name)
+  return RULES[name] ~= nil
+end
+
+-- The names that a schema has, in the order of a copy: the toolkit's, then those of modules by name.
+local function known(schema)
+  local names, modules = {}, {}
+  for _, name in ipairs(ORDER) do
+    if schema.tables[name] then names[#names + 1] = name end
+  end
+  for name, def in pairs(schema.tables) do
+    if not RULES[name] and not NEVER[name] and not def.view and not def.event then modules[#modules + 1] = name end
+  end
+  table.sort(modules)
+  for _, name in ipairs(modules) do names[#names + 1] = name end
+  return names
+end
+
+local function has(list, name)
+  for _, each in ipairs(list) do
+    if each == name then return true end
+  end
+end
+
+local function invalid(message, ...)
+  return nil, iu.errors.new("ValidationError", message:format(...))
+end
+
+---The tables to copy, in order: those named, or all. A name that the schema does not have, or that is never copied, is refused.
+---@param schema table
+---@param wanted? string[]
+---@return string[]?, inner_universe.Error?
+function M.choose(schema, wanted)
+  local names = known(schema)
+  if not wanted then return names end
+  for i, name in ipairs(wanted) do
+    if NEVER[name] then return invalid("tables[%d]: `%s` belongs to each universe itself", i, name) end
+    if not has(names, name) then
+      return invalid("tables[%d]: no table `%s` (there are: %s)", i, tostring(name), table.concat(names, ", "))
+    end
+  end
+  if #wanted == 0 then return invalid("tables: expected at least one name") end
+  local chosen = {}
+  for _, name in ipairs(names) do
+    if has(wanted, name) then chosen[#chosen + 1] = name end
+  end
+  return chosen
+end
+
+---Of these the ones that an end may read, and those left out: private tables are the owner's. What was asked for by name is kept, and refused where it is read.
+---@param asked any
+function M.readable(from, names, asked)
+  if asked or from.conn:is_owner() then return names, iu.array {} end
+  local kept, left = {}, iu.array {}
+  for _, name in ipairs(names) do
+    if from.schema.tables[name].public then kept[#kept + 1] = name else left[#left + 1] = name end
+  end
+  return kept, left
+end
+
+---The columns of a table as one text, for comparing two schemas.
+function M.columns(schema, name)
+  local parts = {}
+  for i, column in ipairs(schema.tables[name].columns) do parts[i] = column[1] .. " " .. column[2] end
+  return table.concat(parts, ", ")
+end
+
+---The primary key of a row, from its bytes: a value of the key's type; a table without one has the row itself as its key.
+---@return fun(bytes: string): any
+function M.key_reader(conn, schema, name)
+  if RULES[name] then return function(bytes) return (unpack("<s4", bytes)) end end
+  local column = schema.tables[name].primary_key
+  if not column then return function(bytes) return bytes end end
+  return function(bytes) return assert(conn:row_of_bytes(name, bytes))[column] end
+end
+
+---A key as people read it.
+function M.key_text(key)
+  if type(key) ~= "string" then return tostring(key) end
+  if #key <= 200 and utf8.len(key) and not key:find("%c") then return key end
+  return "x" .. key:sub(1, 64):gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. (#key > 64 and "..." or "")
+end
+
+return M
