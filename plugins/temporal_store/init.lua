@@ -15,6 +15,7 @@ local add_history = plugin.load "history"
 local add_names = plugin.load "names"
 local add_merging = plugin.load "merging"
 local make_upkeep = plugin.load "upkeep"
+local make_rewrite = plugin.load "rewrite"
 local make_drafts = plugin.load "drafts"
 
 local M = {}
@@ -373,6 +374,16 @@ function M.start(ctx)
     if closed() then check.raise(CLOSED) end
     check.type(options, "table", 1, "prune", "options")
     return upkeep.prune(options)
+  end
+
+  local rewrite = make_rewrite(ctx, versions, states)
+
+  --- What a migration of states is made of (plugins/temporal_store/rewrite.lua): `youngest_first()`, `base_of(id)`, `operations(id, document, { base, note })`,
+  --- and `forget(id)` once those were applied.
+  ---@return { youngest_first: function, base_of: function, operations: function, forget: function }
+  function methods:rewriter()
+    if closed() then check.raise(CLOSED) end
+    return { youngest_first = rewrite.youngest_first, base_of = rewrite.base_of, operations = rewrite.operations, forget = states.forget }
   end
 
   function methods:stop()
