@@ -32,8 +32,27 @@ end
 -- What a database must have to be a universe: told apart from any other module, and from another version of this one.
 local SCHEMA_VERSION = "1"
 
+-- Who has to upgrade, where a universe's schema is another than this library's.
+local function check_version(ctx, conn)
+  local row, err = conn:get("config", "schema_version")
+  if err then return nil, err end
+  local on_server = ctx.settings.backend == "spacetimedb"
+  if not row and not on_server then return true end -- new, and somebody else is its owner
+  local version = row and row.value or "unknown"
+  if version == SCHEMA_VERSION then return true end
+  local theirs = math.tointeger(tonumber(version))
+  local newer = theirs ~= nil and theirs > math.tointeger(SCHEMA_VERSION)
+  local way = newer and "this library is the older one: upgrade it"
+    or on_server and ("the module is the older one: manager:initialize{ deploy = true } publishes this library's, `iu server publish %s FILE` a file")
+      :format(ctx.settings.database)
+    or "the universe is the older one: upgrade it with `iu migrate up`"
+  local text = ("%s: its schema version is %s, this library works with %s; %s"):format(ctx.universe.target, version, SCHEMA_VERSION, way)
+  return nil, iu.errors.new("MigrationError", text, { code = "SCHEMA_VERSION",
+    details = { schema_version = version, expected = SCHEMA_VERSION, upgrade = newer and "library" or "universe" } })
+end
+
 local function check_module(ctx, conn)
-  if ctx.settings.backend ~= "spacetimedb" then return true end
+  if ctx.settings.backend ~= "spacetimedb" then return check_version(ctx, conn) end
   local function wrong(what)
     return nil, iu.errors.new("MigrationError",
       ("%s: %s; manager:initialize{ deploy = true } publishes it, `iu server publish %s FILE` a file")
@@ -46,11 +65,7 @@ local function check_module(ctx, conn)
   for _, name in ipairs { "create_entity", "create_relation", "publish_event", "commit_state_version", "transact" } do
     if not schema.reducers[name] then return wrong(("its module is not NERV's: it has no reducer `%s`"):format(name)) end
   end
-  local row, err = conn:get("config", "schema_version")
-  if err then return nil, err end
-  local version = row and row.value or "unknown"
-  if version ~= SCHEMA_VERSION then return wrong(("its module has schema version %s, this library works with %s"):format(version, SCHEMA_VERSION)) end
-  return true
+  return check_version(ctx, conn)
 end
 
 function M.start(ctx)

@@ -1,0 +1,43 @@
+-- A universe whose schema is another than this library's is not opened, and the message says who has to upgrade.
+
+local iu = require "inner_universe"
+local support = require "support"
+
+describe("the schema's version", function()
+  after_each(support.clean)
+
+  if not support.keeps then return end -- nothing of memory: is opened again
+
+  local function with_version(version)
+    local target = support.target()
+    local conn = support.connect(nil, target)
+    assert(conn:call("update_config", "schema_version", version, ""))
+    assert(conn:close())
+    return target
+  end
+
+  local function refused(version, ...)
+    local target = with_version(version)
+    local m, err = iu.open(target, { token = support.token(target), log_level = "off" })
+    support.refused("MigrationError", m, err, "its schema version is " .. version, "works with 1", ...)
+    assert.equal("SCHEMA_VERSION", err.code)
+    assert.equal(version, err.details.schema_version)
+    return target, err
+  end
+
+  it("of the future wants a newer library", function()
+    local target, err = refused("2", "this library is the older one: upgrade it")
+    assert.equal("library", err.details.upgrade)
+    -- Set right it opens.
+    local conn = support.connect(nil, target)
+    assert(conn:call("update_config", "schema_version", "1", ""))
+    assert(conn:close())
+    support.open(nil, target)
+  end)
+
+  it("of the past wants a newer universe", function()
+    local _, err = refused("0", support.on_server and "the module is the older one" or "the universe is the older one")
+    assert.equal("universe", err.details.upgrade)
+    refused("strange")
+  end)
+end)
