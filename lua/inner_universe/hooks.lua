@@ -170,6 +170,21 @@ local function fallback(index)
   }
 end
 
+-- Names that methods had in the version before: each works for this one, and says so once.
+local function add_aliases(name, wrapped, aliases, warn)
+  for old, new in pairs(aliases) do
+    local method, told = wrapped[new], false
+    if not method or wrapped[old] then error(("class %s: the alias '%s' of '%s' is a method, or of none"):format(name, old, new), 4) end
+    wrapped[old] = function(self, ...)
+      if not told then
+        told = true
+        warn(("%s.%s is called %s now; the old name goes with the next version"):format(name, old, new))
+      end
+      return method(self, ...)
+    end
+  end
+end
+
 local function make_class(name, wrapped, options, hooked)
   local meta = {
     __name = "inner_universe." .. name,
@@ -205,10 +220,11 @@ end
 ---@field after fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
 ---@field on_error fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
 
----A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more.
+---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more, `warn(text)` that a method was called by an old name.
 ---@param report fun(err: any, what: string)
+---@param warn? fun(text: string)
 ---@return inner_universe.Hooks
-function hooks.new(report)
+function hooks.new(report, warn)
   local registry = {}
   local slots = {}
 
@@ -251,7 +267,7 @@ function hooks.new(report)
   ---Declares a class whose methods can be hooked: as `<method>` for the class "manager", as `<class>.<method>` for others.
   ---@param name string
   ---@param methods table<string, function>
-  ---@param options? { index?: function, close?: function, tostring?: function }
+  ---@param options? { index?: function, close?: function, tostring?: function, aliases?: table<string, string> } aliases: old name = the method's name now
   function registry.class(name, methods, options)
     local wrapped = {}
     for key, method in pairs(methods) do
@@ -262,6 +278,7 @@ function hooks.new(report)
       slots[hook_name] = slots[hook_name] or new_slot(hook_name)
       wrapped[key] = wrap(slots[hook_name], report, method)
     end
+    if options and options.aliases then add_aliases(name, wrapped, options.aliases, warn or function() end) end
     return make_class(name, wrapped, options or {}, function(key)
       return slots[name == "manager" and key or name .. "." .. key]
     end)

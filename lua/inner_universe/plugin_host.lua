@@ -4,6 +4,8 @@
 -- Order of calls: new -> read -> validate -> start (one name with what it requires, then all) -> stop. `services` gives
 -- what the host itself must not know: context(record) -> ctx, logger(name), clock() in seconds, after_stop(record) (optional).
 --
+-- A plugin whose `start` answers `nil, err, "fatal"` keeps the universe from opening, with that err.
+--
 -- A record: { name, state, reason, folder, manifest, config, object, took_ms }; state: "found", "validated", "started", "refused",
 -- "left out", "stopped".
 
@@ -273,13 +275,14 @@ function Host:start_one(record)
   self:check_requirements(record)
   if record.state ~= "validated" then return end
   local clock, began = self.services.clock, self.services.clock()
-  local trace, ok, object, err = protected(record.code.start, self.services.context(record))
+  local trace, ok, object, err, how = protected(record.code.start, self.services.context(record))
   record.took_ms = (clock() - began) * 1000
   if not ok or object == nil or object == false then
     local reason = ok and (err and text_of(err) or "start returned nothing") or text_of(object)
     self:refuse(record, "start failed: %s", reason)
     if trace then self:log(record.name, "debug", "%s", trace) end
     record.err = errors.is(err) and err or nil
+    record.fatal = ok and how == "fatal" and record.err ~= nil
     if self.services.after_stop then self.services.after_stop(record) end
     return
   end
@@ -303,6 +306,19 @@ function Host:start(name)
   for _, each in ipairs(self.order) do
     if self.records[each].state == "validated" then self:start_one(self.records[each]) end
   end
+end
+
+---The init.lua of a plugin that could run, loaded and its configuration checked, without starting it: its code and configuration.
+---@param name string
+---@return table? code
+---@return table|inner_universe.Error config
+function Host:code_of(name)
+  local record = self.records[name]
+  if record and record.state == "validated" then return record.code, record.config end
+  if not record then
+    return nil, errors.new("PluginError", ("no plugin '%s'%s"):format(tostring(name), suggest.hint(tostring(name), self.records)))
+  end
+  return nil, errors.new("PluginError", ("plugin %s: %s"):format(name, record.reason or record.state))
 end
 
 ---Stops what runs, last started first, down to (not including) the first `keep` plugins; those may start again unless it is for good. Failures are
@@ -357,6 +373,7 @@ end
 function Host:missing()
   for _, name in ipairs(self.order) do
     local record = self.records[name]
+    if record.state == "refused" and record.fatal then return record.err end
     if record.state == "refused" and record.manifest and record.manifest.essential then
       return errors.new("PluginError", ("plugin %s, without which nothing may be written, was refused: %s"):format(name, record.reason), { cause = record.err })
     end

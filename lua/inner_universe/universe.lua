@@ -298,7 +298,7 @@ function universe.new(cfg, modules)
   self.logger = function(source)
     return runtime.log.logger(source, cfg.log_level)
   end
-  self.hooks = freeze.table(hooks.new(runtime.report), "hooks")
+  self.hooks = freeze.table(hooks.new(runtime.report, function(text) self.logger("universe").warn("%s", text) end), "hooks")
   self.face = make_face(self)
   self.cache_memory = cache_memory.new(cfg.cache_size_mb << 20)
   self.host = plugin_host.new({ api = API_VERSION, plugins = cfg:to_table().plugins, services = services(self) })

@@ -52,6 +52,28 @@ before_each(function()
   manager = class.new({ label = "m" })
 end)
 
+describe("an old name of a method", function()
+  it("works like the new one, and says so once", function()
+    local said = {}
+    local with_log = hooks.new(function() end, function(text) said[#said + 1] = text end)
+    local class = with_log.class("shelf", { put = function(_, what)
+      if what == nil then error("nothing", 2) end
+      return what, "kept"
+    end }, { aliases = { store = "put" } })
+    local shelf = class.new {}
+    assert.same({ "book", "kept" }, { shelf:put("book") })
+    assert.same({}, said)
+    assert.same({ "book", "kept" }, { shelf:store("book") })
+    assert.same({ "book", "kept" }, { shelf:store("book") })
+    assert.same({ "shelf.store is called put now; the old name goes with the next version" }, said)
+    raises_here(function() shelf:store() end, "nothing")
+    with_log.before("shelf.put", function(call) call.args[1] = "another" end)
+    assert.equal("another", (shelf:store("book")))
+    assert.has_error(function() with_log.class("other", { a = function() end }, { aliases = { b = "c" } }) end)
+    assert.has_error(function() with_log.class("third", { a = function() end, b = function() end }, { aliases = { b = "a" } }) end)
+  end)
+end)
+
 describe("a method of a class", function()
   it("works as before, without and with hooks", function()
     assert.same({ "id-a", "m" }, { manager:create("a") })

@@ -30,6 +30,29 @@ describe("ctx.process", function()
     assert.is_false(process.exists(pid))
   end)
 
+  it("counts a signal of this process instead of obeying it", function()
+    iu.run(function()
+      local watch = assert(process.watch("HUP"))
+      assert.equal(0, watch:count())
+      for n = 1, 2 do
+        process.signal(process.own_pid(), "HUP")
+        for _ = 1, 500 do
+          if watch:count() >= n then break end
+          iu.sleep(0.01)
+        end
+        assert.equal(n, watch:count())
+      end
+      watch:close()
+      watch:close()
+      assert.equal(0, watch:count())
+    end)
+    assert.has_error(function() process.watch("USR1") end)
+    local core = require("inner_universe.core")
+    local none, err = core.signal(9)
+    assert.is_nil(none)
+    assert.equal("ValidationError", err.kind)
+  end)
+
   it("keeps the end of an output, as much as is wanted", function()
     local run
     iu.run(function() run = assert(process.run({ "sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done" }, { output_max = 100 })) end)
