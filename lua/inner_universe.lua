@@ -9,6 +9,7 @@ local diff = require("inner_universe.diff")
 local errors = require("inner_universe.errors")
 local freeze = require("inner_universe.freeze")
 local log = require("inner_universe.log")
+local migrations = require("inner_universe.migrations")
 local module = require("inner_universe.module")
 local server = require("inner_universe.server")
 local target = require("inner_universe.target")
@@ -166,6 +167,33 @@ function iu.open(where, options)
     return nil, err
   end
   return manager
+end
+
+---Migrations of a universe before it is opened (plugins/migrations): new, status, plan, up, down, redo, baseline, verify. Nothing is opened before one is
+---called.
+---@param where string|table|inner_universe.Config as for iu.open
+---@param options? table the plugin's configuration (folder, batch_size, ...), and `module`, as for iu.open
+---@return inner_universe.Migrations?, inner_universe.Error?
+function iu.migrations(where, options)
+  if type(where) ~= "string" and not config.is(where) then check.type(where, "table", 1, "migrations", "target") end
+  check.optional(options, "table", 2, "migrations", "options")
+  local own = {}
+  for key, value in pairs(options or {}) do own[key] = value end
+  local modules = own.module
+  own.module = nil
+  local of_target
+  where, of_target = without_modules(where)
+  local cfg, err = configuration_for(where, nil)
+  if not cfg then return nil, err end
+  if modules == nil then modules = of_target or cfg.module end
+  local function open(extra)
+    local settings = cfg:to_table()
+    for name, value in pairs(extra.features or {}) do settings.features[name] = value end
+    for name, value in pairs(extra.plugins or {}) do settings.plugins[name] = value end
+    settings.module = modules
+    return iu.open(settings)
+  end
+  return migrations.new(cfg, own, open, modules)
 end
 
 ---The plugins a configuration would run, without starting any: rows { name, version, api, state, reason, folder, description, requires }.

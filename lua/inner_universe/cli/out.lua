@@ -198,6 +198,15 @@ function out.clear()
   bar_shown = false
 end
 
+---A line that the next one replaces, on a terminal; nothing in a pipe.
+---@param text string
+function out.status(text)
+  if not out.is_terminal() then return end
+  out.write("\r\27[K" .. out.cut(text, out.width() - 1))
+  io.stdout:flush()
+  bar_shown = true
+end
+
 ---Work of a known length: a bar on a terminal, nothing in a pipe. `step(n)`, n done so far, costs little; `done(text)` removes the bar and
 ---prints the line.
 ---@param label string

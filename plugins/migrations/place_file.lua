@@ -1,0 +1,228 @@
+-- place_file.lua: migrations of a universe's file that is closed. What is not online runs in a working copy (in_copy.lua), which is kept from one to the next
+-- and published after each; what is online runs on the file itself, opened for it. The file's own lock keeps everybody else out.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local history = plugin.load "history"
+local make_in_copy = plugin.load "in_copy"
+local plan = plugin.load "plan"
+local rows_of = plugin.load "rows"
+local work = plugin.load "work"
+
+local POLL = 0.2 -- seconds between two tries at a file that somebody has open
+
+---@param tool table path, config, settings, log, clock, can_wait, module, open(extra)
+return function(tool)
+  local place = {}
+  local path = tool.path
+
+  local function exists()
+    local file = io.open(path, "rb")
+    if file then file:close() end
+    return file ~= nil
+  end
+
+  -- The file is only read, also while a program has it open.
+  function place.read(fn)
+    if not exists() then return nil, iu.errors.new("StorageError", ("%s: there is no such file"):format(path)) end
+    local conn, err = iu.connect("file:" .. path, { snapshot = true })
+    if not conn then return nil, err end
+    local held <close> = conn
+    local row = held:get("config", "enable_audit_log")
+    place.audit = not (row and row.value == "false")
+    return fn(held)
+  end
+
+  function place.lock_holder()
+    local file = io.open(path .. ".lock", "rb")
+    if not file then return nil end
+    local pid = file:read("l")
+    file:close()
+    if pid and exists() and tool.process.exists(math.tointeger(tonumber(pid)) or 0x7FFFFFFF) then return { owner = "process " .. pid } end
+  end
+
+  -- The configuration of a universe on the copy: its own switches stay as they are.
+  local function universe_config()
+    local features = {}
+    for name, value in pairs(tool.settings.features) do features[name] = value end
+    features.enable_audit_log = place.audit
+    return { features = features, log_level = tool.settings.log_level, cache_size_mb = tool.settings.cache_size_mb }
+  end
+
+  -- Tries again while somebody has the file open.
+  local function patiently(how, fn)
+    local ends = tool.clock() + how.lock_timeout
+    while true do
+      local made, err = fn()
+      if made or err.kind ~= "UniverseLockedError" or tool.clock() >= ends then return made, err end
+      iu.sleep(POLL)
+    end
+  end
+
+  -- One try of a session: the copy, made when it is needed.
+  local function new_session(how)
+    local session = {}
+    local copy
+    local in_copy = make_in_copy { log = tool.log, config = tool.config, universe = universe_config() }
+
+    local function progress(_, done, total)
+      local w = how.telling
+      if w and how.progress then w.tell(done, total) end
+      if w then w.check_stop() elseif how.stop and how.stop() then error(work.stopped { name = path }, 0) end
+    end
+
+    local function open_copy()
+      if copy then return copy end
+      local made, err = patiently(how, function() return iu.working_copy(path, { progress = progress }) end)
+      if not made then return nil, err end
+      copy = made
+      return copy
+    end
+
+    function session.close()
+      if not copy then return end
+      local closing = copy
+      copy = nil
+      closing:discard()
+    end
+
+    function session.rows() return nil end
+
+    local function put_record(fields)
+      local owner, err = copy:get("config", "owner")
+      if not owner then return nil, err or iu.errors.new("StorageError", path .. ": it has no owner") end
+      fields.applied_at, fields.applied_by = iu.now(), owner.value
+      return copy:put(history.TABLE, fields)
+    end
+
+    local function fields_of(migration, what)
+      what.version, what.name, what.checksum = migration.version, migration.name, migration.checksum
+      return history.fields(what, tool.config.error_bytes_max)
+    end
+
+    local function row_now(migration)
+      local row, err = copy:get(history.TABLE, migration.version)
+      if row then return history.decode(row) end
+      return nil, err
+    end
+
+    -- Back to what the file has, with a word about the failure in it.
+    local function fail(migration, direction, err)
+      local ok, why = copy:rollback()
+      if ok and err.code ~= "STOPPED" then
+        local status = direction == "up" and "failed" or "applied"
+        ok, why = put_record(fields_of(migration, { status = status, step = err.details and err.details.step or 0, error = err.message }))
+        if ok then ok, why = copy:publish { keep_open = true } end
+      end
+      if not ok then
+        tool.log.warn("%s: its failure could not be recorded: %s", migration.name, why.message)
+        session.close()
+      end
+      return nil, err
+    end
+
+    local function finish(migration, direction, report)
+      return put_record(fields_of(migration, {
+        status = direction == "up" and "applied" or "reverted", step = report.steps, duration_ms = report.duration_ms,
+      }))
+    end
+
+    local function run_in_copy(migration, direction)
+      local ok, err = open_copy()
+      if not ok then return nil, err end
+      local row, why = row_now(migration)
+      if why then return nil, why end
+      if history.is_applied(row) == (direction == "up") then return { skipped = true } end -- somebody was quicker
+      local report
+      report, err = in_copy.run(copy, migration, direction, how)
+      if not report then return fail(migration, direction, err) end
+      ok, err = finish(migration, direction, report)
+      if ok then ok, err = copy:publish { keep_open = true } end
+      if not ok then return fail(migration, direction, work.failure({ migration = migration, direction = direction, counter = report.steps }, err)) end
+      return report
+    end
+
+    local function run_online(migration, direction)
+      session.close()
+      local manager, err = patiently(how, function() return tool.open { features = { enable_audit_log = place.audit } } end)
+      if not manager then return nil, err end
+      local held <close> = manager
+      local object
+      object, err = held:plugin("migrations")
+      if not object then return nil, err end
+      return object:run_one(migration, direction, how)
+    end
+
+    function session.run(migration, direction)
+      if migration.online then return run_online(migration, direction) end
+      return run_in_copy(migration, direction)
+    end
+
+    function session.rehearse(list)
+      local ok, err = open_copy()
+      if not ok then return nil, err end
+      local reports = {}
+      for i, step in ipairs(list) do
+        local report
+        report, err = in_copy.run(copy, step.entry, step.direction, how)
+        if not report then return nil, err end
+        ok, err = finish(step.entry, step.direction, report)
+        if not ok then return nil, err end
+        reports[i] = report
+      end
+      if tool.module ~= nil then
+        ok, err = copy:verify(tool.module)
+        if not ok then return nil, err end
+      end
+      return reports
+    end
+
+    function session.record(rows)
+      local ok, err = open_copy()
+      for _, fields in ipairs(rows) do
+        if ok then ok, err = put_record(fields) end
+      end
+      if ok then ok, err = copy:publish { keep_open = true } end
+      return ok, err
+    end
+
+    return session
+  end
+
+  function place.session(how, fn)
+    local session = new_session(how)
+    local guard <close> = setmetatable({}, { __close = function() session.close() end })
+    local answer, why = fn(session)
+    return guard and answer, why
+  end
+
+  function place.plan(list)
+    local copy, err = iu.working_copy(path)
+    if not copy then return nil, err end
+    local held <close> = copy
+    local manager
+    local function universe()
+      if not manager then
+        local opened, why = held:open_universe(universe_config())
+        if not opened then error(why, 0) end
+        manager = opened
+      end
+      return manager
+    end
+    local reader = {
+      manager = universe,
+      count = function(name)
+        local conn = universe().client:connection()
+        return conn:schema().tables[name] and rows_of.count(conn, name) or nil
+      end,
+      count_of = function(kind, type_name) return rows_of.count(universe().client:connection(), kind, kind .. "_type", type_name) end,
+    }
+    local plans = {}
+    for i, step in ipairs(list) do plans[i] = plan.of(reader, step.entry, step.direction, { backend = "file", log = tool.log }) end
+    if manager then manager:shutdown() end
+    return plans
+  end
+
+  return place
+end

@@ -1,0 +1,78 @@
+-- states.lua: `m:states(fn, { branch })`: another state for versions that are there. The youngest go first: an old state is read from older rows, which still
+-- are as they were. Where all of it is one transaction a version keeps its delta, computed anew over the new state of its base; in batches (online) each is
+-- readable at every moment, so it stands on a snapshot of its own from then on.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local work = plugin.load "work"
+
+local must = work.must
+
+local function done_by(version, run)
+  local list = version.metadata and version.metadata.migrations
+  for _, each in ipairs(type(list) == "table" and list or {}) do
+    if type(each) == "table" and each.run == run then return true end
+  end
+  return false
+end
+
+---@param exec table
+---@param fn fun(state: any, version: table): any
+---@param branch? string
+return function(exec, fn, branch)
+  local store = must(exec.manager():plugin("temporal_store"))
+  local tools = store:rewriter()
+  local list = must(tools.youngest_first())
+  local made = {} -- documents of versions that others stand on, until it is their turn: { document, changed }
+  local run = exec.run_id()
+
+  -- A version's new document, and whether it differs; nil where it has no state.
+  local function migrated(version)
+    local known = made[version.version_id]
+    if known then return known.document, known.changed end
+    local document, err = store:get_state(version.version_id, { document = true })
+    if document == nil then
+      if err.kind == "VersionNotFoundError" then return nil end -- committed without its state
+      error(err, 0)
+    end
+    if branch and version.branch ~= branch then return document, false end
+    local answer = fn(iu.json.is_document(document) and iu.json.totable(document) or document, version)
+    if answer == nil then return document, false end
+    local new = iu.json.is_document(answer) and answer or must(iu.json.document(must(iu.json.encode(answer))))
+    return new, true
+  end
+
+  local function one(version, tx)
+    local id = version.version_id
+    if done_by(version, run) then return end
+    local document, changed = migrated(version)
+    made[id] = nil
+    if document == nil then return end
+    local options = {}
+    if changed then options.note = { migration = exec.work.migration.name, direction = exec.work.direction, run = run } end
+    local base = tools.base_of(id)
+    if base and not exec.in_batches then
+      local base_version = must(store:get_version(base))
+      local base_document, base_changed = migrated(base_version)
+      made[base] = { document = base_document, changed = base_changed }
+      if not changed and not base_changed then return end
+      options.base = base_document
+    elseif not changed and not base then
+      return
+    end
+    for _, operation in ipairs(must(tools.operations(id, document, options))) do tx:join(operation.tag, operation.value) end
+    exec.after(function() tools.forget(id) end)
+  end
+
+  local total = #list
+  for i = 1, total do -- what a run that was cut short had done is marked, and passed over
+    exec.work.check_stop()
+    exec.batch(function(tx)
+      one(list[i], tx)
+      return { done = i, total = total }
+    end)
+    exec.work.rows = exec.work.rows + 1
+    exec.work.tell(i, total)
+  end
+end
