@@ -84,7 +84,7 @@ static const char *column_name(const iu_catalog_table *t, uint32_t column) { ret
 
 /* `_row` comes first, so that loading need not walk over the readable columns of a long row. Tables keyed by `_row` are WITHOUT ROWID, since
  * an index beside the table would hold every row twice. */
-static void put_create(iu_buf *sql, const iu_catalog_table *t) {
+void iu__jcatalog_create_sql(const iu_catalog_table *t, iu_buf *sql) {
   const iu_cell *key = t->key_is_row ? NULL : &t->cells[t->def->primary_key];
 
   iu__buf_put_str(sql, "CREATE TABLE ");
@@ -128,6 +128,8 @@ static void put_delete(iu_buf *sql, const iu_catalog_table *t) {
   iu__jdb_quote(sql, t->key_is_row ? "_row" : column_name(t, (uint32_t)t->def->primary_key));
   iu__buf_put_str(sql, "=?1");
 }
+
+static void put_create(iu_buf *sql, const iu_catalog_table *t) { iu__jcatalog_create_sql(t, sql); }
 
 static iu_status prepare(sqlite3 *db, const iu_catalog_table *t, void (*put)(iu_buf *, const iu_catalog_table *), sqlite3_stmt **out,
                          iu_error *err) {

@@ -47,6 +47,8 @@ iu_status iu__jcatalog_read(iu_catalog *l, sqlite3 *db, iu_difference_fn tell, v
 /* Makes the tables that are not in the file, within the caller's transaction. iu__jcatalog_created notes that it was committed. */
 iu_status iu__jcatalog_create(iu_catalog *l, sqlite3 *db, iu_error *err);
 void iu__jcatalog_created(iu_catalog *l);
+/* The SQL that makes a table, under its definition's name. */
+void iu__jcatalog_create_sql(const iu_catalog_table *t, iu_buf *sql);
 /* Prepares `put` and `del`. */
 iu_status iu__jcatalog_prepare(iu_catalog_table *t, sqlite3 *db, iu_error *err);
 void iu__jcatalog_finalize(iu_catalog *l);

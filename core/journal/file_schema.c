@@ -307,6 +307,16 @@ iu_status iu__jfile_schema_read(sqlite3 *db, const iu_schema *known, bool all_kn
   return status;
 }
 
+iu_status iu__jfile_schema_parse(const char *name, const char *definition, iu_file_schema *out, iu_error *err) {
+  iu_status status;
+
+  memset(out, 0, sizeof *out);
+  status = make_room(out, 1, err);
+  if (status != IU_OK) return status;
+  out->schema.table_count = 1;
+  return parse_table(out, name, definition, &out->schema.tables[0], err);
+}
+
 void iu__jfile_schema_free(iu_file_schema *s) {
   for (uint32_t i = 0; i < s->space_count; i++) iu__typespace_free(&s->spaces[i]);
   iu__free(s->spaces);

@@ -19,6 +19,8 @@ typedef struct iu_file_schema {
  * come first, all of them and as they are, then those of the file that have other names. IU_E_STORAGE: the list is damaged, or a definition is not what
  * catalog_text.c writes. Freed in either case with iu__jfile_schema_free. */
 iu_status iu__jfile_schema_read(sqlite3 *db, const iu_schema *known, bool all_known, iu_file_schema *out, iu_error *err);
+/* One table of that name with this definition. Freed likewise. */
+iu_status iu__jfile_schema_parse(const char *name, const char *definition, iu_file_schema *out, iu_error *err);
 void iu__jfile_schema_free(iu_file_schema *s);
 
 #endif
