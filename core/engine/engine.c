@@ -246,13 +246,17 @@ static iu_status first_session(iu_engine *e, iu_session **out, iu_error *err) {
   return status == IU_OK ? iu__session_greet(*out, err) : status;
 }
 
-static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
+iu_status iu__engine_prepare(iu_engine *e, iu_error *err) {
   iu_status status = iu__wake_new(e->config.loop, on_journal, e, &e->wake, err);
   if (status == IU_OK) status = iu__modules_merge(e, err);
   if (status == IU_OK) status = iu__store_new(e->schema, &e->store, err);
   if (status == IU_OK) status = iu__paths_init(e, err);
   if (status == IU_OK) status = open_journal(e, err);
-  if (status == IU_OK) status = iu__engine_load(e, err);
+  return status == IU_OK ? iu__engine_load(e, err) : status;
+}
+
+static iu_status engine_start(iu_engine *e, iu_session **out, iu_error *err) {
+  iu_status status = iu__engine_prepare(e, err);
   if (status == IU_OK) status = identity_of(e, IU_META_OWNER, e->config.owner, e->owner, err);
   if (status == IU_OK) status = identity_of(e, IU_META_DATABASE_IDENTITY, NULL, e->database_identity, err);
   if (status == IU_OK) status = iu__schedule_open(e, err);
@@ -266,9 +270,8 @@ static void release_given(const iu_engine_config *config) {
   }
 }
 
-iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err) {
+iu_status iu__engine_make(const iu_engine_config *config, iu_engine **out, iu_error *err) {
   iu_engine *e = iu__alloc_zero(1, sizeof *e);
-  iu_session *s = NULL;
   iu_status status = IU_OK;
   *out = NULL;
   if (e == NULL) {
@@ -290,7 +293,18 @@ iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, i
     status = iu__fail_nomem(err);
   } else status = iu__modules_take(e, config, err);
   if (status == IU_OK && config->path != NULL && (e->path = iu__strndup(config->path, strlen(config->path))) == NULL) status = iu__fail_nomem(err);
-  if (status == IU_OK) status = engine_start(e, &s, err);
+  if (status == IU_OK) *out = e;
+  else iu__engine_unref(e);
+  return status;
+}
+
+iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err) {
+  iu_engine *e;
+  iu_session *s = NULL;
+  iu_status status = iu__engine_make(config, &e, err);
+  *out = NULL;
+  if (status != IU_OK) return status;
+  status = engine_start(e, &s, err);
   e->config.owner = NULL; /* what was borrowed for the open */
   e->config.modules = NULL;
   if (status != IU_OK && s != NULL) s->base.vtable->release(&s->base);

@@ -55,6 +55,11 @@ typedef struct iu_engine_config {
 
 void iu__engine_config_init(iu_engine_config *c);
 iu_status iu__engine_open(const iu_engine_config *config, iu_connection **out, iu_error *err);
+/* What an open does with the file before anything of a module runs: its tables are compared with the schema and brought to it, its rows loaded and checked; then it is
+ * closed again. Modules are released in any case. */
+iu_status iu__engine_rehearse(const iu_engine_config *config, iu_error *err);
+/* The schema that an open would have, given to the caller (iu__schema_free). Modules likewise; of the configuration nothing else is looked at. */
+iu_status iu__engine_schema(const iu_engine_config *config, iu_schema **out, iu_error *err);
 /* identity NULL: a fresh random one. */
 iu_status iu__engine_session(iu_connection *any, const uint8_t identity[32], iu_connection **out, iu_error *err);
 

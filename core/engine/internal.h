@@ -2,6 +2,7 @@
  *
  *   engine.c        opening, loading, closing; the journal's news
  *   load.c          what the journal has, into the store
+ *   rehearse.c      an open without its consequences
  *   modules.c       what is hosted: definitions merged, reducers and lifecycles to their modules
  *   native.c        a module of core/module's ABI as a hosted one
  *   host_abi.c      what such a module sees of the engine: spacetime_10.0
@@ -224,6 +225,10 @@ void iu__session_unref(iu_session *s);
 void iu__session_break(iu_session *s, const iu_error *why);
 
 /* engine.c */
+/* An engine with its modules, and nothing else yet: one reference. */
+iu_status iu__engine_make(const iu_engine_config *config, iu_engine **out, iu_error *err);
+/* Schema, store, the journal open, its rows loaded. */
+iu_status iu__engine_prepare(iu_engine *e, iu_error *err);
 void iu__engine_ref(iu_engine *e);
 void iu__engine_unref(iu_engine *e);
 iu_status iu__engine_close(iu_engine *e, iu_error *err);
