@@ -14,6 +14,8 @@ local module = require("inner_universe.module")
 local server = require("inner_universe.server")
 local target = require("inner_universe.target")
 local universe = require("inner_universe.universe")
+local working_copy = require("inner_universe.working_copy")
+local file_tables = require("inner_universe.file_tables")
 
 local core, tasks = runtime.core, runtime.tasks
 
@@ -194,6 +196,26 @@ function iu.migrations(where, options)
     return iu.open(settings)
   end
   return migrations.new(cfg, own, open, modules)
+end
+
+---A private copy of a universe's file, which is locked meanwhile: tables and rows are changed there, without the code of modules, then published over the
+---original in one transaction, or thrown away.
+---@param path string
+---@param options? inner_universe.WorkingCopyOptions
+---@return inner_universe.WorkingCopy?, inner_universe.Error?
+function iu.working_copy(path, options)
+  check.type(path, "string", 1, "working_copy", "path")
+  check.optional(options, "table", 2, "working_copy", "options")
+  return working_copy.new(path, options)
+end
+
+---Modules without reducers that declare what a universe's file has beside the toolkit's own tables, for `iu.open` and `iu.connect`: none or one. The file is
+---only read.
+---@param path string
+---@return inner_universe.Module[]?, inner_universe.Error?
+function iu.file_modules(path)
+  check.type(path, "string", 1, "file_modules", "path")
+  return file_tables.modules(path)
 end
 
 ---The plugins a configuration would run, without starting any: rows { name, version, api, state, reason, folder, description, requires }.

@@ -139,6 +139,8 @@ void iu__signals_close(iu_lua *x);
 void iu__work_open(lua_State *L);                  /* work.c */
 void iu__works_close(iu_lua *x);
 void iu__backup_open(lua_State *L);                /* backup.c */
+void iu__working_copy_open(lua_State *L);          /* working_copy.c */
+void iu__reshape_open_functions(lua_State *L);     /* reshape.c */
 void iu__file_open(lua_State *L);                  /* file.c */
 int iu__check_file_method(lua_State *L);
 /* An iu_difference_fn: appends { table, message } to the list at index `list`. */

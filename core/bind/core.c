@@ -27,5 +27,6 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__report_open_functions(L);
   iu__backup_open(L);
   iu__file_open(L);
+  iu__working_copy_open(L);
   return 1;
 }

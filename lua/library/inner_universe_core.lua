@@ -742,6 +742,179 @@ function core.backup(source, target, overwrite, lock_source) end
 ---@return integer|inner_universe.Error after
 function core.compact(path) end
 
+---A private copy of a universe file, which is locked until it is closed: core/journal/working_copy.h.
+---@param path string
+---@return inner_universe.core.WorkingCopy? copy
+---@return inner_universe.Error? err
+function core.working_copy(path) end
+
+---What an open with these modules would say to the file: tables compared and brought to them, rows loaded; nothing runs. Blocks.
+---@param options { path: string, modules?: table[], no_nerv?: boolean }
+---@return true? ok, inner_universe.Error? err
+function core.rehearse(options) end
+
+---The tables that modules (or one definition) declare, as a file keeps them.
+---@param given string|{ modules?: table[], no_nerv?: boolean }
+---@return { name: string, definition: string }[]? tables
+---@return inner_universe.Error? err
+function core.catalog(given) end
+
+---The tables of a working copy: core/journal/reshape.h.
+---@param file string
+---@return inner_universe.core.Reshape? session
+---@return inner_universe.Error? err
+function core.reshape(file) end
+
+---@class inner_universe.core.WorkingCopy
+local WorkingCopy = {}
+
+---The copy is what the original is now. Each step's function hears `nil, complete, done, total` (bytes).
+---@return inner_universe.core.Work? work
+---@return inner_universe.Error? err
+function WorkingCopy:fill() end
+
+---The original becomes what the copy is.
+---@return inner_universe.core.Work? work
+---@return inner_universe.Error? err
+function WorkingCopy:publish() end
+
+---@return string path of the copy
+function WorkingCopy:file() end
+
+---@return string path of the original
+function WorkingCopy:target() end
+
+---Removes the copy, unlocks the original; idempotent.
+function WorkingCopy:close() end
+
+---@class inner_universe.core.Reshape
+local Reshape = {}
+
+---@return { name: string, definition: string }[]
+function Reshape:tables() end
+
+---@param name string
+---@return integer? rows, inner_universe.Error? err
+function Reshape:rows(name) end
+
+---@param name string
+---@param key any
+---@return table? row, inner_universe.Error? err
+function Reshape:get(name, key) end
+
+---@param schema? boolean tables change: readers end
+---@return true? ok, inner_universe.Error? err
+function Reshape:begin(schema) end
+
+---@return true? ok, inner_universe.Error? err
+function Reshape:commit() end
+
+function Reshape:rollback() end
+
+---@param name string
+---@return true? ok, inner_universe.Error? err
+function Reshape:drop(name) end
+
+---@param name string
+---@param to string
+---@return true? ok, inner_universe.Error? err
+function Reshape:rename(name, to) end
+
+---Other names of columns, other constraints; the same types and primary key.
+---@param name string
+---@param definition string
+---@return true? ok, inner_universe.Error? err
+function Reshape:redefine(name, definition) end
+
+---@param name string
+---@return true? ok, inner_universe.Error? err
+function Reshape:check_unique(name) end
+
+---Where an auto-increment column goes on; 0: where it begins.
+---@param name string
+---@param which integer from 1
+---@return integer? next, inner_universe.Error? err
+function Reshape:position(name, which) end
+
+---@return string? list of the modules that had their `init`
+---@return inner_universe.Error? err
+function Reshape:modules() end
+
+---@param list string
+---@return true? ok, inner_universe.Error? err
+function Reshape:set_modules(list) end
+
+---@param name string
+---@return inner_universe.core.ReshapeReader? reader
+---@return inner_universe.Error? err
+function Reshape:reader(name) end
+
+---@param mode "create"|"replace"|"append"
+---@param name string
+---@param definition? string
+---@param defaults? table<integer, string> BSATN by column
+---@return inner_universe.core.ReshapeWriter? writer
+---@return inner_universe.Error? err
+function Reshape:writer(mode, name, definition, defaults) end
+
+---Idempotent.
+function Reshape:close() end
+
+---@class inner_universe.core.ReshapeReader
+local ReshapeReader = {}
+
+---@return table? row, inner_universe.Error? err
+function ReshapeReader:next() end
+
+---@return table? row where it stands
+function ReshapeReader:current() end
+
+function ReshapeReader:close() end
+
+---@class inner_universe.core.ReshapeWriter
+local ReshapeWriter = {}
+
+---@param row table
+---@param over? boolean replaces the row of that key
+---@param stored? boolean answer the row as it is stored
+---@return true|table|nil ok
+---@return inner_universe.Error? err
+---@return string? column
+function ReshapeWriter:put(row, over, stored) end
+
+---The row that a reader stands on, as it is.
+---@param reader inner_universe.core.ReshapeReader
+---@return true? ok, inner_universe.Error? err
+function ReshapeWriter:keep(reader) end
+
+---@param reader inner_universe.core.ReshapeReader
+---@param plan table for each column an old one's number, BSATN, or { fn, old column? }
+---@param most integer
+---@return integer? taken
+---@return boolean|inner_universe.Error ended
+---@return string? column
+---@return any value
+function ReshapeWriter:take(reader, plan, most) end
+
+---@return string? name of the column whose function raised
+function ReshapeWriter:column() end
+
+---@param key any the primary key, or the row of a table without one
+---@return boolean? was_there
+---@return inner_universe.Error? err
+---@return string? column
+function ReshapeWriter:delete(key) end
+
+---@param which integer from 1
+---@param next_number integer
+function ReshapeWriter:position(which, next_number) end
+
+---@param check? boolean unique constraints
+---@return true? ok, inner_universe.Error? err
+function ReshapeWriter:finish(check) end
+
+function ReshapeWriter:close() end
+
 ---@class inner_universe.core.Work
 local Work = {}
 
