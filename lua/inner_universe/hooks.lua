@@ -18,6 +18,8 @@ local FIXED_MAX = 5 -- parameters of a method that is called without varargs
 ---@field target table
 ---@field method string
 ---@field args table with n
+---@field inner function the method itself; an around hook may put another function(target, ...) in its place, for this call
+---@field via? string who called the method, where it was not the user: hooks.run
 ---@field results? table with n
 ---@field err? any
 ---@field raised? boolean
@@ -63,7 +65,7 @@ local function refused(call, hook_list)
   end
 end
 
-local function through_around(around, method, call)
+local function through_around(around, call)
   local function run(i)
     local hook = around[i]
     if hook then
@@ -71,22 +73,22 @@ local function through_around(around, method, call)
         return run(i + 1)
       end)
     end
-    local results = table.pack(method(call.target, table.unpack(call.args, 1, call.args.n)))
+    local results = table.pack(call.inner(call.target, table.unpack(call.args, 1, call.args.n)))
     return table.unpack(results, 1, results.n)
   end
   return run(1)
 end
 
 -- Tail called from the wrapper: level 2 is the user's line.
-local function dispatch(slot, report, method, target, ...)
-  local call = { target = target, method = slot.name, args = table.pack(...) }
+local function dispatch(slot, report, method, target, via, ...)
+  local call = { target = target, method = slot.name, args = table.pack(...), inner = method, via = via }
   local around, after, on_error = slot.around, slot.after, slot.on_error
   call.err = refused(call, slot.before)
   if call.err then
     observe(on_error, call, report)
     return nil, call.err
   end
-  local results = table.pack(pcall(through_around, around, method, call))
+  local results = table.pack(pcall(through_around, around, call))
   if not results[1] then
     local raised = results[2]
     local text = type(raised) == "string" and raised:match(HERE)
@@ -108,37 +110,37 @@ end
 local WRAPPERS = {
   [0] = function(slot, report, method)
     return function(self)
-      if slot.active then return dispatch(slot, report, method, self) end
+      if slot.active then return dispatch(slot, report, method, self, nil) end
       return method(self)
     end
   end,
   function(slot, report, method)
     return function(self, a)
-      if slot.active then return dispatch(slot, report, method, self, a) end
+      if slot.active then return dispatch(slot, report, method, self, nil, a) end
       return method(self, a)
     end
   end,
   function(slot, report, method)
     return function(self, a, b)
-      if slot.active then return dispatch(slot, report, method, self, a, b) end
+      if slot.active then return dispatch(slot, report, method, self, nil, a, b) end
       return method(self, a, b)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c)
-      if slot.active then return dispatch(slot, report, method, self, a, b, c) end
+      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c) end
       return method(self, a, b, c)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c, d)
-      if slot.active then return dispatch(slot, report, method, self, a, b, c, d) end
+      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c, d) end
       return method(self, a, b, c, d)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c, d, e)
-      if slot.active then return dispatch(slot, report, method, self, a, b, c, d, e) end
+      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c, d, e) end
       return method(self, a, b, c, d, e)
     end
   end,
@@ -146,7 +148,7 @@ local WRAPPERS = {
 
 local function wrap_varargs(slot, report, method)
   return function(self, ...)
-    if slot.active then return dispatch(slot, report, method, self, ...) end
+    if slot.active then return dispatch(slot, report, method, self, nil, ...) end
     return method(self, ...)
   end
 end
@@ -219,6 +221,7 @@ end
 ---@field around fun(method: string, fn: fun(call: inner_universe.HookCall, next: function): any): inner_universe.HookHandle
 ---@field after fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
 ---@field on_error fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
+---@field run fun(method: string, as: { target: table, via: string }, fn: function, ...): any
 
 ---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more, `warn(text)` that a method was called by an old name.
 ---@param report fun(err: any, what: string)
@@ -282,6 +285,18 @@ function hooks.new(report, warn)
     return make_class(name, wrapped, options or {}, function(key)
       return slots[name == "manager" and key or name .. "." .. key]
     end)
+  end
+
+  ---Calls fn(as.target, ...) as the method: its hooks run around it, and see `as.via`. For plugins that do what a method does in another way (writes that are
+  ---gathered, say), so that who hooked the method is not gone past. Tail called, it keeps the caller's line.
+  ---@param method string
+  ---@param as { target: table, via: string }
+  ---@param fn function
+  function registry.run(method, as, fn, ...)
+    local slot = slots[method]
+    if not slot then error(("no method '%s' to run as%s"):format(tostring(method), suggest.hint(tostring(method), slots)), 2) end
+    if slot.active then return dispatch(slot, report, fn, as.target, as.via, ...) end
+    return fn(as.target, ...)
   end
 
   ---Names that can be hooked, sorted.

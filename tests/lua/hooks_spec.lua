@@ -275,6 +275,72 @@ describe("hooks", function()
   end)
 end)
 
+describe("what runs as a method", function()
+  local AS
+
+  before_each(function() AS = { target = manager, via = "elsewhere" } end)
+
+  local function elsewhere(self, name)
+    check.type(name, "string", 1, "create", "name")
+    return "elsewhere-" .. name, self.label
+  end
+
+  it("has the method's hooks around it, which see who it is", function()
+    assert.same({ "elsewhere-a", "m" }, { registry.run("create", AS, elsewhere, "a") })
+    local log = {}
+    registry.before("create", function(call)
+      log[#log + 1] = call.via
+      if call.args[1] == "no" then return false, "refused" end
+    end)
+    registry.around("create", function(call, next)
+      assert.equal(manager, call.target)
+      call.args[1] = call.args[1] .. "b"
+      return next()
+    end)
+    registry.after("create", function(call) log[#log + 1] = call.results[1] end)
+    assert.same({ "elsewhere-ab", "m" }, { registry.run("create", AS, elsewhere, "a") })
+    assert.same({ nil, "refused" }, { registry.run("create", AS, elsewhere, "no") })
+    assert.same({ "id-ab", "m" }, { manager:create("a") })
+    assert.same({ "elsewhere", "elsewhere-ab", "elsewhere", "id-ab" }, log)
+    assert.same({ "ab" }, calls)
+  end)
+
+  it("keeps the caller's line, without and with hooks", function()
+    local run = function(name) return registry.run("create", AS, elsewhere, name) end
+    raises_here(function() local id = run(5) return id end, "bad argument #1 to 'create' (name: string expected, got an integer)")
+    registry.before("create", function() end)
+    raises_here(function() local id = run(5) return id end, "bad argument #1 to 'create' (name: string expected, got an integer)")
+  end)
+
+  it("is a method that there is", function()
+    raises_here(function() registry.run("creat", AS, elsewhere) end, "no method 'creat' to run as (did you mean 'create'?)")
+  end)
+end)
+
+describe("a hook around a method", function()
+  it("may put a function in the method's place for one call, inside of all other hooks", function()
+    local log, replace = {}, true
+    registry.around("create", function(call, next)
+      local inner = call.inner
+      if replace then
+        call.inner = function(target, name)
+          log[#log + 1] = "inner"
+          return inner(target, name .. "!")
+        end
+      end
+      return next()
+    end)
+    registry.around("create", function(_, next)
+      log[#log + 1] = "outer"
+      return next()
+    end)
+    assert.equal("id-a!", (manager:create("a")))
+    replace = false
+    assert.equal("id-a", (manager:create("a")))
+    assert.same({ "outer", "inner", "outer" }, log)
+  end)
+end)
+
 describe("closing an object of a class", function()
   it("goes through one function for __close and __gc", function()
     local closed = {}
