@@ -8,6 +8,7 @@ local plugin = ...
 local codec = plugin.load "codec"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
+local make_operation = plugin.load "operation"
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
@@ -55,6 +56,51 @@ return function(ctx, methods, get_manager)
       row_history.note(ctx)
       return methods[name](get_manager(), ...)
     end
+  end
+
+  local operation = make_operation(ctx)
+
+  --- The arguments of a write of the manager as they are to be stored, after the hooks between values and rows: `true, ...`, or nil and a hook's err. It may
+  --- wait.
+  ---@param method string
+  ---@param ... any the method's arguments
+  ---@return true? ok
+  ---@return any ...
+  function client:stored(method, ...)
+    check.type(method, "string", 1, "stored", "method")
+    return operation.stored(method, ...)
+  end
+
+  --- A write of the manager (create_, update_ and delete_ of entity and relation, publish_event) as an operation of the reducer `transact`, { tag, value },
+  --- and what the write answers: its id, or true. Nothing is written. For plugins that keep writes, or send them in another way.
+  ---@param method string
+  ---@param ... any the method's arguments, as `stored` answers them; publish_event takes an id as its fourth
+  ---@return table? operation
+  ---@return string|true|inner_universe.Error answer
+  function client:operation(method, ...)
+    check.type(method, "string", 1, "operation", "method")
+    return operation.of(method, ...)
+  end
+
+  --- The same, put behind those of a `conn:batch("transact")`: its number there and what the write answers. nil alone: the batch does not take it, and the
+  --- method called by itself would say why.
+  ---@param batch inner_universe.Batch
+  ---@param method string
+  ---@param ... any the method's arguments, as `stored` answers them
+  ---@return integer? number
+  ---@return string|true|inner_universe.Error|nil answer
+  function client:add_operation(batch, method, ...)
+    check.type(method, "string", 2, "add_operation", "method")
+    return operation.add(batch, method, ...)
+  end
+
+  --- Which operation a refused `transact` blames (from 1), and the refusal as that operation's own call would have worded it; nil where it blames none.
+  ---@param err inner_universe.Error
+  ---@return integer? number
+  ---@return inner_universe.Error? refusal
+  function client:blamed_operation(err)
+    check.type(err, "table", 1, "blamed_operation", "err")
+    return operation.blame(err)
   end
 
   --- A version without its state: parent (nil or id), description, hash (hex or nil). Its id.
