@@ -68,6 +68,11 @@ still 550
 after a change 1550
 2 computed, 4 waited, 3 hits
 ]],
+  batch = [[
+99 sensors in 2 batches
+refused: ConflictError, id: entity "sensor 1" exists already
+sensor 50 reads 21.5
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -85,7 +90,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)

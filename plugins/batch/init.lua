@@ -1,0 +1,184 @@
+-- init.lua: the batch plugin: the manager's writes, gathered from many tasks into few transactions. What a group is and when it is sent: gather.lua; what
+-- becomes of it: send.lua. Here is what users call.
+--
+-- A write runs as the manager's method of that name: its hooks run, and see `call.via == "batch"`.
+
+local plugin = ...
+local make_send = plugin.load "send"
+local make_gather = plugin.load "gather"
+
+local M = {}
+
+local CLOSED = "batch is closed"
+local POLICIES = { wait = true, refuse = true }
+local RANGES = {
+  max_batch_size = { 1, 10000 }, max_wait_ms = { 0, 3600000 }, queue_max = { 1, 10000000 }, in_flight_max = { 1, 1000 }, resend_ms = { 0, 3600000 },
+}
+
+-- The types of a method's arguments: "?" where nil is fine.
+local ARGUMENTS = {
+  create_entity = { { "entity_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" } },
+  update_entity = { { "id", "string" }, { "metadata", "table" } },
+  delete_entity = { { "id", "string" }, { "options", "table", "?" } },
+  create_relation = {
+    { "from_entity", "string" }, { "to_entity", "string" }, { "relation_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" },
+  },
+  update_relation = { { "id", "string" }, { "metadata", "table" } },
+  delete_relation = { { "id", "string" } },
+  publish_event = { { "event_type", "string" }, { "data", "any", "?" }, { "source", "string", "?" } },
+}
+
+function M.validate(config)
+  for name, range in pairs(RANGES) do
+    if config[name] < range[1] or config[name] > range[2] then
+      return nil, ("%s: expected an integer from %d to %d, got %d"):format(name, range[1], range[2], config[name])
+    end
+  end
+  if not POLICIES[config.when_full] then return nil, ('when_full: one of refuse, wait expected, got "%s"'):format(config.when_full) end
+  return true
+end
+
+function M.start(ctx)
+  local check, hooks = ctx.check, ctx.hooks
+  local manager = ctx.plugin("persistence_manager")
+  local client = manager.client
+  local statistics = {
+    members = 0, applied = 0, refused = 0, batches = 0, transacts = 0, largest = 0, split = 0, resent = 0, by_size = 0, by_time = 0, by_flush = 0,
+    overloaded = 0, waited_for_room = 0,
+  }
+  local gather = make_gather(ctx, client, make_send(ctx, client, statistics), statistics)
+  local AS = { target = manager, via = "batch" }
+  local methods = {}
+
+  -- Its place among the gathered, once the hooks between values and rows are done with it.
+  local function gathered(method, ok, ...)
+    if not ok then return nil, (...) end
+    return gather.add(method, ...)
+  end
+
+  -- The method as its hooks see it: raises for wrong types like the manager's own.
+  local function writer(method)
+    local expected = ARGUMENTS[method]
+    return function(_, ...)
+      if gather.stopped or not ctx.conn then check.raise(CLOSED) end
+      if not ctx.can_wait() then check.raise(("batch: '%s' cannot wait for its answer here (use a task)"):format(method)) end
+      local group, number = gathered(method, client:stored(method, ...))
+      if not group then
+        for at, argument in ipairs(expected) do
+          local name, type_of, optional = argument[1], argument[2], argument[3]
+          local value = select(at, ...)
+          if type_of ~= "any" and not optional then check.type(value, type_of, at, method, name) end
+          if type_of ~= "any" and optional then check.optional(value, type_of, at, method, name) end
+        end
+        if number then return nil, number end
+        return client[method](client, ...)
+      end
+      if not coroutine.isyieldable() then gather.seal() end -- plain code: what could join it runs only while this waits
+      group.waiter:wait()
+      local errors = group.errors
+      if errors and errors[number] then return nil, errors[number] end
+      return group.answers[number]
+    end
+  end
+
+  local create_entity, update_entity, delete_entity = writer("create_entity"), writer("update_entity"), writer("delete_entity")
+  local create_relation, update_relation, delete_relation = writer("create_relation"), writer("update_relation"), writer("delete_relation")
+  local publish_event = writer("publish_event")
+
+  --- As the manager's create_entity: the id, when the batch it went with is written.
+  ---@param entity_type string
+  ---@param metadata? inner_universe.EntityMetadata
+  ---@param id? string
+  ---@return string? id
+  ---@return inner_universe.Error? err the manager's, and OverloadedError (when_full = "refuse")
+  function methods:create_entity(entity_type, metadata, id)
+    return hooks.run("create_entity", AS, create_entity, entity_type, metadata, id)
+  end
+
+  ---@param id string
+  ---@param metadata inner_universe.EntityMetadata
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:update_entity(id, metadata)
+    return hooks.run("update_entity", AS, update_entity, id, metadata)
+  end
+
+  ---@param id string
+  ---@param options? { cascade?: boolean }
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:delete_entity(id, options)
+    return hooks.run("delete_entity", AS, delete_entity, id, options)
+  end
+
+  ---@param from_entity string
+  ---@param to_entity string
+  ---@param relation_type string
+  ---@param metadata? inner_universe.RelationMetadata
+  ---@param id? string
+  ---@return string? id
+  ---@return inner_universe.Error? err
+  function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
+    return hooks.run("create_relation", AS, create_relation, from_entity, to_entity, relation_type, metadata, id)
+  end
+
+  ---@param id string
+  ---@param metadata inner_universe.RelationMetadata
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:update_relation(id, metadata)
+    return hooks.run("update_relation", AS, update_relation, id, metadata)
+  end
+
+  ---@param id string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:delete_relation(id)
+    return hooks.run("delete_relation", AS, delete_relation, id)
+  end
+
+  ---@param event_type string
+  ---@param data? any
+  ---@param source? string
+  ---@return string? event_id
+  ---@return inner_universe.Error? err
+  function methods:publish_event(event_type, data, source)
+    return hooks.run("publish_event", AS, publish_event, event_type, data, source)
+  end
+
+  --- Sends what has been gathered, and waits until every write so far has its answer. Errors of writes are for their callers.
+  ---@param timeout? number seconds
+  ---@return true? ok
+  ---@return inner_universe.Error? err TimeoutError
+  function methods:flush(timeout)
+    if gather.stopped or not ctx.conn then check.raise(CLOSED) end
+    check.optional(timeout, "number", 1, "flush", "timeout")
+    return gather.drain(timeout)
+  end
+
+  --- Numbers since the start: members (writes taken), applied, refused, batches, transacts (calls made for them), largest, split (batches sent again without a
+  --- refused member, or in halves), resent, by_size, by_time, by_flush (why they were sent), overloaded, waited_for_room; and now: waiting, in_flight.
+  ---@return table<string, integer>
+  function methods:statistics()
+    local out = { waiting = gather.waiting, in_flight = gather.flying }
+    for name, value in pairs(statistics) do out[name] = value end
+    return out
+  end
+
+  function methods:stop()
+    if gather.stopped then return end
+    gather.stop()
+    if not ctx.conn then return end
+    if ctx.can_wait() then return gather.drain() end
+    gather.send_blindly()
+  end
+
+  function methods:health()
+    if gather.waiting >= ctx.config.queue_max then return nil, ("%d writes wait for their answer (queue_max)"):format(gather.waiting) end
+    return true, methods:statistics()
+  end
+
+  return ctx.hooks.class("batch", methods, {}).new {}
+end
+
+return M
