@@ -135,7 +135,7 @@ fuzz: build-fuzz ## the libFuzzer targets of tests/fuzz, each for SECONDS (60); 
 	done
 
 # What takes long and has no aim in the table runs by name: BENCH=frames, BENCH=server, BENCH=universe (ROWS=100000).
-BENCH_JOBS := $(filter-out diff_growth draft_commit frames server universe version_size,$(patsubst scripts/bench/%.lua,%,$(sort $(wildcard scripts/bench/*.lua))))
+BENCH_JOBS := $(filter-out batch_create_server diff_growth draft_commit frames server universe version_size,$(patsubst scripts/bench/%.lua,%,$(sort $(wildcard scripts/bench/*.lua))))
 bench: deps-bench ## the table of speeds beside Tarantool, Redis and SQLite, and build/bench.json; BENCH=name runs one job of scripts/bench, BENCH_RUNS=5
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@set -e; mkdir -p $(BUILD)/bench; export BENCH_FOLDER=$$(mktemp -d); trap 'rm -rf "$$BENCH_FOLDER"' EXIT; trap 'exit 130' INT TERM; \
