@@ -73,6 +73,17 @@ after a change 1550
 refused: ConflictError, id: entity "sensor 1" exists already
 sensor 50 reads 21.5
 ]],
+  security = [[
+read with the key:	ada@example.com
+stored:	sealed:1:	nil
+audit:	36	[redacted]
+ValidationError
+nil	ValidationError: Person: properties.age: -1, expected a number from 0
+a guest may create people:	true
+after the first rule:	false
+as a clerk:	true	and places:	false
+role:clerk	create_entity	Person
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -95,6 +106,14 @@ describe("the example", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
   end
+
+  it("security prints what it promises to the owner", function()
+    local target = support.target()
+    local token = support.token(target)
+    local result = command.sh(("%s scripts/iu run scripts/examples/security.lua %s"):format(
+      token and "INNER_UNIVERSE_TOKEN=" .. command.quote(token) or "", command.quote(target)))
+    assert.same({ 0, "", PRINTS.security }, { result.status, result.err, result.out })
+  end)
 
   it("play_arena plays a game whose rules are a module", function()
     if support.on_server then return end -- a server has its own module
