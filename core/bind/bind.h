@@ -22,6 +22,7 @@ struct iu_lua_timer;
 struct iu_lua_http;
 struct iu_lua_process;
 struct iu_lua_signal;
+struct iu_lua_responder;
 struct iu_lua_work;
 struct iu_lua_run;
 typedef struct iu_lua_rows iu_lua_rows;
@@ -42,6 +43,7 @@ typedef struct iu_lua {
   struct iu_lua_http *requests;
   struct iu_lua_process *processes;
   struct iu_lua_signal *signals;
+  struct iu_lua_responder *responders;
   struct iu_lua_work *works;
   iu_lua_rows *rows;            /* being told (tell.c), or NULL */
   uint64_t watches;             /* how often conn:watch was called */
@@ -136,6 +138,8 @@ void iu__process_open(lua_State *L);               /* process.c */
 void iu__processes_close(iu_lua *x);
 void iu__signal_open(lua_State *L);                /* signal.c */
 void iu__signals_close(iu_lua *x);
+void iu__responder_open(lua_State *L);             /* responder.c */
+void iu__responders_close(iu_lua *x);
 void iu__work_open(lua_State *L);                  /* work.c */
 void iu__works_close(iu_lua *x);
 void iu__backup_open(lua_State *L);                /* backup.c */

@@ -20,6 +20,7 @@ int luaopen_inner_universe_core(lua_State *L) {
   iu__http_open(L);
   iu__process_open(L);
   iu__signal_open(L);
+  iu__responder_open(L);
   iu__work_open(L);
   iu__http_answer_open(L);
   iu__module_open(L);

@@ -12,6 +12,7 @@ local connection = require("inner_universe.connection")
 local freeze = require("inner_universe.freeze")
 local handlers = require("inner_universe.handlers")
 local hooks = require("inner_universe.hooks")
+local listener = require("inner_universe.listener")
 local plugin_host = require("inner_universe.plugin_host")
 local process = require("inner_universe.process")
 local suggest = require("inner_universe.suggest")
@@ -47,6 +48,17 @@ local function spawn_of(record)
     local task = tasks.spawn_background(fn, ...)
     record.tasks[task] = true
     return task
+  end
+end
+
+-- Closed after the plugin's stop, whether it did so or not.
+local function listen_of(record)
+  return function(options, on_request)
+    local listening, err = listener.listen(options, on_request)
+    if not listening then return nil, err end
+    record.listeners = record.listeners or {}
+    table.insert(record.listeners, listening)
+    return listening
   end
 end
 
@@ -91,6 +103,7 @@ local function context(self, record)
     clock = runtime.core.mono,
     process = freeze.table(process, "ctx.process"),
     cache_memory = cache_memory_of(self, record),
+    listen = listen_of(record),
     check = check,
     freeze = freeze.table,
     log_filter = function(fn)
@@ -118,7 +131,10 @@ local function services(self)
       for _, account in ipairs(record.accounts or {}) do
         account:close()
       end
-      record.accounts = nil
+      for _, listening in ipairs(record.listeners or {}) do
+        listening:close()
+      end
+      record.accounts, record.listeners = nil, nil
     end,
   }
 end

@@ -340,6 +340,31 @@ function Signal:close() end
 ---@return inner_universe.core.Signal?, inner_universe.Error?
 function core.signal(number) end
 
+---@class inner_universe.core.Responder
+local Responder = {}
+
+---@return integer? nil once closed
+function Responder:port() end
+
+---@return integer open now
+function Responder:connections() end
+
+---@param request integer
+---@param status integer
+---@param content_type string
+---@param body string
+---@return boolean whether it was still waited for
+function Responder:answer(request, status, content_type, body) end
+
+---Cuts what is open.
+function Responder:close() end
+
+---A small HTTP server (GET, HEAD); `on_request(request, path)` for each, answered by `:answer`. It stays until it is closed.
+---@param config { address: string, port?: integer, connections_max: integer, request_bytes_max: integer, timeout: number }
+---@param on_request fun(request: integer, path: string)
+---@return inner_universe.core.Responder?, inner_universe.Error?
+function core.responder(config, on_request) end
+
 ---A server's schema answer (version 9), as conn:schema() tells it.
 ---@param json string
 ---@return table? schema, inner_universe.Error? err
