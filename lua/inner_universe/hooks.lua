@@ -2,6 +2,8 @@
 -- costs one more Lua call; the wrapper ends in a tail call, so `error(text, 2)` in a method names the line of the user. With hooks the
 -- method is called from this file, and what it raised with this file's position is raised again with the user's.
 --
+-- A meter counts a method's calls, and looks at one in so many: whether it failed, how long it took. It costs a thirtieth of a hook.
+--
 -- One registry per universe. Hook lists are copied when they change: a call uses the lists it began with.
 
 local errors = require("inner_universe.errors")
@@ -24,6 +26,16 @@ local FIXED_MAX = 5 -- parameters of a method that is called without varargs
 ---@field err? any
 ---@field raised? boolean
 
+-- A slot's `left` is all that a wrapper looks at (`active`: it has hooks): false where there is nothing to do; 0 where hooks run; else how many calls are left until the meter looks at
+-- one. While hooks run the meter keeps that number.
+local function change(slot, fn)
+  local meter = slot.meter
+  if meter and not slot.active then meter.left = slot.left end
+  fn()
+  meter = slot.meter
+  slot.left = slot.active and 0 or meter and meter.left or false
+end
+
 ---@class inner_universe.HookHandle
 local HookHandle = { __name = "inner_universe.HookHandle" }
 HookHandle.__index = HookHandle
@@ -37,13 +49,37 @@ function HookHandle:remove()
   for _, item in ipairs(slot[kind]) do
     if item ~= self then list[#list + 1] = item end
   end
-  slot[kind] = list
-  slot.active = #slot.before + #slot.around + #slot.after + #slot.on_error > 0
+  change(slot, function()
+    slot[kind] = list
+    slot.active = #slot.before + #slot.around + #slot.after + #slot.on_error > 0
+  end)
+  return true
+end
+
+---Counts of a method, to be read. `failed`: of the calls looked at, those that answered `nil, err`, or raised.
+---@class inner_universe.Meter
+---@field failed integer
+local Meter = { __name = "inner_universe.Meter" }
+Meter.__index = Meter
+
+---@return integer
+function Meter:calls()
+  local slot = self.slot
+  local left = slot and not slot.active and slot.left or self.left
+  return self.before + self.every - left
+end
+
+---@return boolean removed false when it was removed before
+function Meter:remove()
+  local slot = self.slot
+  if not slot then return false end
+  change(slot, function() slot.meter = nil end)
+  self.slot = nil
   return true
 end
 
 local function new_slot(name)
-  return { name = name, active = false, before = {}, around = {}, after = {}, on_error = {} }
+  return { name = name, left = false, active = false, before = {}, around = {}, after = {}, on_error = {} }
 end
 
 -- dispatching --------------------------------------------------------------------------------------------------------
@@ -79,8 +115,29 @@ local function through_around(around, call)
   return run(1)
 end
 
--- Tail called from the wrapper: level 2 is the user's line.
-local function dispatch(slot, report, method, target, via, ...)
+local function look(meter, began, first, second, ...)
+  meter.looked(meter.clock() - began)
+  if first == nil and second ~= nil then meter.failed = meter.failed + 1 end
+  return first, second, ...
+end
+
+-- Not tail called, so that what the method raises with its caller's position has one of this file.
+local function run_looked(meter, method, ...)
+  return look(meter, meter.clock(), method(...))
+end
+
+-- Tail called: level 2 is the user's line.
+local function finish(meter, began, ok, first, ...)
+  if ok then return first, ... end
+  meter.looked(meter.clock() - began)
+  meter.failed = meter.failed + 1
+  local text = type(first) == "string" and first:match(HERE)
+  if text then error(text, 2) end
+  error(first, 0)
+end
+
+-- Tail called: level 2 is the user's line.
+local function dispatch_hooked(slot, report, method, target, via, ...)
   local call = { target = target, method = slot.name, args = table.pack(...), inner = method, via = via }
   local around, after, on_error = slot.around, slot.after, slot.on_error
   call.err = refused(call, slot.before)
@@ -107,40 +164,81 @@ local function dispatch(slot, report, method, target, via, ...)
   return table.unpack(call.results, 1, call.results.n)
 end
 
+-- Tail called from the wrapper of a method with hooks, or whose call the meter looks at.
+local function dispatch(slot, report, method, target, via, ...)
+  local meter = slot.meter
+  if meter and slot.active and meter.left > 1 then
+    meter.left = meter.left - 1
+    meter = nil
+  end
+  if not meter then return dispatch_hooked(slot, report, method, target, via, ...) end
+  meter.before = meter.before + meter.every
+  if slot.active then
+    meter.left = meter.every
+    return finish(meter, meter.clock(), pcall(run_looked, meter, dispatch_hooked, slot, report, method, target, via, ...))
+  end
+  slot.left = meter.every
+  return finish(meter, meter.clock(), pcall(run_looked, meter, method, target, ...))
+end
+
 local WRAPPERS = {
   [0] = function(slot, report, method)
     return function(self)
-      if slot.active then return dispatch(slot, report, method, self, nil) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil) end
+        slot.left = left - 1
+      end
       return method(self)
     end
   end,
   function(slot, report, method)
     return function(self, a)
-      if slot.active then return dispatch(slot, report, method, self, nil, a) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil, a) end
+        slot.left = left - 1
+      end
       return method(self, a)
     end
   end,
   function(slot, report, method)
     return function(self, a, b)
-      if slot.active then return dispatch(slot, report, method, self, nil, a, b) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil, a, b) end
+        slot.left = left - 1
+      end
       return method(self, a, b)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c)
-      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil, a, b, c) end
+        slot.left = left - 1
+      end
       return method(self, a, b, c)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c, d)
-      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c, d) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil, a, b, c, d) end
+        slot.left = left - 1
+      end
       return method(self, a, b, c, d)
     end
   end,
   function(slot, report, method)
     return function(self, a, b, c, d, e)
-      if slot.active then return dispatch(slot, report, method, self, nil, a, b, c, d, e) end
+      local left = slot.left
+      if left then
+        if left <= 1 then return dispatch(slot, report, method, self, nil, a, b, c, d, e) end
+        slot.left = left - 1
+      end
       return method(self, a, b, c, d, e)
     end
   end,
@@ -148,7 +246,11 @@ local WRAPPERS = {
 
 local function wrap_varargs(slot, report, method)
   return function(self, ...)
-    if slot.active then return dispatch(slot, report, method, self, nil, ...) end
+    local left = slot.left
+    if left then
+      if left <= 1 then return dispatch(slot, report, method, self, nil, ...) end
+      slot.left = left - 1
+    end
     return method(self, ...)
   end
 end
@@ -222,6 +324,8 @@ end
 ---@field after fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
 ---@field on_error fun(method: string, fn: fun(call: inner_universe.HookCall)): inner_universe.HookHandle
 ---@field run fun(method: string, as: { target: table, via: string }, fn: function, ...): any
+---@field meter fun(method: string, every: integer, clock: fun(): number, looked: fun(seconds: number)): inner_universe.Meter?
+---@field names fun(): string[]
 
 ---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more, `warn(text)` that a method was called by an old name.
 ---@param report fun(err: any, what: string)
@@ -231,19 +335,22 @@ function hooks.new(report, warn)
   local registry = {}
   local slots = {}
 
+  local function slot_of(method, level)
+    local slot = slots[method]
+    if slot then return slot end
+    error(("no method '%s' to hook%s"):format(tostring(method), suggest.hint(tostring(method), slots)), level + 1)
+  end
+
   local function add(kind, method, fn, level)
     if not KINDS[kind] then
       error(("unknown kind of hook '%s'%s"):format(tostring(kind), suggest.hint(tostring(kind), KINDS)), level + 1)
     end
     if type(fn) ~= "function" then error(("a function expected for the hook, got %s"):format(type(fn)), level + 1) end
-    local slot = slots[method]
-    if not slot then
-      error(("no method '%s' to hook%s"):format(tostring(method), suggest.hint(tostring(method), slots)), level + 1)
-    end
+    local slot = slot_of(method, level + 1)
     local handle = setmetatable({ slot = slot, kind = kind, fn = fn }, HookHandle)
     local list = table.move(slot[kind], 1, #slot[kind], 1, {})
     list[#list + 1] = handle
-    slot[kind], slot.active = list, true
+    change(slot, function() slot[kind], slot.active = list, true end)
     return handle
   end
 
@@ -265,6 +372,21 @@ function hooks.new(report, warn)
       local handle = add(kind, method, fn, 2)
       return handle
     end
+  end
+
+  ---Counts a method's calls from now on. Every `every`-th is looked at: `looked(seconds)` hears how long it took, its waiting included. A method has one
+  ---meter at a time: nil where it has one.
+  ---@param method string
+  ---@param every integer
+  ---@param clock fun(): number seconds
+  ---@param looked fun(seconds: number) must not raise
+  ---@return inner_universe.Meter?
+  function registry.meter(method, every, clock, looked)
+    local slot = slot_of(method, 2)
+    if slot.meter then return nil end
+    local meter = setmetatable({ slot = slot, before = 0, left = every, failed = 0, every = every, clock = clock, looked = looked }, Meter)
+    change(slot, function() slot.meter = meter end)
+    return meter
   end
 
   ---Declares a class whose methods can be hooked: as `<method>` for the class "manager", as `<class>.<method>` for others.
@@ -295,7 +417,11 @@ function hooks.new(report, warn)
   function registry.run(method, as, fn, ...)
     local slot = slots[method]
     if not slot then error(("no method '%s' to run as%s"):format(tostring(method), suggest.hint(tostring(method), slots)), 2) end
-    if slot.active then return dispatch(slot, report, fn, as.target, as.via, ...) end
+    local left = slot.left
+    if left then
+      if left <= 1 then return dispatch(slot, report, fn, as.target, as.via, ...) end
+      slot.left = left - 1
+    end
     return fn(as.target, ...)
   end
 

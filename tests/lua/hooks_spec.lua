@@ -374,3 +374,77 @@ describe("the cost of the dispatcher", function()
     assert.is_true(more < 400, ("%.0f ns more per call"):format(more)) -- 40 ns here; the margin is for slow machines
   end)
 end)
+
+describe("a meter", function()
+  local now, looked
+  local function meter(every)
+    now, looked = 0, {}
+    return registry.meter("create", every, function()
+      now = now + 1
+      return now
+    end, function(seconds) looked[#looked + 1] = seconds end)
+  end
+
+  it("counts every call and looks at one in so many", function()
+    local counted = meter(4)
+    for i = 1, 10 do
+      assert.same({ "id-x", "m" }, { manager:create("x") })
+      assert.equal(i, counted:calls())
+    end
+    assert.same({ 1, 1 }, looked)
+    assert.equal(0, counted.failed)
+  end)
+
+  it("counts failures of the calls that it looks at, of both kinds", function()
+    local counted = meter(1)
+    assert.is_nil((manager:create("")))
+    assert.is_false((pcall(manager.create, manager, "raise")))
+    assert.is_false((pcall(manager.create, manager, 1)))
+    manager:create("fine")
+    assert.same({ 4, 3, 4 }, { counted:calls(), counted.failed, #looked })
+  end)
+
+  it("keeps the caller's line, and what is raised", function()
+    for every = 1, 2 do
+      local counted = meter(every)
+      for _ = 1, 2 do
+        raises_here(function() manager:create(1) end, "bad argument #1 to 'create' (name: string expected, got an integer)")
+        local _, raised = pcall(manager.create, manager, "raise")
+        assert.same({ "raised" }, raised)
+      end
+      local handle = registry.after("create", function() end)
+      for _ = 1, 2 do
+        raises_here(function() manager:create(1) end, "bad argument #1 to 'create' (name: string expected, got an integer)")
+      end
+      handle:remove()
+      assert.equal(6, counted:calls())
+      counted:remove()
+    end
+  end)
+
+  it("goes on counting while hooks come and go", function()
+    local counted = meter(3)
+    manager:create("a")
+    local seen = 0
+    local handle = registry.before("create", function() seen = seen + 1 end)
+    for _ = 1, 4 do manager:create("b") end
+    assert.same({ 5, 4, 1 }, { counted:calls(), seen, #looked })
+    handle:remove()
+    for _ = 1, 4 do manager:create("c") end
+    assert.same({ 9, 4, 3 }, { counted:calls(), seen, #looked })
+  end)
+
+  it("is one a method, and ends when it is removed", function()
+    local counted = meter(2)
+    assert.is_nil(meter(2))
+    for _ = 1, 3 do manager:create("a") end
+    assert.is_true(counted:remove())
+    assert.is_false(counted:remove())
+    manager:create("a")
+    assert.equal(3, counted:calls())
+    local again = meter(1)
+    manager:create("a")
+    assert.same({ 1, 3 }, { again:calls(), counted:calls() })
+    assert.has_error(function() registry.meter("creat", 1, print, print) end)
+  end)
+end)
