@@ -15,6 +15,7 @@ local hooks = require("inner_universe.hooks")
 local listener = require("inner_universe.listener")
 local plugin_host = require("inner_universe.plugin_host")
 local process = require("inner_universe.process")
+local room = require("inner_universe.room")
 local suggest = require("inner_universe.suggest")
 local target = require("inner_universe.target")
 
@@ -97,6 +98,7 @@ local function context(self, record)
     call_handler = tasks.call,
     spawn = spawn_of(record),
     waiter = tasks.waiter,
+    room = room.maker(tasks),
     can_wait = function()
       return not self.in_gc and tasks.can_wait()
     end,
