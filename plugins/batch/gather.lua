@@ -24,14 +24,13 @@ local TOUCHES = {
 --- ctx, client, send (send.lua), statistics.
 return function(ctx, client, send, statistics)
   local config = ctx.config
+  local room = ctx.room(config.queue_max, { what = "batch" })
   local gather = { waiting = 0, flying = 0 } -- members without an answer; groups
   local open
   local sealed, first, last = {}, 1, 0
   local busy = {} -- what flying groups touch, with how many of them do
   local alone = false -- one that touches everything flies
   local unanswered = {} -- groups
-  local room = {} -- waiters, in turn
-  local let_in_count = 0 -- of them that have a place and have not taken it yet
   local starting, watching = false, false
   local start_ready
 
@@ -53,19 +52,6 @@ return function(ctx, client, send, statistics)
     gather.flying = gather.flying + by
   end
 
-  -- As many as there is room for, each with a place of its own; those that do not wait any more are passed over.
-  local function let_in()
-    local at = 1
-    while room[at] and gather.waiting + let_in_count < config.queue_max do
-      if room[at]:is_awaited() then
-        let_in_count = let_in_count + 1
-        room[at]:resolve(true)
-      end
-      at = at + 1
-    end
-    if at > 1 then room = table.move(room, at, #room, 1, {}) end
-  end
-
   local function finish(group)
     local refused = 0
     for _ in pairs(group.errors or {}) do refused = refused + 1 end
@@ -73,8 +59,8 @@ return function(ctx, client, send, statistics)
     statistics.applied = statistics.applied + group.count - refused
     statistics.refused = statistics.refused + refused
     statistics.largest = math.max(statistics.largest, group.count)
-    gather.waiting = gather.waiting - group.count
     unanswered[group] = nil
+    gather.waiting = gather.waiting - group.count
     group.core:close()
     group.waiter:resolve(true)
   end
@@ -83,7 +69,7 @@ return function(ctx, client, send, statistics)
     send(group)
     hold(group, -1)
     finish(group)
-    if #room > 0 then let_in() end
+    room:give(group.count)
     start_ready()
   end
 
@@ -146,38 +132,15 @@ return function(ctx, client, send, statistics)
     return note_touched(group, ...)
   end
 
-  local function wait_for_room()
-    local waiter, taken = ctx.waiter(), false
-    room[#room + 1] = waiter
-    local place <close> = setmetatable({}, { __close = function() -- cancelled: somebody else's turn
-      if taken or not waiter:is_resolved() then return end
-      let_in_count = let_in_count - 1
-      let_in()
-    end })
-    taken = place and waiter:wait()
-    let_in_count = let_in_count - 1
-  end
-
-  local function has_room()
-    return gather.waiting + let_in_count < config.queue_max and #room == 0
-  end
-
   -- true when a member more may come, or nil, err.
   local function find_room()
-    if has_room() then return true end
+    if room:try(1) then return true end
     if config.when_full == "refuse" then
       statistics.overloaded = statistics.overloaded + 1
       return nil, iu.errors.new("OverloadedError", ("batch: %d writes wait for their answer already (queue_max)"):format(gather.waiting))
     end
     statistics.waited_for_room = statistics.waited_for_room + 1
-    wait_for_room()
-    if gather.stopped then return nil, gather.closed() end
-    return true
-  end
-
-  --- The err of a write that came too late.
-  function gather.closed()
-    return iu.errors.new("ConnectionError", "batch: the universe was closed before the write was sent", { code = "CLOSED", retryable = false })
+    return room:take(1)
   end
 
   local function add_to(group, method, ...)
@@ -194,13 +157,13 @@ return function(ctx, client, send, statistics)
     local ok, err = find_room()
     if not ok then return nil, err end
     local group = open
-    if not group then
-      group, err = new_group()
-      if not group then return nil, err end
-    end
+    if not group then group, err = new_group() end
     local number, answer
-    group, number, answer = add_to(group, method, ...)
-    if not number then return nil, answer end
+    if group then group, number, answer = add_to(group, method, ...) end
+    if not number then
+      room:give(1)
+      return nil, err or answer
+    end
     local touches = TOUCHES[method]
     if touches then
       note_touched(group, touches(answer, ...))
@@ -236,10 +199,7 @@ return function(ctx, client, send, statistics)
   --- No more room for anybody.
   function gather.stop()
     gather.stopped = true
-    local list = room
-    room = {}
-    let_in_count = let_in_count + #list
-    for _, waiter in ipairs(list) do waiter:resolve(true) end
+    room:close(iu.errors.new("ConnectionError", "batch: the universe was closed before the write was sent", { code = "CLOSED", retryable = false }))
   end
 
   --- Where nothing may wait any more: sends what is left without looking at the answers.
