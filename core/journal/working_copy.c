@@ -293,6 +293,7 @@ static void give_up(iu_working_copy *w) {
   close_copy(w); /* undoes what it wrote to the original */
   iu__jdb_rollback(w->original);
   if (published) leave_log(w);
+  if (published) (void)iu__jdb_int(w->original, "PRAGMA data_version", w->version, &w->version, publishing, NULL); /* a rollback looks like another's commit */
   if (w->aim == AIM_FILL) remove_copy(w);
 }
 
