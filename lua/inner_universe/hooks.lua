@@ -26,8 +26,8 @@ local FIXED_MAX = 5 -- parameters of a method that is called without varargs
 ---@field err? any
 ---@field raised? boolean
 
--- A slot's `left` is all that a wrapper looks at (`active`: it has hooks): false where there is nothing to do; 0 where hooks run; else how many calls are left until the meter looks at
--- one. While hooks run the meter keeps that number.
+-- A slot's `left` is all that a wrapper looks at: false where there is nothing to do; 0 where hooks run (`active`); else how many calls are left until the
+-- meter looks at one. While hooks run the meter keeps that number.
 local function change(slot, fn)
   local meter = slot.meter
   if meter and not slot.active then meter.left = slot.left end
