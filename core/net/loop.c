@@ -55,9 +55,13 @@ static void handle_close(handle *h) {
   if (!uv_is_closing(&h->uv.any)) uv_close(&h->uv.any, handle_closed);
 }
 
+/* libuv runs the timers that are due before it looks for events, and would then wait for those all the same. A turn in which something happened ends: what the
+ * timer did may be all that its caller waits for. */
 static void on_timer(uv_timer_t *t) {
   handle *h = t->data;
+  iu_loop *l = h->loop;
   if (h->fn != NULL) h->fn(h->ud);
+  if (l->turning) uv_stop(t->loop); /* in a loop that the host runs it would end the host's */
 }
 
 static void on_wake(uv_async_t *a) {

@@ -595,9 +595,27 @@ static void work_without_memory_does_not_begin(void **state) {
   labour_end(&b);
 }
 
+/* libuv runs it before it polls. */
+static void a_turn_in_which_a_timer_was_due_does_not_wait(void **state) {
+  world *w = *state;
+  uint64_t before = iu__clock_mono_ns();
+  assert_int_equal(iu__timer_start(w->l, 0, 0, job_note, &w->a, &w->a.timer, &w->err), IU_OK);
+  assert_int_equal(iu__timer_start(w->l, 3600000, 0, job_note, &w->b, &w->b.timer, &w->err), IU_OK);
+  for (int i = 0; i < 3; i++) {
+    iu__loop_turn(w->l, 60000);
+    assert_int_equal(w->a.count, i + 1);
+    iu__timer_set(w->a.timer, 0);
+  }
+  assert_true(iu__clock_mono_ns() - before < 30000 * (uint64_t)MS);
+  assert_int_equal(w->b.count, 0);
+  iu__timer_close(w->a.timer);
+  iu__timer_close(w->b.timer);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
+      T(a_turn_in_which_a_timer_was_due_does_not_wait),
       T(jobs_run_in_order_of_posting_once), T(a_job_posted_from_a_job_runs_in_the_turn_after), T(early_jobs_run_before_the_loop_looks_for_events),
       T(a_cancelled_job_does_not_run),
       T(a_job_may_cancel_one_of_its_own_turn), T(a_job_may_free_itself), T(a_timer_fires_once_not_before_its_time),
