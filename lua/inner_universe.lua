@@ -192,7 +192,7 @@ function iu.migrations(where, options)
     local settings = cfg:to_table()
     for name, value in pairs(extra.features or {}) do settings.features[name] = value end
     for name, value in pairs(extra.plugins or {}) do settings.plugins[name] = value end
-    settings.module = modules
+    settings.module = extra.module or modules
     return iu.open(settings)
   end
   return migrations.new(cfg, own, open, modules)

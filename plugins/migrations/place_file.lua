@@ -50,11 +50,19 @@ return function(tool)
     return { features = features, log_level = tool.settings.log_level, cache_size_mb = tool.settings.cache_size_mb }
   end
 
+  -- What a call answered, or the err that it raised: what progress raises to end it comes through so.
+  local function protected(fn)
+    local fine, answer, why = pcall(fn)
+    if fine then return answer, why end
+    if not iu.errors.is(answer) then error(answer, 0) end
+    return nil, answer
+  end
+
   -- Tries again while somebody has the file open.
   local function patiently(how, fn)
     local ends = tool.clock() + how.lock_timeout
     while true do
-      local made, err = fn()
+      local made, err = protected(fn)
       if made or err.kind ~= "UniverseLockedError" or tool.clock() >= ends then return made, err end
       iu.sleep(POLL)
     end
@@ -64,10 +72,12 @@ return function(tool)
   local function new_session(how)
     local session = {}
     local copy
+    local undoing = false -- which nobody stops
     local in_copy = make_in_copy { log = tool.log, config = tool.config, universe = universe_config() }
 
     local function progress(_, done, total)
       local w = how.telling
+      if undoing then return end
       if w and how.progress then w.tell(done, total) end
       if w then w.check_stop() elseif how.stop and how.stop() then error(work.stopped { name = path }, 0) end
     end
@@ -109,6 +119,7 @@ return function(tool)
 
     -- Back to what the file has, with a word about the failure in it.
     local function fail(migration, direction, err)
+      undoing = true
       local ok, why = copy:rollback()
       if ok and err.code ~= "STOPPED" then
         local status = direction == "up" and "failed" or "applied"
@@ -119,6 +130,7 @@ return function(tool)
         tool.log.warn("%s: its failure could not be recorded: %s", migration.name, why.message)
         session.close()
       end
+      undoing = false
       return nil, err
     end
 
@@ -138,14 +150,20 @@ return function(tool)
       report, err = in_copy.run(copy, migration, direction, how)
       if not report then return fail(migration, direction, err) end
       ok, err = finish(migration, direction, report)
-      if ok then ok, err = copy:publish { keep_open = true } end
+      if ok then ok, err = protected(function() return copy:publish { keep_open = true } end) end
       if not ok then return fail(migration, direction, work.failure({ migration = migration, direction = direction, counter = report.steps }, err)) end
       return report
     end
 
     local function run_online(migration, direction)
       session.close()
-      local manager, err = patiently(how, function() return tool.open { features = { enable_audit_log = place.audit } } end)
+      local module = tool.module
+      if module == nil then -- the tables of modules, without their reducers
+        local modules, why = iu.file_modules(path)
+        if not modules then return nil, why end
+        module = #modules > 0 and modules or nil
+      end
+      local manager, err = patiently(how, function() return tool.open { features = { enable_audit_log = place.audit }, module = module } end)
       if not manager then return nil, err end
       local held <close> = manager
       local object
@@ -197,19 +215,34 @@ return function(tool)
     return guard and answer, why
   end
 
-  function place.plan(list)
+  -- A universe to read from: on a working copy, with the tables of modules; while somebody has the file open a snapshot of it, without them. It is opened when
+  -- something is read.
+  local function reading_universe()
     local copy, err = iu.working_copy(path)
-    if not copy then return nil, err end
-    local held <close> = copy
+    if not copy and err.kind ~= "UniverseLockedError" then return nil, err end
     local manager
     local function universe()
-      if not manager then
-        local opened, why = held:open_universe(universe_config())
-        if not opened then error(why, 0) end
-        manager = opened
+      if manager then return manager end
+      local opened, why
+      if copy then
+        opened, why = copy:open_universe(universe_config())
+      else
+        opened, why = iu.open("file:" .. path, { snapshot = true, log_level = tool.settings.log_level })
       end
+      if not opened then error(why, 0) end
+      manager = opened
       return manager
     end
+    return universe, function()
+      if manager then manager:shutdown() end
+      if copy then copy:discard() end
+    end
+  end
+
+  function place.plan(list)
+    local universe, close = reading_universe()
+    if not universe then return nil, close end
+    local guard <close> = setmetatable({}, { __close = close })
     local reader = {
       manager = universe,
       count = function(name)
@@ -220,8 +253,7 @@ return function(tool)
     }
     local plans = {}
     for i, step in ipairs(list) do plans[i] = plan.of(reader, step.entry, step.direction, { backend = "file", log = tool.log }) end
-    if manager then manager:shutdown() end
-    return plans
+    return guard and plans
   end
 
   return place

@@ -22,7 +22,7 @@ local function print_status(answer)
   local cells = {}
   for i, each in ipairs(answer.migrations) do
     local took = each.duration_ms and each.applied_at and ("%d ms"):format(each.duration_ms) or ""
-    cells[i] = { each.name, state_of(each), place.time(each.applied_at or each.failed_at), took, (each.error or each.description or ""):gsub("%s+", " ") }
+    cells[i] = { each.name, state_of(each), place.time(each.applied_at or each.failed_at), took, ((each.error or each.description or ""):gsub("%s+", " ")) }
   end
   if #cells > 0 then
     out.write(out.table({ "migration", "state", "when", "took", "" }, cells, { right = { [4] = true }, width = out.is_terminal() and out.width() or nil }))
