@@ -10,7 +10,7 @@ local ENDED = { completed = true, failed = true, cancelled = true }
 local LIST_OPTIONS = { status = "string", name = "string", limit = "integer" }
 local LIMIT = 100
 
----@param env { ctx: table, is_stopped: fun(): boolean }
+---@param env { ctx: table, holding: table, is_stopped: fun(): boolean }
 return function(env)
   local ctx = env.ctx
   local catalog = {}
@@ -177,7 +177,7 @@ return function(env)
       end })
       local live, done, why = catalog.state(uid)
       if why then return nil, why end
-      if live or done then
+      if (live or done) and not env.holding.get(uid) then -- an end that was told may not be on disk yet: who writes it knows
         local over, output, failure = outcome(id, live, done)
         if over then return output, failure end
       end

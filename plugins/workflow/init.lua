@@ -55,7 +55,7 @@ local function assemble(ctx)
 
   function heard.run(uid)
     local row = env.board.run(uid)
-    if row.state.status == "stuck" then env.catalog.wake(uid) end
+    if row.state.status == "stuck" and not env.holding.get(uid) then env.catalog.wake(uid) end
     env.scheduler.look(uid)
   end
 
@@ -66,7 +66,7 @@ local function assemble(ctx)
 
   function heard.ended(uid)
     env.scheduler.forgive(uid)
-    env.catalog.wake(uid)
+    if not env.holding.get(uid) then env.catalog.wake(uid) end
     env.retention.note()
   end
 

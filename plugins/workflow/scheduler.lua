@@ -11,7 +11,7 @@ local make_timers = plugin.load "timers"
 local LOOK_AGAIN = 60 -- seconds; the clock may be set
 local BACKOFF, BACKOFF_MAX = 0.5, 60 -- seconds before a run that could not be taken or was lost is taken again
 
----@param env { ctx: table, board: table, holding: table, pausing: table, runner: table, book: table, config: table }
+---@param env { ctx: table, board: table, holding: table, pausing: table, runner: table, book: table, catalog: table, config: table }
 return function(env)
   local ctx, board = env.ctx, env.board
   local scheduler = { working = 0 }
@@ -93,6 +93,7 @@ return function(env)
       not_before[uid] = ctx.clock() + math.min(BACKOFF * 2 ^ (failures[uid] - 1), BACKOFF_MAX)
       if err then ctx.log.warn("run %s could not be taken: %s", row.state.id, tostring(err)) end
     end
+    env.catalog.wake(uid) -- who waits for it looks
     scheduler.look(uid)
     poke()
   end
