@@ -124,42 +124,30 @@ return function(env)
     return finished(run, n, text, what)
   end
 
+  -- wf:step and wf:transaction.
+  local function stepper(kind)
+    return function(self, name, fn, options)
+      check.type(name, "string", 1, kind, "name")
+      check.type(fn, "callable", 2, kind, "fn")
+      check.optional(options, "table", 3, kind, "options")
+      local run = runs[self]
+      local retry, err = check_step(run, kind, name, options)
+      if not retry then return nil, err end
+      local n, record, nth = arrive(run, kind, name)
+      return step(run, kind, n, record, nth, name, fn, options, retry)
+    end
+  end
+
   --- Runs fn() and records its result, or gives the recorded one. fn may run again when the process dies before the record is written: at least once.
   --- Its first result, as JSON gives it back (true where it returned nothing), or nil and its error when it raised or returned nil and an error, and
   --- is not tried again.
-  ---@param name string
-  ---@param fn fun(): any, any
-  ---@param options? { retry?: table, timeout?: number, compensate?: fun(result: any) }
-  ---@return any result
-  ---@return inner_universe.Error? err
-  function Wf:step(name, fn, options)
-    check.type(name, "string", 1, "step", "name")
-    check.type(fn, "callable", 2, "step", "fn")
-    check.optional(options, "table", 3, "step", "options")
-    local run = runs[self]
-    local retry, err = check_step(run, "step", name, options)
-    if not retry then return nil, err end
-    local n, record, nth = arrive(run, "step", name)
-    return step(run, "step", n, record, nth, name, fn, options, retry)
-  end
+  ---@type fun(self: inner_universe.Workflow, name: string, fn: (fun(): any, any), options?: table): any, inner_universe.Error?
+  Wf.step = stepper("step")
 
   --- Runs fn(tx) as manager:transaction does; its writes and the step's record apply together, exactly once. fn itself may run more than once, so
   --- it does nothing that is not in tx. compensate(tx, result) is such a transaction, too.
-  ---@param name string
-  ---@param fn fun(tx: inner_universe.Transaction): any, any
-  ---@param options? { retry?: table, timeout?: number, compensate?: fun(tx: inner_universe.Transaction, result: any) }
-  ---@return any result
-  ---@return inner_universe.Error? err
-  function Wf:transaction(name, fn, options)
-    check.type(name, "string", 1, "transaction", "name")
-    check.type(fn, "callable", 2, "transaction", "fn")
-    check.optional(options, "table", 3, "transaction", "options")
-    local run = runs[self]
-    local retry, err = check_step(run, "transaction", name, options)
-    if not retry then return nil, err end
-    local n, record, nth = arrive(run, "transaction", name)
-    return step(run, "transaction", n, record, nth, name, fn, options, retry)
-  end
+  ---@type fun(self: inner_universe.Workflow, name: string, fn: (fun(tx: inner_universe.Transaction): any, any), options?: table): any, inner_universe.Error?
+  Wf.transaction = stepper("transaction")
 
   -- Timers and signals ---------------------------------------------------------------------------------------------
 

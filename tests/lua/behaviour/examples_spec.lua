@@ -55,6 +55,20 @@ size.h	10	ada
 size.w	12	ada
 title	"The level at night"	bob
 ]],
+  workflow = [[
+two orders, and the program ends
+  order-1: 30 is paid
+  order-1: is booked
+  order-2: 50 is paid
+  order-2: is booked
+opened again
+  order-1: 1.5 kg are sent
+order-1: lamp, 1.5 kg
+  order-2: 50 is paid back
+order-2:	ValidationError: nothing to send: it broke
+order-2 has failed, with an entity: false
+order-1 has completed, with an entity: true
+]],
   events = [[
 USER_ACTION: user 123 does login (told by auth_service)
   the log has a new USER_ACTION
@@ -113,6 +127,10 @@ describe("the example", function()
     local result = command.sh(("%s scripts/iu run scripts/examples/security.lua %s"):format(
       token and "INNER_UNIVERSE_TOKEN=" .. command.quote(token) or "", command.quote(target)))
     assert.same({ 0, "", PRINTS.security }, { result.status, result.err, result.out })
+  end)
+
+  it("workflow goes on after its program has ended", function()
+    assert.equal(PRINTS.workflow, run("workflow", support.target()))
   end)
 
   it("play_arena plays a game whose rules are a module", function()

@@ -2,34 +2,14 @@
 
 local iu = require "inner_universe"
 local support = require "support"
+local workflows = require "workflows"
 
-local SOON = 20 -- seconds, for what should take far less
+local define, must, open, reopen, SOON = workflows.define, workflows.must, workflows.open, workflows.reopen, workflows.SOON
+
 local FAST = { max_attempts = 3, initial_delay = 0.01, jitter = 0 }
-
--- What Lua's own assert does; the one of these tests makes texts of errs.
-local function must(value, err)
-  if value == nil then error(err, 0) end
-  return value
-end
 
 describe("a workflow that fails", function()
   after_each(support.clean)
-
-  local function open(config)
-    local m = support.open { plugins = { workflow = config or true } }
-    return assert(m:plugin("workflow")), m
-  end
-
-  local function reopen(m, config)
-    m = support.reopen(m, { plugins = { workflow = config or true } })
-    return assert(m:plugin("workflow")), m
-  end
-
-  local function define(w, name, run, more)
-    local options = { run = run }
-    for key, value in pairs(more or {}) do options[key] = value end
-    assert(w:define(name, options))
-  end
 
   -- ---- steps ----
 

@@ -2,20 +2,12 @@
 
 local iu = require "inner_universe"
 local support = require "support"
+local workflows = require "workflows"
 
-local SOON = 20 -- seconds, for what should take far less
+local define, open, SOON = workflows.define, workflows.open, workflows.SOON
 
 describe("the limits of workflows", function()
   after_each(support.clean)
-
-  local function open(config)
-    local m = support.open { plugins = { workflow = config or true } }
-    return assert(m:plugin("workflow")), m
-  end
-
-  local function define(w, name, run)
-    assert(w:define(name, { run = run }))
-  end
 
   local function records(m)
     return #assert(m.client:query("SELECT * FROM plugin_record WHERE key >= 'workflow.' AND key < 'workflow/'"))

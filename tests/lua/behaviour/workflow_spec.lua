@@ -5,27 +5,12 @@
 
 local iu = require "inner_universe"
 local support = require "support"
+local workflows = require "workflows"
 
-local SOON = 20 -- seconds, for what should take far less
+local define, open, reopen, SOON = workflows.define, workflows.open, workflows.reopen, workflows.SOON
 
 describe("a workflow", function()
   after_each(support.clean)
-
-  local function open(config)
-    local m = support.open { plugins = { workflow = config or true } }
-    return assert(m:plugin("workflow")), m
-  end
-
-  local function reopen(m, config)
-    m = support.reopen(m, { plugins = { workflow = config or true } })
-    return assert(m:plugin("workflow")), m
-  end
-
-  local function define(w, name, run, more)
-    local options = { run = run }
-    for key, value in pairs(more or {}) do options[key] = value end
-    assert(w:define(name, options))
-  end
 
   it("runs its steps in order, and gives its output", function()
     local w = open()
