@@ -187,7 +187,7 @@ return function(env)
     if result.what == "stuck" then return get_stuck(run, result.err) end
   end
 
-  --- Takes a run and works at it until it ends, waits for long, or is lost. true, or nil, err where it could not be taken or read.
+  --- Takes a run and works at it until it ends or waits for long. true, or nil, err where it could not be taken or read, or was lost.
   ---@return true?, inner_universe.Error?
   function runner.work(row, definition)
     local run, err = holding.claim(row)
@@ -198,6 +198,7 @@ return function(env)
     ok, err = load(run)
     if not ok then return nil, err end
     go_forward(run)
+    if run.ending and run.ending.what == "lost" then return nil, run.ending.err end
     return true
   end
 

@@ -9,7 +9,7 @@ local plugin = ...
 local make_timers = plugin.load "timers"
 
 local LOOK_AGAIN = 60 -- seconds; the clock may be set
-local BACKOFF, BACKOFF_MAX = 0.5, 60 -- seconds before a run that could not be taken or was lost is taken again
+local BACKOFF, BACKOFF_CONFLICT, BACKOFF_MAX = 0.5, 0.02, 60 -- seconds before a run that could not be taken or was lost is taken again, doubled each time
 
 ---@param env { ctx: table, board: table, holding: table, pausing: table, runner: table, book: table, catalog: table, config: table }
 return function(env)
@@ -73,12 +73,6 @@ return function(env)
   --- A run that failed here may be tried at once.
   function scheduler.forgive(uid) failures[uid], not_before[uid] = nil, nil end
 
-  -- The run is still there, and still looks held by this process: it was lost.
-  local function is_left(uid)
-    local row = board.run(uid)
-    return row ~= nil and row.state.holder == env.holder
-  end
-
   local function work(uid, row, definition)
     local ran, ok, err = pcall(env.runner.work, row, definition)
     if not ran then
@@ -86,12 +80,13 @@ return function(env)
       ctx.report(err, "workflow: the run " .. uid)
     end
     working[uid], scheduler.working = nil, scheduler.working - 1
-    if ok and not is_left(uid) or not ok and err.kind == "ConflictError" then
+    if ok then
       scheduler.forgive(uid)
     else
+      local faster = err.kind == "ConflictError" -- somebody else; what is on the board is about to change
+      if not faster then ctx.log.warn("run %s was not gone on with: %s", row.state.id, tostring(err)) end
       failures[uid] = (failures[uid] or 0) + 1
-      not_before[uid] = ctx.clock() + math.min(BACKOFF * 2 ^ (failures[uid] - 1), BACKOFF_MAX)
-      if err then ctx.log.warn("run %s could not be taken: %s", row.state.id, tostring(err)) end
+      not_before[uid] = ctx.clock() + math.min((faster and BACKOFF_CONFLICT or BACKOFF) * 2 ^ (failures[uid] - 1), BACKOFF_MAX)
     end
     env.catalog.wake(uid) -- who waits for it looks
     scheduler.look(uid)

@@ -1,6 +1,7 @@
--- The process that crash_workflow_spec kills.  lua5.4 workflower.lua PATH FOLD_BYTES ROUND SEED PARK_AFTER ["finish"]
+-- The process that crash_workflow_spec and crash_workflow_server_spec kill.
+--   lua5.4 workflower.lua TARGET FOLD_BYTES ROUND SEED PARK_AFTER "go"|"finish" [TOKEN]
 --
--- Takes up what the one before has left, and starts runs without end (with "finish": none, and it ends when there are none left), every commit on
+-- Takes up what the one before has left, and starts runs without end ("finish": none, and it ends when there are none left), every commit on
 -- disk before it counts. Tells on standard output, unbuffered: `started ID`, `ran ID STEP` when a step's function begins, `undid ID STEP` when a
 -- compensation's does, `ended ID STATUS`.
 
@@ -8,7 +9,8 @@ local iu = require "inner_universe"
 local core = require "inner_universe.core"
 local content = require "crash.content"
 
-local PATH, FOLD_BYTES, ROUND, SEED, PARK_AFTER, FINISH = table.unpack(arg, 1, 6)
+local TARGET, FOLD_BYTES, ROUND, SEED, PARK_AFTER, MODE, TOKEN = table.unpack(arg, 1, 7)
+local FINISH = MODE == "finish"
 local AT_ONCE = 4 -- runs that are under way
 
 io.stdout:setvbuf("no")
@@ -25,8 +27,8 @@ function core.open(options)
   return open(options)
 end
 
-local m = assert(iu.open(PATH, {
-  durability = "full", log_level = "error", plugins = { workflow = { park_after = tonumber(PARK_AFTER) + 0.0, events = true } },
+local m = assert(iu.open(TARGET, {
+  durability = "full", log_level = "error", token = TOKEN, plugins = { workflow = { park_after = tonumber(PARK_AFTER) + 0.0, events = true, lease = 0.5 } },
 }))
 local w = assert(m:plugin("workflow"))
 
@@ -88,7 +90,8 @@ local function run(wf, input)
 end
 
 assert(w:define("order", { run = run, retry = { max_attempts = 20, initial_delay = 0.001 }, compensation = FAST }))
-if not m:get_entity("counter") then assert(m:create_entity("Counter", { properties = { n = 0 } }, "counter")) end
+local made, why = m:create_entity("Counter", { properties = { n = 0 } }, "counter")
+if not made and why.kind ~= "ConflictError" then error(why) end
 say("opened")
 
 -- What it waits for, sent once or (by another process) again.
