@@ -69,6 +69,9 @@ typedef struct iu_host {
 } iu_host;
 
 void iu__host_end_call(iu_host *h);  /* closes what the reducer left open */
+/* import.c: whether a call is import_rows or remove_rows for a table that is not the module's own, and doing it. */
+bool iu__import_concerns(const iu_engine *e, const iu_host *h, const iu_reducer_call *call, uint32_t *table);
+iu_status iu__import_run(iu_tx *tx, uint32_t table, const iu_reducer_call *call, iu_error *err);
 /* native.c: *out is for the engine's list: its release frees what was made. The module is held. */
 iu_status iu__native_module(iu_engine *e, const iu_abi_module *module, iu_hosted_module *out, iu_error *err);
 

@@ -26,8 +26,9 @@ static iu_status refusal(iu_host *h, const char *reducer, int32_t rc, iu_error *
 static iu_status native_run(void *ud, iu_tx *tx, const iu_reducer_call *call, iu_error *err) {
   iu_host *h = ud;
   const uint8_t *id = call->sender, *conn = call->connection_id;
+  uint32_t table;
   int32_t rc;
-  (void)tx;
+  if (iu__import_concerns(h->engine, h, call, &table)) return iu__import_run(tx, table, call, err);
   if (h->running) return iu__fail(err, IU_E_CONFLICT, "%s: its module is running already", call->def->name);
   h->running = true;
   h->args = call->args.p;
