@@ -1,7 +1,8 @@
 -- checkpoint.lua: how far a copy or an import is, in the target's plugin_record, so that one that was killed goes on.
 --
 -- One record, put with the revision that is expected: a second copy into the same target loses, and is told so. It holds `what` is being done (a table that the
--- same call gives again), when it began, the tables that are done and the one under way, each with the rows that arrived and their hash.
+-- same call gives again), when it began, the tables that are done and the one under way, each with the rows that arrived and their hash, and those that are
+-- written anew.
 
 local iu = require "inner_universe"
 
@@ -20,7 +21,7 @@ function M.read(conn)
   if not row then return nil end
   local value
   value, err = iu.json.decode(row.value)
-  if type(value) ~= "table" or type(value.what) ~= "table" then
+  if type(value) ~= "table" or type(value.what) ~= "table" or type(value.done) ~= "table" or type(value.anew) ~= "table" then
     return nil, iu.errors.wrap("StorageError", ("plugin_record %s: its value is damaged"):format(KEY), err)
   end
   value.revision = row.revision
@@ -34,7 +35,7 @@ end
 
 ---@param what table plain JSON
 function M.new(what)
-  return { what = what, started = iu.now(), done = iu.object {}, revision = 0 }
+  return { what = what, started = iu.now(), done = iu.object {}, anew = iu.object {}, revision = 0 }
 end
 
 function M.same(checkpoint, what)
@@ -43,7 +44,9 @@ end
 
 ---Writes it, where it is still as it was read. true, or nil, err.
 function M.write(conn, checkpoint)
-  local value = { what = checkpoint.what, started = checkpoint.started, done = checkpoint.done, at = checkpoint.at, prepared = checkpoint.prepared }
+  local value = {
+    what = checkpoint.what, started = checkpoint.started, done = checkpoint.done, at = checkpoint.at, anew = checkpoint.anew, prepared = checkpoint.prepared,
+  }
   local ok, err = conn:call("put_record", KEY, assert(iu.json.encode(value)), checkpoint.revision, iu.null)
   if not ok then return refused(err) end
   checkpoint.revision = checkpoint.revision + 1

@@ -71,11 +71,10 @@ local function remove_extra(from, to, receiver, name)
   slices, err = rows.slices(to.conn, name, keep)
   if not slices then return nil, err end
   local key_of, keys = tables.key_reader(to.conn, to.schema, name), {}
-  local there = from.conn.tables[name]
+  local there = comparing.finder(from.conn, from.schema, name)
   ok, err = comparing.each_slice(slices, function(slice)
     for _, bytes in ipairs(slice) do
-      local key = key_of(bytes)
-      if not there:get(key) then keys[#keys + 1] = key end
+      if not there(key_of(bytes)) then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
     end
     return true
   end)
@@ -87,12 +86,12 @@ end
 
 local function copy_table(job, name)
   local receiver, progress, view = job.receiver, job.progress, job.view
-  local slices, count, hash, anew = view.slices[name], 0, "", false
+  local slices, count, hash = view.slices[name], 0, ""
   local known = receiver.known(name)
   if known then
     count, hash = skip(slices, known, function(n) progress.add(name, n, true) end)
     if not count then
-      slices, count, hash, anew = view.again[name], 0, "", true
+      slices, count, hash = view.again[name], 0, ""
       receiver.forget(name)
     end
   end
@@ -107,7 +106,7 @@ local function copy_table(job, name)
     if turns % TURN_EVERY == 0 then iu.sleep(0) end
   end
   local removed = 0
-  if job.delete or anew then
+  if job.delete or receiver.is_anew(name) then
     local err
     removed, err = remove_extra(job.from, job.to, receiver, name)
     if not removed then return nil, err end

@@ -98,41 +98,41 @@ function M.reader(path, line_bytes)
   if not file then return nil, failure(path, why) end
   local next_piece = pieces(path, file)
   local self = { at = 0 }
-  local held, ended = "", false
+  local held, from, ended = "", 1, false -- a piece, where the next line begins in it, and whether there are no more
 
-  ---The next line without its end; nil at the end of the file; nil, err. A last line without an end is one.
+  local function too_long()
+    return nil, iu.errors.new("OverloadedError", ("%s: line %d has more than %d bytes (line_bytes)"):format(path, self.at + 1, line_bytes))
+  end
+
+  local function taken(line)
+    if #line > line_bytes then return too_long() end
+    self.at = self.at + 1
+    return line
+  end
+
+  ---The next line without its end; nil at the end of the file; nil, err. A last line without an end is one, and `cut` is true then.
   function self.line()
-    local parts, size = nil, #held
+    local parts, size = {}, 0
     while true do
-      local cut = held:find("\n", 1, true)
+      local cut = held:find("\n", from, true)
       if cut then
-        local line = held:sub(1, cut - 1)
-        held = held:sub(cut + 1)
-        self.at = self.at + 1
-        if parts then
-          parts[#parts + 1] = line
-          line = table.concat(parts)
-        end
-        return line
+        parts[#parts + 1] = held:sub(from, cut - 1)
+        from = cut + 1
+        return taken(table.concat(parts))
       end
-      parts = parts or {}
-      parts[#parts + 1] = held
-      held = ""
-      if size > line_bytes then
-        return nil, iu.errors.new("OverloadedError", ("%s: line %d has more than %d bytes (line_bytes)"):format(path, self.at + 1, line_bytes))
-      end
+      parts[#parts + 1] = held:sub(from)
+      size, held, from = size + #parts[#parts], "", 1
+      if size > line_bytes then return too_long() end
       local piece, err
       if not ended then piece, err = next_piece() end
       if err then return nil, err end
       if not piece then
         ended = true
-        local line = table.concat(parts)
-        if line == "" then return nil end
-        self.at = self.at + 1
+        if size == 0 then return nil end
         self.cut = true
-        return line
+        return taken(table.concat(parts))
       end
-      held, size = piece, size + #piece
+      held = piece
     end
   end
 

@@ -150,9 +150,7 @@ function M.new(env, to, names, options)
 
   ---@param slice string[]
   function self.put(name, slice, bytes)
-    local ok, err
-    if tables.is_nerv(name) then ok, err = conn:call("import_rows", name, slice)
-    else ok, err = conn:import_rows(name, slice) end
+    local ok, err = conn:call("import_rows", name, slice)
     if not ok then return nil, err end
     self.rows, self.bytes = self.rows + #slice, self.bytes + bytes
     unsaved = unsaved + #slice
@@ -171,11 +169,15 @@ function M.new(env, to, names, options)
   function self.forget(name)
     checkpoint.done[name] = nil
     if checkpoint.at and checkpoint.at.table == name then checkpoint.at = nil end
+    checkpoint.anew[name] = true
   end
+
+  ---Is it being written anew, so that what the source does not have has to go at the end?
+  function self.is_anew(name) return checkpoint.anew[name] == true end
 
   function self.finish_table(name, count, hash)
     if checkpoint.done[name] and checkpoint.done[name].hash == hash and checkpoint.done[name].rows == count then return true end
-    unsaved, checkpoint.at = 0, nil
+    unsaved, checkpoint.at, checkpoint.anew[name] = 0, nil, nil
     checkpoint.done[name] = { rows = count, hash = hash }
     return checkpoints.write(conn, checkpoint)
   end

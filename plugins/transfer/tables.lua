@@ -128,6 +128,14 @@ function M.key_reader(conn, schema, name)
   return function(bytes) return assert(conn:row_of_bytes(name, bytes))[column] end
 end
 
+---What remove_rows knows a row by.
+function M.removal_key(conn, schema, name, bytes)
+  if RULES[name] then return (unpack("<s4", bytes)) end
+  local text = assert(conn:row_json(name, bytes))
+  local column = schema.tables[name].primary_key
+  return column and assert(iu.json.encode(assert(iu.json.decode(text))[column])) or text
+end
+
 ---A key as people read it.
 function M.key_text(key)
   if type(key) ~= "string" then return tostring(key) end

@@ -9,7 +9,8 @@ local commands = {}
 
 ---In the order of `iu help`.
 commands.names = {
-  "run", "demo", "info", "query", "log", "show", "diff", "blame", "verify", "check", "backup", "compact", "migrate", "server", "plugins", "doctor", "help",
+  "run", "demo", "info", "query", "log", "show", "diff", "blame", "verify", "check", "backup", "compact", "copy", "export", "import", "migrate", "server",
+  "plugins", "doctor", "help",
 }
 
 local ROOT = { names = commands.names, module = "inner_universe.cli", title = "" }

@@ -1,0 +1,69 @@
+-- copy.lua: `iu copy FROM TO`: all rows of a universe in another one, as they are (the plugin transfer).
+
+local out = require("inner_universe.cli.out")
+local transfer = require("inner_universe.cli.transfer")
+
+local copy = {
+  summary = "copy the rows of a universe to another one",
+  usage = "FROM TO [--tables NAMES] [--since TIME] [--merge | --overwrite [--delete]] [--verify] [--verify-only] [--dry-run]",
+  details = [[
+FROM and TO are universe files or ws://host:port/database. Ids, times and owners stay as they were; what is copied is FROM at one moment. TO must be
+empty, new, or told how: --merge adds what is missing and refuses rows that differ, --overwrite takes FROM's rows, with --delete also what it does
+not have. A copy that was interrupted goes on when the same command is given again. --verify reads TO again and compares hashes; --verify-only does
+nothing else, both ways, and names keys of what differs. Servers are reached as the identity whose token connections keep.
+Exit status: 0 done, and equal where that was asked; 1 not.
+
+  iu copy world.universe ws://127.0.0.1:3000/world --verify]],
+  options = transfer.options({
+    since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
+    merge = { help = "add to what is there; rows that differ are refused" },
+    overwrite = { help = "rows of FROM win" },
+    delete = { help = "with --overwrite: remove rows that FROM does not have" },
+    restart = { help = "with --overwrite: begin anew over an unfinished copy of something else" },
+    verify = { help = "compare afterwards" },
+    ["verify-only"] = { help = "compare, write nothing" },
+    ["dry-run"] = { help = "tell what would be copied, write nothing" },
+  }),
+  min = 2,
+  max = 2,
+}
+
+local function verify(plugin, options, from, to)
+  local report, err = plugin:verify(from, to, {
+    tables = transfer.names(options), from_options = transfer.end_options(options, from), to_options = transfer.end_options(options, to),
+  })
+  if not report then return nil, err end
+  out.clear()
+  transfer.print(report, options, report.equal and "equal" or "different: " .. report.words)
+  return report.equal and 0 or 1
+end
+
+local function run(plugin, options, from, to)
+  local report, err = plugin:copy(from, to, {
+    tables = transfer.names(options), since = options.since, mode = options.merge and "merge" or options.overwrite and "overwrite" or "new",
+    delete = options.delete, restart = options.restart, verify = options.verify, dry_run = options["dry-run"], progress = transfer.progress("copying"),
+    from_options = transfer.end_options(options, from), to_options = transfer.end_options(options, to),
+  })
+  if not report then return nil, err end
+  out.clear()
+  if report.dry_run then
+    transfer.print(report, options, "nothing was written")
+  else
+    transfer.print(report, options, ("%s: %s%s%s"):format(to, transfer.amount(report.rows, report), report.resumed and ", went on where it was" or "",
+      report.verified and ", verified" or ""))
+  end
+  return 0
+end
+
+function copy.run(options, arguments)
+  if options.merge and options.overwrite then
+    out.error("--merge and --overwrite are two ways; give one")
+    return 2
+  end
+  return transfer.with(function(plugin)
+    if options["verify-only"] then return verify(plugin, options, arguments[1], arguments[2]) end
+    return run(plugin, options, arguments[1], arguments[2])
+  end)
+end
+
+return copy

@@ -1,0 +1,34 @@
+-- export.lua: `iu export FROM FILE`: the rows of a universe as JSON lines (the plugin transfer).
+
+local out = require("inner_universe.cli.out")
+local transfer = require("inner_universe.cli.transfer")
+
+local export = {
+  summary = "write the rows of a universe as JSON lines",
+  usage = "FROM FILE.jsonl[.gz] [--tables NAMES] [--since TIME]",
+  details = [[
+FROM is a universe file, which is only read, or ws://host:port/database. A header line, a line for each row with its hash, and a last line with the
+rows and the hash of each table, so that `iu import` finds what was cut or changed. With .gz at its end the file is compressed. The format is in
+plugins/transfer/README.md.
+
+  iu export world.universe world.jsonl.gz]],
+  options = transfer.options({ since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" } }),
+  min = 2,
+  max = 2,
+}
+
+function export.run(options, arguments)
+  local from, path = arguments[1], arguments[2]
+  return transfer.with(function(plugin)
+    local report, err = plugin:export(from, path, {
+      tables = transfer.names(options), since = options.since, progress = transfer.progress("exporting"),
+      from_options = transfer.end_options(options, from),
+    })
+    if not report then return nil, err end
+    out.clear()
+    transfer.print(report, options, ("%s: %s, %s"):format(path, out.bytes(report.bytes), transfer.amount(report.rows, report)))
+    return 0
+  end)
+end
+
+return export

@@ -1,0 +1,47 @@
+-- import.lua: `iu import FILE TO`: the rows of an export in a universe (the plugin transfer).
+
+local out = require("inner_universe.cli.out")
+local transfer = require("inner_universe.cli.transfer")
+
+local import = {
+  summary = "bring the rows of an export into a universe",
+  usage = "FILE.jsonl[.gz] TO [--merge | --overwrite] [--verify] [--dry-run]",
+  details = [[
+TO is a universe file (made when it is not there) or ws://host:port/database. A file that was cut or changed is refused, with the line, before
+anything is written. An import that was interrupted goes on when the same command is given again. --merge, --overwrite, --verify: as with `iu copy`.]],
+  options = transfer.options({
+    merge = { help = "add to what is there; rows that differ are refused" },
+    overwrite = { help = "rows of FILE win" },
+    restart = { help = "with --overwrite: begin anew over an unfinished copy of something else" },
+    verify = { help = "compare afterwards" },
+    ["dry-run"] = { help = "check the file, write nothing" },
+  }),
+  min = 2,
+  max = 2,
+}
+import.options.tables = nil
+
+function import.run(options, arguments)
+  local path, to = arguments[1], arguments[2]
+  if options.merge and options.overwrite then
+    out.error("--merge and --overwrite are two ways; give one")
+    return 2
+  end
+  return transfer.with(function(plugin)
+    local report, err = plugin:import(path, to, {
+      mode = options.merge and "merge" or options.overwrite and "overwrite" or "new", restart = options.restart, verify = options.verify,
+      dry_run = options["dry-run"], progress = transfer.progress("importing"), to_options = transfer.end_options(options, to),
+    })
+    if not report then return nil, err end
+    out.clear()
+    if report.dry_run then
+      transfer.print(report, options, "the file is whole; nothing was written")
+    else
+      transfer.print(report, options, ("%s: %s%s%s"):format(to, transfer.amount(report.written, report), report.resumed and ", went on where it was" or "",
+        report.verified and ", verified" or ""))
+    end
+    return 0
+  end)
+end
+
+return import

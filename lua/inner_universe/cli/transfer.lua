@@ -1,0 +1,96 @@
+-- transfer.lua: what `iu copy`, `iu export` and `iu import` share: the plugin that does it, options, progress, tables of what was done.
+
+local iu = require("inner_universe")
+local out = require("inner_universe.cli.out")
+
+local transfer = {}
+
+---Options of all three, with those of one.
+function transfer.options(own)
+  own.tables = { value = "NAMES", help = "only these tables, with commas between them" }
+  own.module = { value = "FILE", help = "the module in Lua whose tables the universes have" }
+  own.json = { help = "the report as one object" }
+  return own
+end
+
+---The list that --tables is; nil: it was not given.
+function transfer.names(options)
+  if not options.tables then return nil end
+  local names = {}
+  for name in options.tables:gmatch("[^,%s]+") do names[#names + 1] = name end
+  return names
+end
+
+-- What iu.connect gets for an end that is no server.
+function transfer.end_options(options, target)
+  if not options.module or target:match("^wss?://") then return nil end
+  return { module = options.module }
+end
+
+local function seconds(n)
+  if n < 100 then return ("%.0f s"):format(n) end
+  if n < 6000 then return ("%.0f min"):format(n / 60) end
+  return ("%.1f h"):format(n / 3600)
+end
+
+---A function for `progress`: a line on a terminal that is written anew, nothing in a pipe.
+function transfer.progress(label)
+  local shown_at = -1
+  return function(info)
+    if not out.is_terminal() or info.seconds == nil or info.seconds - shown_at < 0.2 then return end
+    shown_at = info.seconds
+    local percent = info.total > 0 and info.rows * 100 // info.total or 100
+    out.status(("%s %3d %%  %s of %s  %s/s%s  %s"):format(label, percent, out.thousands(info.rows), out.count(info.total, "row"), out.thousands(info.rate),
+      info.left and ("  %s left"):format(seconds(info.left)) or "", info.table))
+  end
+end
+
+-- What a message says of options, as they are given here.
+local WORDS = { { 'mode = "merge"', "--merge" }, { 'mode = "overwrite"', "--overwrite" }, { "restart = true", "--restart" }, { '"overwrite"', "--overwrite" } }
+
+local function in_options(text)
+  for _, pair in ipairs(WORDS) do
+    text = text:gsub(pair[1]:gsub("%p", "%%%0"), (pair[2]:gsub("%%", "%%%%")))
+  end
+  return text
+end
+
+---Runs `fn(plugin)`; the exit status.
+---@param fn fun(plugin: table): any, any
+function transfer.with(fn)
+  local manager, err = iu.open("memory:", { log_level = "error", plugins = { transfer = true, event_bus = false, temporal_store = false } })
+  local plugin
+  if manager then plugin, err = manager:plugin("transfer") end
+  if not plugin then return out.fail("%s", out.message(err)) end
+  local status, why = fn(plugin)
+  out.clear()
+  manager:shutdown()
+  if not status then return out.fail("%s", in_options(out.message(why))) end
+  return status
+end
+
+---Prints a report: a line for each table that has rows, and one of the whole.
+function transfer.print(report, options, line)
+  if options.json then
+    out.line("%s", assert(iu.json.encode(report)))
+    return
+  end
+  local names, rows = {}, {}
+  for name in pairs(report.tables) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local entry = report.tables[name]
+    if entry.rows > 0 then rows[#rows + 1] = { name, out.thousands(entry.rows), (entry.hash or ""):sub(1, 16) } end
+  end
+  if #rows > 0 then out.write(out.table({ "table", "rows", "hash" }, rows, { right = { [2] = true } })) end
+  for _, name in ipairs(report.left_out or {}) do out.line("left out: %s (only the owner may read it)", name) end
+  out.line("%s", line)
+end
+
+---"12,345 rows in 3.2 s (4,000/s)"
+function transfer.amount(rows, report)
+  local took = report.seconds or 0
+  return ("%s in %.1f s%s"):format(out.count(rows, "row"), took, took > 0 and (" (%s/s)"):format(out.thousands(rows / took)) or "")
+end
+
+return transfer
