@@ -27,6 +27,13 @@ return function(tool)
   function place.read(fn)
     if not exists() then return nil, iu.errors.new("StorageError", ("%s: there is no such file"):format(path)) end
     local conn, err = iu.connect("file:" .. path, { snapshot = true })
+    if not conn and err.kind == "StorageError" then -- a process was killed while it closed it: that has to be undone first, which reading alone cannot
+      local copy = iu.working_copy(path)
+      if copy then
+        copy:discard()
+        conn, err = iu.connect("file:" .. path, { snapshot = true })
+      end
+    end
     if not conn then return nil, err end
     local held <close> = conn
     local row = held:get("config", "enable_audit_log")

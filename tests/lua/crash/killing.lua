@@ -19,7 +19,9 @@ end
 function killing.copy_of(path)
   local copy = killing.new_path("copy")
   assert(os.execute(("cp '%s' '%s'"):format(path, copy)))
-  os.execute(("if [ -e '%s-wal' ]; then cp '%s-wal' '%s-wal'; fi"):format(path, path, copy))
+  for _, kept in ipairs { "-wal", "-journal" } do -- the latter while a close leaves the write-ahead log
+    os.execute(("if [ -e '%s%s' ]; then cp '%s%s' '%s%s'; fi"):format(path, kept, path, kept, copy, kept))
+  end
   return copy
 end
 
