@@ -98,6 +98,20 @@ after the first rule:	false
 as a clerk:	true	and places:	false
 role:clerk	create_entity	Person
 ]],
+  migrate = [[
+0001_people: create entity Person
+0002_born_is_a_number: update entities of type Person
+0003_century, online: update entities of type Person
+up 0001_people: 0 rows
+ada: born 1815 (string), century nil
+1 would be applied
+up 0002_born_is_a_number: 2 rows
+up 0003_century: 2 rows
+ada: born 1815 (integer), century 19
+3 applied, 0 pending
+down 0003_century: 2 rows
+alan: born 1912 (integer), century nil
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -121,13 +135,15 @@ describe("the example", function()
     end)
   end
 
-  it("security prints what it promises to the owner", function()
-    local target = support.target()
-    local token = support.token(target)
-    local result = command.sh(("%s scripts/iu run scripts/examples/security.lua %s"):format(
-      token and "INNER_UNIVERSE_TOKEN=" .. command.quote(token) or "", command.quote(target)))
-    assert.same({ 0, "", PRINTS.security }, { result.status, result.err, result.out })
-  end)
+  for _, name in ipairs({ "security", "migrate" }) do
+    it(name .. " prints what it promises to the owner", function()
+      local target = support.target()
+      local token = support.token(target)
+      local result = command.sh(("%s scripts/iu run scripts/examples/%s.lua %s"):format(
+        token and "INNER_UNIVERSE_TOKEN=" .. command.quote(token) or "", name, command.quote(target)))
+      assert.same({ 0, "", PRINTS[name] }, { result.status, result.err, result.out })
+    end)
+  end
 
   it("workflow goes on after its program has ended", function()
     assert.equal(PRINTS.workflow, run("workflow", support.target()))
