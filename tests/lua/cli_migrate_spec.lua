@@ -207,7 +207,8 @@ describe("iu migrate", function()
     assert.equal(0, on_server("verify").status)
     assert.matches("took back 0002_online", on_server("down").out)
     -- somebody else may not
-    run = command.sh(("INNER_UNIVERSE_TOKEN_FILE=none %s/scripts/iu migrate up %s --folder %s"):format(quote(command.root), quote(target), quote(folder .. "/m")))
+    run = command.sh(("INNER_UNIVERSE_TOKEN_FILE=none %s/scripts/iu migrate up %s --folder %s"):format(quote(command.root), quote(target),
+      quote(folder .. "/m")))
     assert.equal(1, run.status)
     assert.truthy(run.err:find("owner", 1, true), run.err)
     spacetimedb.delete(name, token)

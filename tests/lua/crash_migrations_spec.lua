@@ -1,5 +1,5 @@
--- Migrations whose process is killed at any moment (SIGKILL): in a working copy, while it is published, between two batches, inside of one. The file opens, each
--- migration is in it as a whole or as far as its checkpoint says, a further run ends what was begun, and nothing is applied twice.
+-- Migrations whose process is killed at any moment (SIGKILL): in a working copy, while it is published, between two batches, inside of one. The file opens,
+-- each migration is in it as a whole or as far as its checkpoint says, a further run ends what was begun, and nothing is applied twice.
 --
 -- crash/migrator.lua is the process that dies. IU_TEST_SEED repeats a run's choices (not its timing).
 -- sanitizers: skip (it starts other programs, which are not built for that)

@@ -1,6 +1,7 @@
 -- The process that crash_migrations_spec kills.  lua5.4 migrator.lua PATH FOLDER
 --
--- Applies all migrations and takes them back, again and again, and says on standard output, unbuffered, what it is at: `> up`, `. NAME DONE` for progress, `< up`.
+-- Applies all migrations and takes them back, again and again, and says on standard output, unbuffered, what it is at: `> up`, `. NAME WAY DONE` for progress,
+-- `< up`.
 
 local iu = require "inner_universe"
 
