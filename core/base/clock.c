@@ -62,8 +62,27 @@ static void uuid_text(const uint8_t bytes[16], char out[37]) {
   out[at] = '\0';
 }
 
-iu_status iu__uuid7(iu_uuid_state *state, char out[37], iu_error *err) {
-  int64_t now = iu__clock_micros() / 1000;
+/* splitmix64, Vigna: any seed, zero too, gives a state of that generator. */
+static uint64_t mixed(uint64_t *seed) {
+  uint64_t z = *seed += UINT64_C(0x9E3779B97F4A7C15);
+
+  z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+  z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+  return z ^ z >> 31;
+}
+
+void iu__uuid_seed(iu_uuid_state *state, uint64_t seed) {
+  state->last_ms = 0;
+  state->counter = 0;
+  state->rng[0] = mixed(&seed) | 1; /* not all zeros */
+  state->rng[1] = mixed(&seed);
+  state->seeded = true;
+}
+
+iu_status iu__uuid7(iu_uuid_state *state, char out[37], iu_error *err) { return iu__uuid7_at(state, iu__clock_micros(), out, err); }
+
+iu_status iu__uuid7_at(iu_uuid_state *state, int64_t micros, char out[37], iu_error *err) {
+  int64_t now = micros / 1000;
   uint64_t ms = now > 0 ? (uint64_t)now : 0, high, low;
   uint8_t bytes[16];
   int i;

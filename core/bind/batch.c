@@ -86,7 +86,7 @@ static int give_added(lua_State *L, batch *b, size_t from, iu_status status) {
     b->bytes.failed = 0;
     return 0;
   }
-  b->items[b->count++] = (batch_item){from, iu__clock_micros()};
+  b->items[b->count++] = (batch_item){from, iu__lua_micros(iu__lua(L))};
   lua_pushinteger(L, (lua_Integer)b->count);
   return 1;
 }

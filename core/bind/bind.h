@@ -37,6 +37,9 @@ typedef struct iu_lua {
   uint32_t gates;               /* callbacks running now */
   uint32_t turns;               /* loop turns that entered from Lua */
   iu_uuid_state uuid;
+  int64_t pinned_micros;        /* what the wall clock says while `pinned` */
+  bool pinned;                  /* a test has the time in its hands */
+  bool seeded;                  /* and the ids */
   struct iu_lua_connection *connections;
   struct iu_lua_timer *timers;
   iu_timer *alarm;              /* made on first use */
@@ -57,6 +60,7 @@ typedef struct iu_lua {
 /* context.c */
 iu_lua *iu__lua(lua_State *L);
 iu_status iu__lua_loop(iu_lua *x, iu_loop **loop, iu_error *err);
+int64_t iu__lua_micros(void *x);                   /* the wall clock, or what a test pinned it to; x: an iu_lua */
 #define IU_ENTER(x, state) lua_State *iu_outer_ = (x)->L; (x)->L = (state)
 #define IU_LEAVE(x) ((x)->L = iu_outer_)
 int iu__ref(lua_State *L, iu_lua *x);              /* pops a value */

@@ -151,6 +151,8 @@ static int f_open(lua_State *L) {
   config.fold_bytes = iu__opt_u64(L, 1, "fold_bytes");
   config.pending_bytes_max = iu__opt_u64(L, 1, "pending_bytes_max");
   config.log = (iu_log){iu__lua_log, x, IU_LOG_TRACE};
+  config.micros = iu__lua_micros;
+  config.micros_ud = x;
   lua_getfield(L, 1, "no_nerv");
   config.no_nerv = lua_toboolean(L, -1);
   lc = iu__connection_userdata(L, x);

@@ -59,6 +59,11 @@ iu_status iu__lua_loop(iu_lua *x, iu_loop **loop, iu_error *err) {
   return status;
 }
 
+int64_t iu__lua_micros(void *ud) {
+  const iu_lua *x = ud;
+  return x->pinned ? x->pinned_micros : iu__clock_micros();
+}
+
 int iu__ref(lua_State *L, iu_lua *x) {
   int ref = luaL_ref(L, LUA_REGISTRYINDEX);
   if (ref >= 0) x->refs++;

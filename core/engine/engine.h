@@ -51,6 +51,8 @@ typedef struct iu_engine_config {
    * refused with it. */
   uint32_t queue_items_max; uint64_t queue_bytes_max;
   iu_loop *loop;                     /* held */
+  int64_t (*micros)(void *ud);       /* the time of transactions, since 1970; NULL: the wall clock. Scheduled rows follow the wall clock in any case */
+  void *micros_ud;
   iu_log log;
 } iu_engine_config;
 

@@ -106,7 +106,7 @@ static iu_status begin(iu_engine *e, iu_error *err) {
   iu_status status = iu__engine_check_writable(e, err);
   if (status == IU_OK) status = iu__store_begin(e->store, err);
   if (status != IU_OK) return status;
-  now = iu__clock_micros();
+  now = e->config.micros != NULL ? e->config.micros(e->config.micros_ud) : iu__clock_micros();
   if (now > e->last_timestamp) e->last_timestamp = now; /* never backwards within one run */
   return IU_OK;
 }

@@ -50,7 +50,8 @@ local function finite(timeout)
   return timeout > 0 and timeout or 0.0
 end
 
----@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono; may_yield, in_reducer and loop_ready where there are any
+---@param core table loop_turn, loop_turning, set_deadline, timer, set_alarm, alarm, mono; may_yield, in_reducer and loop_ready where there are any; own_time:
+---  its `mono` is not the one that callers of `answer` read
 ---@param report fun(err: any, traceback: string?) hears errors nobody waits for
 function tasks.new(core, report)
   local scheduler = {}
@@ -258,7 +259,7 @@ function tasks.new(core, report)
       open_count = open_count + 1
       open[open_count] = list
     else
-      wave = { due = (now or core.mono()) + list.timeout, live = 0, found = false }
+      wave = { due = (not core.own_time and now or core.mono()) + list.timeout, live = 0, found = false }
       ring_at(wave.due, list.timeout)
       front(list)
     end
@@ -679,6 +680,23 @@ function tasks.new(core, report)
   ---Counts answers that the core owes, so that a wait for one is never taken for a deadlock.
   function scheduler.hold(by)
     held = held + by
+  end
+
+  ---Answers that the core owes.
+  ---@return integer
+  function scheduler.owed()
+    return held
+  end
+
+  ---Whether something is to run at the next turn.
+  ---@return boolean
+  function scheduler.is_ready()
+    return first <= last
+  end
+
+  ---Sets the core's alarm once more: its functions are others from now on.
+  function scheduler.set_alarm_again()
+    if alarm_at then core.alarm(math.max(alarm_at - core.mono(), 0)) end
   end
 
   -- tasks ----------------------------------------------------------------------------------------------------------

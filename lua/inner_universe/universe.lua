@@ -102,7 +102,7 @@ local function context(self, record)
     can_wait = function()
       return not self.in_gc and tasks.can_wait()
     end,
-    clock = runtime.core.mono,
+    clock = runtime.mono,
     process = freeze.table(process, "ctx.process"),
     cache_memory = cache_memory_of(self, record),
     listen = listen_of(record),

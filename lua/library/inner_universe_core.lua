@@ -246,6 +246,14 @@ function core.timer(seconds, fn, repeat_seconds) end
 ---@param fn? fun(callback: function, ...)
 function core.set_runner(fn) end
 
+---For tests: what `now` says from now on, in ids and in transactions of universes, too; nil: the wall clock.
+---@param micros? integer
+function core.pin_clock(micros) end
+
+---For tests: ids follow from the seed (and the pinned time; without one from a day of 2024); nil: they are random again.
+---@param seed? integer
+function core.seed_uuid(seed) end
+
 ---What the alarm calls. It is the scheduler's.
 ---@param fn? function
 function core.set_alarm(fn) end

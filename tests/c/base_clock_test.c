@@ -55,6 +55,29 @@ static void uuids_ascend_and_carry_the_time(void **state) {
   assert_uuid7(id);
 }
 
+static void seeded_uuids_come_again_and_ascend(void **state) {
+  (void)state;
+  for (uint64_t seed = 0; seed < 50; seed++) {
+    iu_uuid_state a = {0}, b = {0}, other = {0};
+    char before[37] = "", id[37], again[37], theirs[37];
+    iu__uuid_seed(&a, seed);
+    iu__uuid_seed(&b, seed);
+    iu__uuid_seed(&other, seed + 1);
+    for (int i = 0; i < 100; i++) {
+      int64_t at = INT64_C(1700000000000000) + i / 10 * 1000;
+      assert_int_equal(iu__uuid7_at(&a, at, id, NULL), IU_OK);
+      assert_int_equal(iu__uuid7_at(&b, at, again, NULL), IU_OK);
+      assert_int_equal(iu__uuid7_at(&other, at, theirs, NULL), IU_OK);
+      assert_uuid7(id);
+      assert_string_equal(id, again);
+      assert_string_not_equal(id, theirs);
+      assert_memory_equal(id, theirs, 8); /* the same time */
+      if (strcmp(before, id) >= 0) fail_msg("%s after %s", id, before);
+      memcpy(before, id, sizeof id);
+    }
+  }
+}
+
 static void uuids_ascend_when_the_clock_steps_back_or_the_counter_is_full(void **state) {
   iu_uuid_state ids = {0};
   char before[37], id[37];
@@ -130,6 +153,7 @@ int main(void) {
       cmocka_unit_test(clocks_tell_microseconds_and_go_on),
       cmocka_unit_test(random_bytes_differ),
       cmocka_unit_test(uuids_ascend_and_carry_the_time),
+      cmocka_unit_test(seeded_uuids_come_again_and_ascend),
       cmocka_unit_test(uuids_ascend_when_the_clock_steps_back_or_the_counter_is_full),
       cmocka_unit_test(hashes_are_the_known_ones),
       cmocka_unit_test(a_log_filters_formats_and_cuts),
