@@ -13,6 +13,7 @@ local migrations = require("inner_universe.migrations")
 local module = require("inner_universe.module")
 local server = require("inner_universe.server")
 local target = require("inner_universe.target")
+local testing = require("inner_universe.testing")
 local universe = require("inner_universe.universe")
 local working_copy = require("inner_universe.working_copy")
 local file_tables = require("inner_universe.file_tables")
@@ -42,6 +43,8 @@ local iu = {
   sleep = tasks.sleep,
   step = tasks.step,
   on_error = runtime.on_error,
+
+  testing = testing.get, -- mocks, fixtures, a clock and ids for test suites: plugins/testing/README.md
 }
 
 ---Exact JSON: integers stay integers, floats floats, empty arrays arrays. `nil, err` names the path of what cannot be written.

@@ -178,11 +178,16 @@ local function loader(folder, environment, handle)
   end
 end
 
-local function load_plugin(record)
+---The code of a plugin, loaded anew: what its init.lua returns, or nil and the reason. Nothing of it is started.
+---@param folder string
+---@param found table its manifest
+---@return table? code
+---@return string? reason
+function plugin_host.load(folder, found)
   local environment = setmetatable({}, { __index = _G })
-  local handle = { name = record.name, version = record.manifest.version, folder = record.folder }
-  handle.load = loader(record.folder, environment, handle)
-  local chunk, why = loadfile(record.folder .. "/init.lua", "t", environment)
+  local handle = { name = found.name, version = found.version, folder = folder }
+  handle.load = loader(folder, environment, handle)
+  local chunk, why = loadfile(folder .. "/init.lua", "t", environment)
   if not chunk then return nil, why end
   local _, ok, result = protected(chunk, handle)
   if not ok then return nil, "init.lua: " .. text_of(result) end
@@ -197,7 +202,7 @@ function Host:check_config(record)
   if not config then return self:refuse(record, "%s", why) end
   record.config = config
   local code
-  code, why = load_plugin(record)
+  code, why = plugin_host.load(record.folder, record.manifest)
   if not code then return self:refuse(record, "%s", why) end
   record.code = code
   if code.validate then

@@ -87,6 +87,16 @@ after a change 1550
 refused: ConflictError, id: entity "sensor 1" exists already
 sensor 50 reads 21.5
 ]],
+  testing = [[
+mock:	1	0
+asked for ada:	1	and bob:	0
+a manager has no `publish_evnt` (did you mean 'publish_event'?)
+fixture:	1	0
+seconds later:	600
+two days later:	2	0
+ids come again:	018bda3b-47c0-71cf-b850-2331eb8f1717
+for real:	1	0
+]],
   security = [[
 read with the key:	ada@example.com
 stored:	sealed:1:	nil
@@ -129,7 +139,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
