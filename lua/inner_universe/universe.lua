@@ -28,6 +28,16 @@ local INITIALIZE_OPTIONS = { deploy = true }
 
 universe.API_VERSION = API_VERSION
 
+local BY_FEATURE = { enable_metrics = "metrics" } -- plugins that run where the feature is on, named or not
+
+local function default_plugins(cfg)
+  local names = table.move(plugin_host.default, 1, #plugin_host.default, 1, {})
+  for feature, name in pairs(BY_FEATURE) do
+    if cfg.features[feature] then names[#names + 1] = name end
+  end
+  return names
+end
+
 local Universe = {}
 Universe.__index = Universe
 
@@ -319,7 +329,9 @@ function universe.new(cfg, modules)
   self.hooks = freeze.table(hooks.new(runtime.report, function(text) self.logger("universe").warn("%s", text) end), "hooks")
   self.face = make_face(self)
   self.cache_memory = cache_memory.new(cfg.cache_size_mb << 20)
-  self.host = plugin_host.new({ api = API_VERSION, plugins = cfg:to_table().plugins, services = services(self) })
+  self.host = plugin_host.new({
+    api = API_VERSION, plugins = cfg:to_table().plugins, services = services(self), default = default_plugins(cfg),
+  })
   self.host:read()
   self.host:validate()
   self.host:start(MANAGER)
@@ -340,6 +352,7 @@ function universe.plugins(cfg)
   local host = plugin_host.new({
     api = API_VERSION,
     plugins = cfg:to_table().plugins,
+    default = default_plugins(cfg),
     services = { logger = function() return quiet end, clock = runtime.core.mono, context = function() end },
   })
   host:read()

@@ -122,6 +122,19 @@ ada: born 1815 (integer), century 19
 down 0003_century: 2 rows
 alan: born 1912 (integer), century nil
 ]],
+  metrics = [[
+the warehouse agrees: false, it is 1 version behind
+iu_method_calls_total{method="create_entity"} 5
+iu_state_lag_versions{system="warehouse",branch="main"} 1
+parcel_kilograms_bucket{le="1"} 1
+parcel_kilograms_bucket{le="5"} 2
+parcel_kilograms_bucket{le="20"} 4
+parcel_kilograms_bucket{le="+Inf"} 4
+parcel_kilograms_sum 30
+parcel_kilograms_count 4
+parcels_shipped_total{by="air"} 3
+parcels_shipped_total{by="sea"} 1
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -139,7 +152,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
