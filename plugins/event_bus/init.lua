@@ -1,113 +1,91 @@
--- init.lua: the event bus: the log's new rows become messages { id, type, source, timestamp, data, sequence, actor }.
+-- init.lua: the event bus: what users call, and how its parts hang together.
 --
--- It subscribes behind the log's head at that moment, never to the whole log. Each event is delivered once, in the order of the log, one's own included: a
--- handler list per type and one for "*". Handlers run in tasks, so they may wait; one that raises is reported and does not stop the others.
+-- The log's new rows come once and in order (feed.lua), to the handlers (listeners.lua), to who waits for a reply (requests.lua), and wake the durable
+-- consumers (consumer.lua), which read the log themselves. Nothing runs before the first handler, request or consumer. README.md says what is promised.
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local message = plugin.load "message"
+local settings = plugin.load "settings"
+local topics = plugin.load "topics"
+local make_log = plugin.load "log"
+local make_feed = plugin.load "feed"
+local make_listeners = plugin.load "listeners"
+local make_requests = plugin.load "requests"
+local make_consumers = plugin.load "consumers"
+
 local M = {}
 
+local CLOSED = "event_bus is closed"
+local POLICIES = { wait = true, drop_oldest = true, error = true }
+
 function M.validate(config)
-  if math.type(config.rollover) == "integer" and config.rollover >= 1 then return true end
-  return nil, ("rollover: expected an integer from 1, got %s"):format(tostring(config.rollover))
+  return settings.validate(config, POLICIES)
 end
 
--- rows: the manager's (hooks between rows and users). Reducers refuse data that is no JSON, so one that does not parse was changed on the disk: nil,
--- StorageError.
-local function message_of(rows, row)
-  local data, err = iu.json.decode(row.data)
-  if data == nil then return nil, iu.errors.wrap("StorageError", ("event %s: its stored data is damaged"):format(row.event_id), err) end
-  local read
-  read, err = rows:read("event", { event_id = row.event_id, event_type = row.event_type, data = data })
-  if not read then return nil, err end
-  return {
-    id = row.event_id, type = row.event_type, source = row.source ~= "" and row.source or nil, timestamp = row.timestamp, data = read.data,
-    sequence = row.sequence, actor = row.actor,
-  }
-end
-
-local EVENTS_OPTIONS = { after = "integer", limit = "integer", type = "string" }
-
-local function check_options(options)
-  for key, value in pairs(options) do
-    local expected = EVENTS_OPTIONS[key]
-    if not expected then
-      return nil, iu.errors.new("ValidationError", ("options: unknown key `%s` (known: after, limit, type)"):format(tostring(key)))
-    end
-    if (math.type(value) or type(value)) ~= expected then
-      return nil, iu.errors.new("ValidationError", ("options.%s: expected %s, got %s"):format(key, expected, tostring(value)))
-    end
-  end
-  return true
+local function invalid(format, ...)
+  return nil, iu.errors.new("ValidationError", format:format(...))
 end
 
 function M.start(ctx)
   local check = ctx.check
   local manager = ctx.plugin("persistence_manager")
   local methods = {}
-  local lists = {}               -- by event type, "*" for all
-  local subscription, watching   -- the live subscription, and the handler on the table
-  local last = 0                 -- sequence of the last event delivered
-  local since_rollover = 0
   local stopped = false
 
-  local function subscribe_behind(sequence)
-    return ctx.conn:subscribe(("SELECT * FROM event_log WHERE sequence > %d"):format(sequence))
-  end
+  message.read_through(manager.rows)
 
-  local function roll_over()
-    local fresh, err = subscribe_behind(last)
-    if not fresh then return ctx.report(err, "event_bus: new subscription") end
-    since_rollover = 0
-    subscription:unsubscribe()
-    subscription = fresh
-  end
+  local function closed() return stopped or not ctx.conn end
 
-  local function deliver(row)
-    if stopped or row.sequence <= last then return end  -- told before the subscription started anew
-    last = row.sequence
-    since_rollover = since_rollover + 1
-    local named, all = lists[row.event_type], lists["*"]
-    if (named and named:count() > 0) or (all and all:count() > 0) then
-      local message = assert(message_of(manager.rows, row))
-      if named then named:emit(message) end
-      if all then all:emit(message) end
-    end
-    if since_rollover >= ctx.config.rollover and not stopped then roll_over() end
-  end
+  local log = make_log(ctx, topics)
+  local listeners, requests, consumers
+  local feed = make_feed(ctx, log, function(row)
+    requests.offer(row)
+    listeners.offer(row)
+  end, function() consumers.news() end)
+  listeners = make_listeners(ctx, topics, log, message, feed.last)
+  requests = make_requests(ctx, message, function(event_type, source, data, id)
+    if not ctx.conn then return nil, iu.errors.new("ConnectionError", CLOSED, { code = "CLOSED", retryable = false }) end
+    return manager.client:publish_event(event_type, source, data, id)
+  end)
+  consumers = make_consumers(ctx, { log = log, feed = feed, manager = manager, message = message, topics = topics })
+
+  -- ---- live events ----
 
   --- Starts the delivery of events published from now on. Idempotent; register_handler does it too. true, or nil, err.
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:subscribe_to_events()
-    if stopped or not ctx.conn then check.raise("event_bus is closed") end
-    if subscription then return true end
-    local head, err = ctx.conn:get("event_head", 0)
-    if err then return nil, err end
-    last = head and head.sequence or 0
-    watching = ctx.conn.tables.event_log:on_insert(deliver)
-    subscription, err = subscribe_behind(last)
-    if subscription then return true end
-    watching:cancel()
-    return nil, err
+    if closed() then check.raise(CLOSED) end
+    return feed.start()
   end
 
-  --- fn(message) for each event of that type, or of any type for "*". A handle with :cancel(); nil, err when the subscription fails.
+  local function listen(event_type, fn, options, method)
+    local wanted, err = settings.handler(ctx, topics, event_type, options, method, POLICIES)
+    if not wanted then return nil, err end
+    if listeners.stats().handlers >= ctx.config.handlers_max then
+      return nil, iu.errors.new("OverloadedError", ("%s: %d handlers are registered already"):format(method, ctx.config.handlers_max))
+    end
+    local ok
+    ok, err = feed.start()
+    if not ok then return nil, err end
+    return listeners.add(wanted, fn)
+  end
+
+  --- fn(message) for each event of that type, or of any type that a pattern matches (`USER_*`, "*"). A handle with :cancel(), :stats(); nil, err when the
+  --- subscription fails. options: filters on the message (as of the manager's queries, `data.user.age`), concurrent calls, queue and policy behind them.
   ---@param event_type string
   ---@param fn fun(message: inner_universe.Message)
-  ---@return inner_universe.Handle? handle
+  ---@param options? { filters?: inner_universe.Filter[], concurrent?: integer, queue?: integer, policy?: "wait"|"drop_oldest"|"error" }
+  ---@return inner_universe.event_bus.Listener? handle
   ---@return inner_universe.Error? err
-  function methods:register_handler(event_type, fn)
-    if stopped or not ctx.conn then check.raise("event_bus is closed") end
+  function methods:register_handler(event_type, fn, options)
+    if closed() then check.raise(CLOSED) end
     check.type(event_type, "string", 1, "register_handler", "event_type")
     check.type(fn, "callable", 2, "register_handler", "fn")
-    if event_type == "" then
-      return nil, iu.errors.new("ValidationError", 'event_type: expected a type or "*", got ""')
-    end
-    local ok, err = methods.subscribe_to_events(self)
-    if not ok then return nil, err end
-    lists[event_type] = lists[event_type] or ctx.handlers(("handler of %s"):format(event_type))
-    return lists[event_type]:add(fn)
+    check.optional(options, "table", 3, "register_handler", "options")
+    return listen(event_type, fn, options, "register_handler")
   end
 
   --- The event's id. data: any JSON value, nil is {}.
@@ -117,44 +95,147 @@ function M.start(ctx)
   ---@return string? event_id
   ---@return inner_universe.Error? err
   function methods:publish(event_type, data, source)
-    if stopped or not ctx.conn then check.raise("event_bus is closed") end
+    if closed() then check.raise(CLOSED) end
     check.type(event_type, "string", 1, "publish", "event_type")
     check.optional(source, "string", 3, "publish", "source")
     return manager.client:publish_event(event_type, source, data)
   end
 
-  --- Events of the log, oldest first: { after = sequence, type, limit }. An array of messages.
-  ---@param options? { after?: integer, type?: string, limit?: integer }
+  -- ---- reading back ----
+
+  local EVENTS_OPTIONS = { after = "any", up_to = "any", limit = "any", type = "any", filters = "any" }
+
+  local function sequence_option(options, key)
+    local value = options[key]
+    if value == nil or math.type(value) == "integer" and value >= 0 then return true end
+    return invalid("events: %s: expected an integer from 0, got %s", key, tostring(value))
+  end
+
+  --- Events of the log, oldest first. An array of messages. type: a type, a pattern, or an array of them; after, up_to: sequences.
+  ---@param options? { after?: integer, up_to?: integer, type?: string|string[], filters?: inner_universe.Filter[], limit?: integer }
   ---@return inner_universe.Message[]? messages
   ---@return inner_universe.Error? err
   function methods:events(options)
-    if stopped or not ctx.conn then check.raise("event_bus is closed") end
+    if closed() then check.raise(CLOSED) end
     check.optional(options, "table", 1, "events", "options")
     options = options or {}
-    local ok, err = check_options(options)
-    if not ok then return nil, err end
-    local filters = { { field = "sequence", operator = "GreaterThan", value = options.after or 0 } }
-    if options.type then filters[2] = { field = "event_type", operator = "Equals", value = options.type } end
-    local rows
-    rows, err = ctx.conn:select("event_log", { filters = filters, order_by = "sequence", limit = options.limit })
-    if not rows then return nil, err end
-    for i = 1, #rows do
-      rows[i], err = message_of(manager.rows, rows[i])
-      if err then return nil, err end
+    local ok, err = check.options("events", options, EVENTS_OPTIONS)
+    for _, key in ipairs { "after", "up_to", "limit" } do
+      if ok then ok, err = sequence_option(options, key) end
     end
-    return rows
+    if not ok then return nil, err end
+    local wanted, filters, head
+    wanted, err = topics.compile(options.type, "events: type")
+    if not wanted then return nil, err end
+    filters, err = topics.filters(ctx.conn, options.filters, "events: filters")
+    if err then return nil, err end
+    head, err = log.head()
+    if not head then return nil, err end
+    local reader, out = log.reader(wanted, filters), {}
+    local at, up_to, limit = options.after or 0, math.min(options.up_to or head.sequence, head.sequence), options.limit or math.maxinteger
+    while at < up_to and #out < limit do
+      local rows
+      rows, at = reader:read(at, up_to, math.min(limit - #out, log.PAGE))
+      if not rows then return nil, at end
+      for i = 1, math.min(#rows, limit - #out) do
+        out[#out + 1], err = message.of_row(rows[i])
+        if err then return nil, err end
+      end
+    end
+    return out
   end
+
+  -- ---- request and reply ----
+
+  --- Publishes an event and waits for the reply of who responds to its type: the value, or nil and an err: the responder's, or a TimeoutError.
+  ---@param event_type string
+  ---@param data? any
+  ---@param options? { timeout?: number, source?: string } timeout: seconds
+  ---@return any value
+  ---@return inner_universe.Error? err
+  function methods:request(event_type, data, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(event_type, "string", 1, "request", "event_type")
+    check.optional(options, "table", 3, "request", "options")
+    local ok, err = check.options("request", options, { timeout = "number", source = "string" })
+    if ok then ok, err = requests.check(event_type) end
+    if ok then ok, err = feed.start() end
+    if not ok then return nil, err end
+    options = options or {}
+    return requests.ask(event_type, data, options.source, options.timeout or ctx.config.request_timeout_ms / 1000)
+  end
+
+  --- Answers requests of a type (or a pattern): what fn(message) returns is the reply; nil and an err, or what it raises, is the asker's failure.
+  ---@param event_type string
+  ---@param fn fun(message: inner_universe.Message): any, any
+  ---@param options? { filters?: inner_universe.Filter[], concurrent?: integer, queue?: integer, policy?: "wait"|"drop_oldest"|"error" }
+  ---@return inner_universe.event_bus.Listener? handle
+  ---@return inner_universe.Error? err
+  function methods:respond(event_type, fn, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(event_type, "string", 1, "respond", "event_type")
+    check.type(fn, "callable", 2, "respond", "fn")
+    check.optional(options, "table", 3, "respond", "options")
+    return listen(event_type, requests.responder(fn), options, "respond")
+  end
+
+  -- ---- durable consumers ----
+
+  --- A member of the durable consumer of that name: handler(delivery) for each event of its topics, in order, from where it was left; where it is new, from
+  --- `from`: "now" (the default), "start", a sequence, or { time = microseconds }. README.md, "Durable consumers".
+  ---@param name string
+  ---@param options inner_universe.event_bus.ConsumerOptions
+  ---@return inner_universe.event_bus.Consumer? consumer
+  ---@return inner_universe.Error? err
+  function methods:consumer(name, options)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "consumer", "name")
+    check.type(options, "table", 2, "consumer", "options")
+    local wanted, err = settings.consumer(ctx, topics, name, options)
+    if not wanted then return nil, err end
+    return consumers.add(wanted, options.handler)
+  end
+
+  --- The durable consumers that are stored: rows { name, cursor, updated_at, lag, here }, by name. here: members of this bus.
+  ---@return table[]? rows
+  ---@return inner_universe.Error? err
+  function methods:consumers()
+    if closed() then check.raise(CLOSED) end
+    return consumers.list()
+  end
+
+  --- Gives up a consumer: its members here are stopped, its place is forgotten, and it holds back no retention.
+  ---@param name string
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:remove_consumer(name)
+    if closed() then check.raise(CLOSED) end
+    check.type(name, "string", 1, "remove_consumer", "name")
+    local ok, err = settings.check_name("remove_consumer", name)
+    if not ok then return nil, err end
+    return consumers.remove(name)
+  end
+
+  -- ---- life ----
 
   function methods:stop()
     if stopped then return end
     stopped = true
-    if watching then watching:cancel() end
-    if subscription and subscription:is_active() then subscription:unsubscribe() end
-    subscription, watching, lists = nil, nil, {}
+    local deadline = ctx.clock() + ctx.config.drain_ms / 1000
+    listeners.stop()
+    consumers.stop(deadline)
+    listeners.drain(deadline)
+    requests.stop()
+    listeners.clear()
+    feed.stop()
+    log.forget()
   end
 
   function methods:health()
-    return true, { subscribed = subscription ~= nil, last_sequence = last }
+    local facts = listeners.stats()
+    facts.subscribed, facts.last_sequence, facts.requests = feed.is_live(), feed.last(), requests.open()
+    facts.consumers = consumers.stats()
+    return true, facts
   end
 
   return ctx.hooks.class("event_bus", methods, {}).new {}

@@ -1,0 +1,162 @@
+-- consumer_methods.lua: what users call of a durable consumer: lag, wait_idle, status, stop, replay.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local record = plugin.load "consumer_record"
+local delivery = plugin.load "delivery"
+
+local GRACE = 0.5 -- seconds, beyond its time, that a consumer has to store what has ended
+
+---@param ctx table
+---@param env table { log, feed, topics, lock, forget }
+return function(ctx, env)
+  local log, feed, lock = env.log, env.feed, env.lock
+
+  ---@class inner_universe.event_bus.Consumer
+  local public = {}
+
+  --- How many events behind the log's head it is: those that are not done with, and those of other topics among them.
+  ---@return integer? lag
+  ---@return inner_universe.Error? err
+  function public:lag()
+    local head, err = log.head()
+    if not head then return nil, err end
+    local state
+    state, err = self.store.load()
+    if not state then return nil, err end
+    local at = state.cursor
+    if #state.claims == 0 and next(state.attempts) == nil and state.reach == at and self.resting then at = math.max(at, self.scanned) end
+    return math.max(0, head.sequence - at)
+  end
+
+  --- Waits until nothing is left to do. true, or nil and a TimeoutError.
+  ---@param timeout? number seconds
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function public:wait_idle(timeout)
+    local deadline = timeout and ctx.clock() + timeout
+    while true do
+      local head, err = log.head()
+      if not head then return nil, err end
+      if self.stopping then
+        return nil, iu.errors.new("ConnectionError", ("consumer %s is stopped"):format(self.name), { code = "CLOSED", retryable = false })
+      end
+      if self.resting and self.wake and self.scanned >= head.sequence then return true end
+      self.rested = self.rested or ctx.waiter()
+      local ok
+      ok, err = self.rested:wait(deadline and math.max(0, deadline - ctx.clock()))
+      if not ok and err then return nil, err end
+    end
+  end
+
+  --- { name, cursor, lag, holes, claims, handled, failed, dead, working, last_error }.
+  ---@return table
+  function public:status()
+    local state = self.state
+    return {
+      name = self.name, cursor = state and state.cursor, lag = state and math.max(0, feed.last() - math.max(state.cursor, self.resting and self.scanned or 0)),
+      waiting = state and record.count(state), claims = state and #state.claims, handled = self.counts.handled, failed = self.counts.failed,
+      dead = self.counts.dead, working = self.claim ~= nil, last_error = self.last_error and tostring(self.last_error),
+    }
+  end
+
+  -- In its own handler: what has ended is stored, the rest given back when the handler returns, if there is still a connection then.
+  local function stop_inside(self)
+    if self.claim then self:commit(self.claim) end
+    return true
+  end
+
+  --- Takes up nothing new from here on.
+  function public:leave(deadline)
+    self.stopping, self.stop_at = true, deadline
+    if self.wake then self.wake:resolve(true) end
+    if self.rested then self.rested:resolve(true) end
+  end
+
+  --- Ends it: the event at hand is finished, what has ended is stored, the rest given back. After `timeout` seconds (drain_ms) the handler is cancelled.
+  ---@param timeout? number seconds
+  ---@return true? ok
+  ---@return inner_universe.Error? err TimeoutError: the handler was cancelled
+  function public:stop(timeout)
+    if self.ended:is_resolved() then return true end
+    self:leave(ctx.clock() + (timeout or ctx.config.drain_ms / 1000))
+    if not ctx.can_wait() then return true end
+    if self.claim and self.claim.co == coroutine.running() then return stop_inside(self) end
+    if self.claim and self.claim.wake then self.claim.wake:resolve(true) end
+    local ok, err = self.ended:wait(math.max(0, self.stop_at - ctx.clock()) + GRACE)
+    if ok then
+      env.forget(self)
+      return true
+    end
+    self.task:cancel()
+    env.forget(self)
+    return nil, err
+  end
+
+  public.cancel = public.stop
+
+  --- Hands the events from one place to another (both included; a sequence, { time = microseconds }, "start", "now"; to: by default the head) to the handler
+  --- again, in order and one after the other, beside all that is stored. filter: an array of filters, or a function of the message. How many; the first that
+  --- fails ends it.
+  ---@param from any
+  ---@param to? any
+  ---@param filter? table|fun(message: inner_universe.Message): any
+  ---@return integer? count
+  ---@return inner_universe.Error? err with details.sequence
+  function public:replay(from, to, filter)
+    local kind = type(filter)
+    if filter ~= nil and kind ~= "table" and kind ~= "function" then
+      error(("bad argument #3 to 'replay' (filter: table or function expected, got %s)"):format(kind), 2)
+    end
+    if self.claim and self.claim.co == coroutine.running() then
+      return nil, iu.errors.new("ValidationError", "replay: not in the consumer's own handler")
+    end
+    local at, err = log.place(from, "from")
+    if not at then return nil, err end
+    local head
+    head, err = log.head()
+    if not head then return nil, err end
+    local last = head.sequence
+    if to ~= nil and to ~= "now" then
+      last, err = log.place(to, "to")
+      if not last then return nil, err end
+      if type(to) == "table" then last = log.at_time(to.time + 1, head.sequence) - 1 end
+      last = math.min(last, head.sequence)
+    end
+    local filters = table.move(self.filters or {}, 1, #(self.filters or {}), 1, {})
+    if kind == "table" then
+      local more
+      more, err = env.topics.filters(ctx.conn, filter, "filter")
+      if err then return nil, err end
+      table.move(more or {}, 1, #(more or {}), #filters + 1, filters)
+    end
+    return self:replay_rows(log.reader(self.topics, #filters > 0 and filters or nil), at - 1, last, kind == "function" and filter or nil)
+  end
+
+  function public:replay_rows(reader, at, last, wanted)
+    local _ <close> = lock(self.gate)
+    local handed = 0
+    while at < last do
+      local rows, covered = reader:read(at, last, log.PAGE)
+      if not rows then return nil, covered end
+      for _, row in ipairs(rows) do
+        local each = delivery.replayed(row, self.name)
+        if not wanted or wanted(each) then
+          local results = table.pack(pcall(self.fn, each))
+          local failure = not results[1] and results[2] or results[2] == nil and results[3] or each.refused
+          if failure then
+            return nil, iu.errors.new("PersistenceError", ("replay: event %s: %s"):format(row.event_id, tostring(failure)), {
+              code = "REPLAY", cause = failure, details = { sequence = row.sequence, replayed = handed },
+            })
+          end
+          handed = handed + 1
+        end
+      end
+      at = covered
+    end
+    return handed
+  end
+
+  return public
+end

@@ -1,0 +1,132 @@
+-- settings.lua: what users hand in, checked and with its defaults: the plugin's configuration, options of handlers and of consumers.
+
+local iu = require "inner_universe"
+
+local settings = {}
+
+local BATCH_MAX = 1000
+local NAME_MAX = 200 -- bytes of a consumer's name
+local SECONDS_MAX = 86400 * 365
+
+-- Integers of the configuration: lowest and highest.
+local RANGES = {
+  rollover = { 1, 1 << 30 }, tail_events = { 1, 1 << 24 }, tail_bytes = { 1024, 1 << 32 }, handlers_max = { 1, 1 << 24 }, handler_concurrent = { 1, 1 << 20 },
+  handler_queue = { 0, 1 << 20 }, drain_ms = { 0, 3600000 }, requests_max = { 1, 1 << 20 }, request_timeout_ms = { 1, 86400000 },
+  consumers_max = { 1, 1 << 20 },
+  batch = { 1, BATCH_MAX }, ack_timeout_ms = { 1, 86400000 }, max_attempts = { 1, 1000000 }, retry_delay_ms = { 0, 86400000 },
+  retry_delay_max_ms = { 0, 86400000 },
+}
+
+--- The configuration: true, or nil and what is wrong.
+---@return true?
+---@return string? why
+function settings.validate(config, policies)
+  local names = {}
+  for name in pairs(RANGES) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local value, range = config[name], RANGES[name]
+    if math.type(value) ~= "integer" or value < range[1] or value > range[2] then
+      return nil, ("%s: expected an integer from %d to %d, got %s"):format(name, range[1], range[2], tostring(value))
+    end
+  end
+  if not policies[config.handler_policy] then
+    return nil, ("handler_policy: expected wait, drop_oldest or error, got %s"):format(tostring(config.handler_policy))
+  end
+  if config.dead_letter == "" then return nil, 'dead_letter: expected a type, got ""' end
+  return true
+end
+
+local function invalid(format, ...)
+  return nil, iu.errors.new("ValidationError", format:format(...))
+end
+
+local function count(what, key, value, low, high)
+  if value == nil then return true end
+  if math.type(value) ~= "integer" or value < low or value > high then
+    return invalid("%s: %s: expected an integer from %d to %d, got %s", what, key, low, high, tostring(value))
+  end
+  return true
+end
+
+local function seconds(what, key, value)
+  if value == nil then return true end
+  if type(value) ~= "number" or not (value > 0 and value <= SECONDS_MAX) then
+    return invalid("%s: %s: expected seconds, more than 0, got %s", what, key, tostring(value))
+  end
+  return true
+end
+
+local HANDLER = { filters = "any", queue = "any", policy = "string", concurrent = "any" }
+
+--- Of a handler of live events: { topics, filters, concurrent, queue, policy, what }.
+---@return table?
+---@return inner_universe.Error? err
+function settings.handler(ctx, topics, event_type, options, method, policies)
+  local ok, err = ctx.check.options(method, options, HANDLER)
+  if not ok then return nil, err end
+  options = options or {}
+  local wanted
+  wanted, err = topics.compile(event_type, "event_type")
+  if not wanted then return nil, err end
+  local filters
+  filters, err = topics.filters(ctx.conn, options.filters, method .. ": filters")
+  if err then return nil, err end
+  ok, err = count(method, "queue", options.queue, 0, 1 << 20)
+  if ok then ok, err = count(method, "concurrent", options.concurrent, 1, 1 << 20) end
+  if not ok then return nil, err end
+  if options.policy ~= nil and not policies[options.policy] then
+    return invalid('%s: policy: expected "wait", "drop_oldest" or "error", got "%s"', method, options.policy)
+  end
+  local one = options.queue ~= nil or options.policy ~= nil
+  return {
+    topics = wanted, filters = filters, what = type(event_type) == "string" and event_type or table.concat(event_type, ", "),
+    concurrent = options.concurrent or one and 1 or ctx.config.handler_concurrent, queue = options.queue or ctx.config.handler_queue,
+    policy = options.policy or ctx.config.handler_policy,
+  }
+end
+
+local CONSUMER = {
+  types = "any", from = "any", batch = "any", ack_timeout = "any", max_attempts = "any", retry_delay = "any", retry_delay_max = "any", filters = "any",
+  group = "boolean", manual = "boolean", dead_letter = "string", handler = "callable",
+}
+
+local function check_name(what, name)
+  if name == "" or #name > NAME_MAX or name:find("%c") or not utf8.len(name) then
+    return invalid("%s: name: expected 1 to %d bytes of UTF-8 without control characters", what, NAME_MAX)
+  end
+  return true
+end
+
+settings.check_name = check_name
+
+--- Of a durable consumer.
+---@return table?
+---@return inner_universe.Error? err
+function settings.consumer(ctx, topics, name, options)
+  local what = "consumer"
+  local ok, err = check_name(what, name)
+  if ok then ok, err = ctx.check.options(what, options, CONSUMER) end
+  if ok and options.handler == nil then ok, err = invalid("consumer: handler: a function expected, got nil") end
+  if ok then ok, err = count(what, "batch", options.batch, 1, BATCH_MAX) end
+  if ok then ok, err = count(what, "max_attempts", options.max_attempts, 1, 1000000) end
+  for _, key in ipairs { "ack_timeout", "retry_delay", "retry_delay_max" } do
+    if ok then ok, err = seconds(what, key, options[key]) end
+  end
+  if ok and options.dead_letter == "" then ok, err = invalid('consumer: dead_letter: expected a type, got ""') end
+  if not ok then return nil, err end
+  local wanted, filters
+  wanted, err = topics.compile(options.types, "consumer: types")
+  if not wanted then return nil, err end
+  filters, err = topics.filters(ctx.conn, options.filters, "consumer: filters")
+  if err then return nil, err end
+  local config = ctx.config
+  return {
+    name = name, topics = wanted, filters = filters, from = options.from == nil and "now" or options.from, batch = options.batch or config.batch,
+    ack_timeout = options.ack_timeout or config.ack_timeout_ms / 1000, max_attempts = options.max_attempts or config.max_attempts,
+    retry_delay = options.retry_delay or config.retry_delay_ms / 1000, retry_delay_max = options.retry_delay_max or config.retry_delay_max_ms / 1000,
+    group = options.group == true, manual = options.manual == true, dead_letter_type = options.dead_letter or config.dead_letter,
+  }
+end
+
+return settings
