@@ -9,6 +9,7 @@ local codec = plugin.load "codec"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
 local make_operation = plugin.load "operation"
+local note_writes = plugin.load("writes").note
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
@@ -111,6 +112,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Error? err
   function client:commit_state_version(parent, description, data_hash)
     if not ctx.conn then check.raise(CLOSED) end
+    note_writes(1)
     check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
     check.type(description, "string", 2, "commit_state_version", "description")
     check.optional(data_hash, "string", 3, "commit_state_version", "data_hash")
@@ -130,6 +132,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Error? err
   function client:record_delta(version_id, operations, metadata)
     if not ctx.conn then check.raise(CLOSED) end
+    note_writes(1)
     check.type(version_id, "string", 1, "record_delta", "version_id")
     check.type(operations, "table", 2, "record_delta", "operations")
     check.optional(metadata, "table", 3, "record_delta", "metadata")
@@ -171,6 +174,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Error? err
   function client:publish_event(event_type, source, data, id)
     if not ctx.conn then check.raise(CLOSED) end
+    note_writes(1)
     check.type(event_type, "string", 1, "publish_event", "event_type")
     check.optional(source, "string", 2, "publish_event", "source")
     check.optional(id, "string", 4, "publish_event", "id")

@@ -10,6 +10,7 @@ local add_graph = plugin.load "graph"
 local add_time_travel = plugin.load "time_travel"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
+local writes = plugin.load "writes"
 
 local M = {}
 
@@ -86,7 +87,7 @@ function M.start(ctx)
   })
   if ctx.settings.history ~= nil then row_history.follow(ctx) end
   manager = class.new {
-    client = client, controller = controller, hooks = ctx.hooks, rows = row_hooks,
+    client = client, controller = controller, hooks = ctx.hooks, rows = row_hooks, every_writes = writes.every,
     prepare = function() return controller.deploy() end,
     on_opened = function(conn)
       local ok, err = check_module(ctx, conn)

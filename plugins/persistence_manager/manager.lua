@@ -15,6 +15,7 @@ local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
 local search = plugin.load "search"
 local make_transaction = plugin.load "transaction"
+local note_writes = plugin.load("writes").note
 
 local uuid, write = iu.uuid, rows.write
 local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION_DEFAULTS
@@ -110,6 +111,7 @@ return function(ctx)
   function methods:create_entity(entity_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
       id = id or uuid()
@@ -151,6 +153,7 @@ return function(ctx)
   function methods:update_entity(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     local ok, err
     if type(metadata) == "table" then
       metadata, err = write("entity", metadata, id, nil, type_of)
@@ -174,6 +177,7 @@ return function(ctx)
   function methods:delete_entity(id, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     check.type(id, "string", 1, "delete_entity", "id")
     check.optional(options, "table", 2, "delete_entity", "options")
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
@@ -221,6 +225,7 @@ return function(ctx)
   function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
       id = id or uuid()
@@ -263,6 +268,7 @@ return function(ctx)
   function methods:update_relation(id, metadata)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     local ok, err
     if type(metadata) == "table" then
       metadata, err = write("relation", metadata, id, nil, type_of)
@@ -284,6 +290,7 @@ return function(ctx)
   function methods:delete_relation(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
+    note_writes(1)
     check.type(id, "string", 1, "delete_relation", "id")
     return conn:call("delete_relation", id)
   end
@@ -400,6 +407,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
     if not ctx.conn then check.raise(CLOSED) end
+    note_writes(1)
     if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
     check.optional(description, "string", 2, "commit_version", "description")
     check.optional(options, "table", 3, "commit_version", "options")

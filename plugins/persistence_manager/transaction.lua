@@ -13,6 +13,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local note_writes = plugin.load("writes").note
 local rows = plugin.load "rows"
 
 local uuid, write = iu.uuid, rows.write
@@ -378,8 +379,9 @@ return function(ctx)
 
   -- One `transact`; again with the same key while nobody knows whether it was applied.
   local function commit(tx, conn)
-    local operations = pending(tx)
-    if #operations == 0 then return true end
+    local operations, count = pending(tx)
+    if count == 0 then return true end
+    note_writes(count)
     if not conn then
       return nil, iu.errors.new("ConnectionError", "the manager was closed before the transaction was applied", { code = "CLOSED", retryable = false })
     end
