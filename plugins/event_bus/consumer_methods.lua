@@ -131,7 +131,7 @@ return function(ctx, env)
       if err then return nil, err end
       table.move(more or {}, 1, #(more or {}), #filters + 1, filters)
     end
-    return self:replay_rows(log.reader(self.topics, #filters > 0 and filters or nil), at - 1, last, kind == "function" and filter or nil)
+    return self:replay_rows(log.reader(self.topics, #filters > 0 and filters or nil, true), at - 1, last, kind == "function" and filter or nil)
   end
 
   function public:replay_rows(reader, at, last, wanted)

@@ -14,6 +14,7 @@ local make_feed = plugin.load "feed"
 local make_listeners = plugin.load "listeners"
 local make_requests = plugin.load "requests"
 local make_consumers = plugin.load "consumers"
+local make_retention = plugin.load "retention"
 
 local M = {}
 
@@ -39,10 +40,11 @@ function M.start(ctx)
   local function closed() return stopped or not ctx.conn end
 
   local log = make_log(ctx, topics)
-  local listeners, requests, consumers
+  local listeners, requests, consumers, retention
   local feed = make_feed(ctx, log, function(row)
     requests.offer(row)
     listeners.offer(row)
+    retention.note()
   end, function() consumers.news() end)
   listeners = make_listeners(ctx, topics, log, message, feed.last)
   requests = make_requests(ctx, message, function(event_type, source, data, id)
@@ -50,6 +52,8 @@ function M.start(ctx)
     return manager.client:publish_event(event_type, source, data, id)
   end)
   consumers = make_consumers(ctx, { log = log, feed = feed, manager = manager, message = message, topics = topics })
+  retention = make_retention(ctx, log, consumers, topics)
+  local stop_counting = ctx.settings.snapshot and function() end or manager.every_writes(retention.EVERY, retention.look, retention.FIRST)
 
   -- ---- live events ----
 
@@ -131,7 +135,7 @@ function M.start(ctx)
     if err then return nil, err end
     head, err = log.head()
     if not head then return nil, err end
-    local reader, out = log.reader(wanted, filters), {}
+    local reader, out = log.reader(wanted, filters, true), {}
     local at, up_to, limit = options.after or 0, math.min(options.up_to or head.sequence, head.sequence), options.limit or math.maxinteger
     while at < up_to and #out < limit do
       local rows
@@ -216,11 +220,26 @@ function M.start(ctx)
     return consumers.remove(name)
   end
 
+  -- ---- retention ----
+
+  --- Prunes the log, the oldest events first, slice by slice: those older than `older_than` seconds, or more than `max_count`, or whose rows take more than
+  --- `max_bytes`; never what a durable consumer has not read. With types only those, by age alone. The owner's.
+  ---@param options { older_than?: number, max_count?: integer, max_bytes?: integer, types?: string|string[] }
+  ---@return { removed: integer, held_by?: string }? report held_by: the consumer that is farthest behind
+  ---@return inner_universe.Error? err AuthorizationError
+  function methods:prune_events(options)
+    if closed() then check.raise(CLOSED) end
+    check.type(options, "table", 1, "prune_events", "options")
+    return retention.prune(options)
+  end
+
   -- ---- life ----
 
   function methods:stop()
     if stopped then return end
     stopped = true
+    stop_counting()
+    retention.stop()
     local deadline = ctx.clock() + ctx.config.drain_ms / 1000
     listeners.stop()
     consumers.stop(deadline)
@@ -234,7 +253,7 @@ function M.start(ctx)
   function methods:health()
     local facts = listeners.stats()
     facts.subscribed, facts.last_sequence, facts.requests = feed.is_live(), feed.last(), requests.open()
-    facts.consumers = consumers.stats()
+    facts.consumers, facts.retention = consumers.stats(), retention.facts()
     return true, facts
   end
 

@@ -106,13 +106,14 @@ return function(ctx, topics)
   ---@param after integer
   ---@param up_to integer
   ---@param limit? integer
+  ---@param anew? boolean what is kept is not looked at
   ---@return table[]? rows
   ---@return integer|inner_universe.Error covered
-  function log.page(after, up_to, limit)
+  function log.page(after, up_to, limit, anew)
     limit = limit or PAGE
-    local rows, covered = kept_after(after, up_to, limit)
+    local rows, covered = kept_after(after, anew and after or up_to, limit)
     if #rows > 0 or after >= up_to then return rows, covered end
-    local most = math.max(limit, PAGE)
+    local most = anew and limit or math.max(limit, PAGE)
     if on_server() then
       repeat
         rows, covered = ranged(after, up_to, most, {})
@@ -124,7 +125,9 @@ return function(ctx, topics)
       if not rows then return nil, covered end
       covered = #rows == most and rows[most].sequence or up_to
     end
-    for _, row in ipairs(rows) do log.remember(row) end
+    if not anew then
+      for _, row in ipairs(rows) do log.remember(row) end
+    end
     return cut(rows, covered, limit)
   end
 
@@ -142,7 +145,7 @@ return function(ctx, topics)
   -- A page, and of it those that are meant.
   local function from_page(self, after, up_to, limit)
     if #self.conditions > 0 then limit = math.min(PAGE, math.max(PAGE_MIN, 2 * limit)) end
-    local rows, covered = log.page(after, up_to, limit)
+    local rows, covered = log.page(after, up_to, limit, self.anew)
     if not rows then return nil, covered end
     local found = right_type(self.topics, rows)
     if self.filters and #found > 0 then
@@ -178,15 +181,15 @@ return function(ctx, topics)
   ---@return integer|inner_universe.Error covered
   function Reader:read(after, up_to, limit)
     if after >= up_to then return {}, up_to end
-    local sparse = self.sparse and #self.conditions > 0 and not kept[after + 1]
+    local sparse = self.sparse and #self.conditions > 0 and (self.anew or not kept[after + 1])
     return (sparse and from_range or from_page)(self, after, up_to, limit)
   end
 
-  --- A reader of the events of some topics that pass some filters.
-  function log.reader(wanted, filters)
+  --- A reader of the events of some topics that pass some filters. anew: as they are in the log now, for those who may ask for what was pruned meanwhile.
+  function log.reader(wanted, filters, anew)
     local conditions = { wanted:condition() }
     for _, filter in ipairs(filters or {}) do conditions[#conditions + 1] = filter end
-    return setmetatable({ topics = wanted, filters = filters, conditions = conditions, sparse = #conditions > 0 }, Reader)
+    return setmetatable({ topics = wanted, filters = filters, conditions = conditions, sparse = #conditions > 0, anew = anew or false }, Reader)
   end
 
   -- ---- places ----
@@ -195,7 +198,7 @@ return function(ctx, topics)
   local function first_from(sequence, up_to)
     local at = sequence - 1
     while at < up_to do
-      local rows, covered = log.page(at, up_to, 1)
+      local rows, covered = log.page(at, up_to, 1, true)
       if not rows then return nil, covered end
       if rows[1] then return rows[1] end
       at = covered

@@ -22,6 +22,17 @@ return {
     max_attempts = { default = 5, description = "After so many attempts an event becomes a dead letter, unless its consumer says otherwise." },
     retry_delay_ms = { default = 1000, description = "Before the second attempt, then twice as long each time." },
     retry_delay_max_ms = { default = 60000, description = "And at most so long." },
+    retention_audit_events = { default = 200000, description = "Events of the audit types go when they are not among the last so many of the log; 0: never." },
+    retention_audit_types = {
+      default = {
+        "ENTITY_CREATED", "ENTITY_UPDATED", "ENTITY_DELETED", "RELATION_CREATED", "RELATION_UPDATED", "RELATION_DELETED", "STATE_VERSION_COMMITTED",
+        "DELTA_RECORDED", "CLIENT_CONNECTED", "CLIENT_DISCONNECTED",
+      },
+      description = "The audit types.",
+    },
+    retention_days = { default = 0, description = "Events of all types that are older go; 0: no limit, as of the next two." },
+    retention_events = { default = 0, description = "The oldest events go while there are more." },
+    retention_bytes = { default = 0, description = "And while their rows take more bytes." },
     dead_letter = { default = "DEAD_LETTER", description = "The type of dead letters, unless the consumer says otherwise." },
   },
 }

@@ -13,6 +13,7 @@ local RANGES = {
   rollover = { 1, 1 << 30 }, tail_events = { 1, 1 << 24 }, tail_bytes = { 1024, 1 << 32 }, handlers_max = { 1, 1 << 24 }, handler_concurrent = { 1, 1 << 20 },
   handler_queue = { 0, 1 << 20 }, drain_ms = { 0, 3600000 }, requests_max = { 1, 1 << 20 }, request_timeout_ms = { 1, 86400000 },
   consumers_max = { 1, 1 << 20 },
+  retention_audit_events = { 0, 1 << 40 }, retention_days = { 0, 36500 }, retention_events = { 0, 1 << 40 }, retention_bytes = { 0, 1 << 50 },
   batch = { 1, BATCH_MAX }, ack_timeout_ms = { 1, 86400000 }, max_attempts = { 1, 1000000 }, retry_delay_ms = { 0, 86400000 },
   retry_delay_max_ms = { 0, 86400000 },
 }
@@ -32,6 +33,9 @@ function settings.validate(config, policies)
   end
   if not policies[config.handler_policy] then
     return nil, ("handler_policy: expected wait, drop_oldest or error, got %s"):format(tostring(config.handler_policy))
+  end
+  for i, name in ipairs(config.retention_audit_types) do
+    if type(name) ~= "string" or name == "" then return nil, ("retention_audit_types[%d]: expected a type, got %s"):format(i, tostring(name)) end
   end
   if config.dead_letter == "" then return nil, 'dead_letter: expected a type, got ""' end
   return true
