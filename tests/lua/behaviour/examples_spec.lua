@@ -82,6 +82,13 @@ still 550
 after a change 1550
 2 computed, 4 waited, 3 hits
 ]],
+  copy = [[
+2 entities, 1 relation; equal: true
+the same id and time: true, its properties: {"big": 9007199254740993, "share": 0.1}
+equal: false; different: 1, it is Ada: true
+after the second copy: Ada Lovelace
+imported: 2 entities; equal: true
+]],
   batch = [[
 99 sensors in 2 batches
 refused: ConflictError, id: entity "sensor 1" exists already
@@ -152,7 +159,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)

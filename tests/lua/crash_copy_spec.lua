@@ -1,0 +1,134 @@
+-- A copy, and an import, killed at any moment (SIGKILL): the same call goes on where it was, and in the end the target holds what a copy that was never
+-- killed would hold, each row once, also when the source has changed meanwhile.
+--
+-- crash/copier.lua is the process that dies. IU_TEST_SEED repeats a run's choices (not its timing).
+
+local iu = require "inner_universe"
+local killing = require "crash.killing"
+local world = require "transfer_world"
+
+local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
+local KILLS = SANITIZED and { copy = 4, import = 2 } or { copy = 34, import = 16 }
+local ROWS = 8000
+
+local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
+
+local function make_source(path)
+  local conn = assert(iu.connect(path))
+  world.fill(conn, math.random)
+  local rows = iu.array {}
+  for i = 1, ROWS do
+    rows[#rows + 1] = assert(conn:row_bytes("entity", { id = ("bulk%07d"):format(i), entity_type = "Bulk", created_at = i, updated_at = i,
+      metadata = { name = ("x"):rep(i % 50), tags = iu.array {}, properties = ('{"n":%d}'):format(i) } }))
+    if #rows == 2000 then
+      assert(conn:call("import_rows", "entity", rows))
+      rows = iu.array {}
+    end
+  end
+  assert(conn:close())
+end
+
+local function change_source(path, round)
+  local conn = assert(iu.connect(path))
+  local id = ("bulk%07d"):format(math.random(ROWS))
+  assert(conn:call("remove_rows", "entity", iu.array { ("bulk%07d"):format(math.random(ROWS)) }))
+  if assert(conn:query(("SELECT * FROM entity WHERE id = '%s'"):format(id)))[1] then
+    assert(conn:call("update_entity", id, { tags = iu.array {}, properties = ('{"round":%d}'):format(round) }))
+  end
+  assert(conn:call("publish_event", "CHANGED", "", tostring(round), iu.null))
+  assert(conn:close())
+end
+
+local function is_under_way(path)
+  local conn = assert(iu.connect(path))
+  local record = conn:get("plugin_record", "transfer:target")
+  assert(conn:close())
+  return record ~= nil
+end
+
+-- The same rows on both sides, and counters that agree with them.
+local function check(plugin, from, to)
+  local proof = assert(plugin:verify(from, to))
+  assert.is_true(proof.equal, proof.words)
+  local a, b = assert(iu.connect(from, { snapshot = true })), assert(iu.connect(to))
+  local left, right = world.rows(a), world.rows(b)
+  for name, rows in pairs(left) do
+    for key, bytes in pairs(rows) do
+      if right[name][key] ~= bytes then error(("%s %s differs"):format(name, key)) end
+      right[name][key] = nil
+    end
+    assert.is_nil(next(right[name]), name)
+  end
+  local events = assert(b:query("SELECT * FROM event_log"))
+  local head, bytes, last = assert(b:get("event_head", 0)), 0, 0
+  for _, row in ipairs(events) do
+    bytes, last = bytes + #assert(b:row_bytes("event_log", row)), math.max(last, row.sequence)
+  end
+  assert.same({ #events, bytes, last }, { head.count, head.bytes, head.sequence })
+  assert.is_nil((b:get("plugin_record", "transfer:target")))
+  assert(a:close())
+  assert(b:close())
+  killing.integrity(to)
+end
+
+local function run(what, from, reference, changes)
+  local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
+  local plugin = assert(m:plugin("transfer"))
+  local to, runs, killed, inside, resumed = killing.new_path("copy"), 0, 0, 0, 0
+  local lines_of_a_run = 28
+  while killed < KILLS[what] do
+    runs = runs + 1
+    local wanted = runs % 5 == 0 and math.huge or math.random(0, lines_of_a_run) -- every fifth may end what the others began
+    local lines, died = killing.run(("copier.lua %s '%s' '%s'"):format(what, from, to), function(line, lines)
+      if line and #lines >= wanted then return math.random() * 0.01 end
+    end)
+    local last = lines[#lines] or ""
+    -- One that was killed between its last write and its last word had ended.
+    local had_ended = not died and table.concat(lines, " "):find("is not empty", 1, true)
+    if last:match("^done") or had_ended then
+      if last:match("true$") then resumed = resumed + 1 end
+      check(plugin, reference, to)
+      killing.remove(to)
+      to = killing.new_path("copy")
+    else
+      assert.is_true(died, table.concat(lines, "\n"))
+    end
+    if died then
+      killed = killed + 1
+      if #lines > 1 and not last:match("^done") then inside = inside + 1 end
+      if changes and killed % 4 == 0 and is_under_way(to) then change_source(from, killed) end
+    end
+  end
+  local lines = killing.run(("copier.lua %s '%s' '%s'"):format(what, from, to), function() end) -- what is left is ended
+  if (lines[#lines] or ""):match("true$") then resumed = resumed + 1 end
+  if not table.concat(lines, " "):find("is not empty", 1, true) then assert.matches("^done", lines[#lines], table.concat(lines, "\n")) end
+  check(plugin, reference, to)
+  killing.remove(to)
+  print(("# %s: %d kills, %d of them inside, %d went on to their end"):format(what, killed, inside, resumed))
+  assert.is_true(SANITIZED or inside >= KILLS[what] // 2, "few kills met a copy: " .. inside)
+  assert.is_true(SANITIZED or resumed >= 2, "few went on to their end: " .. resumed)
+end
+
+describe("a copy that is killed", function()
+  local source
+
+  setup(function()
+    print("# crash_copy_spec: IU_TEST_SEED=" .. SEED)
+    math.randomseed(SEED)
+    source = killing.new_path("source")
+    make_source(source)
+  end)
+  teardown(function() killing.remove(source) end)
+
+  it("goes on and ends as one that was not, while its source changes", function()
+    run("copy", source, source, true)
+  end)
+
+  it("goes on as an import", function()
+    local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
+    local export = killing.new_path("export") .. ".jsonl.gz"
+    assert(assert(m:plugin("transfer")):export(source, export))
+    run("import", export, source, false)
+    os.remove(export)
+  end)
+end)
