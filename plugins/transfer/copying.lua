@@ -17,6 +17,7 @@ local progresses = plugin.load "progress"
 local M = {}
 
 local TURN_EVERY = 16 -- slices between two turns of the loop
+local REMOVE_AT_ONCE = 1000 -- keys
 
 -- Rows that are not older than `since`, where the table says it.
 local function since_filter(conn, name, since, keep)
@@ -72,16 +73,23 @@ local function remove_extra(from, to, receiver, name)
   if not slices then return nil, err end
   local key_of, keys = tables.key_reader(to.conn, to.schema, name), {}
   local there = comparing.finder(from.conn, from.schema, name)
-  ok, err = comparing.each_slice(slices, function(slice)
+  local removed = 0
+  local function remove_some()
+    removed = removed + #keys
+    local gone = keys
+    keys = {}
+    return receiver.remove(name, gone)
+  end
+  ok, err = comparing.each_slice(slices, function(slice) -- of before the first removal
     for _, bytes in ipairs(slice) do
       if not there(key_of(bytes)) then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
     end
-    return true
+    if #keys < REMOVE_AT_ONCE then return true end
+    return remove_some()
   end)
+  if ok then ok, err = remove_some() end
   if not ok then return nil, err end
-  ok, err = receiver.remove(name, keys)
-  if not ok then return nil, err end
-  return #keys
+  return removed
 end
 
 local function copy_table(job, name)

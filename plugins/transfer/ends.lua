@@ -95,7 +95,7 @@ function M.open(what, options, role)
     return true
   end
 
-  return self
+  return setmetatable(self, { __close = self.close }) -- for a task that is cancelled
 end
 
 ---Refuses a target that cannot take rows as they are.

@@ -78,15 +78,12 @@ function M.export(env, from, path, options)
   local ok
   ok, err = from.hold(env.with_log(names))
   if not ok then return nil, err end
-  local writer
-  writer, err = files.writer(path)
-  if not writer then return nil, err end
-  local good, report, why = pcall(write_all, env, from, writer, names, options)
-  if not good or not report then
-    writer.abandon()
-    if not good then error(report, 0) end
-    return nil, why
-  end
+  local opened, why = files.writer(path)
+  if not opened then return nil, why end
+  local writer <close> = opened -- what is not finished goes
+  local report
+  report, err = write_all(env, from, writer, names, options)
+  if not report then return nil, err end
   ok, err = writer.finish()
   if not ok then return nil, err end
   report.bytes, report.to, report.left_out = writer.bytes, path, left_out

@@ -21,7 +21,7 @@ function M.writer(path)
   local beside = path .. ".part"
   local file, why = io.open(beside, "wb")
   if not file then return nil, failure(beside, why) end
-  local self, parts, held = { bytes = 0 }, {}, 0
+  local self, parts, held, finished = { bytes = 0 }, {}, 0, false
 
   local function spill()
     local text = table.concat(parts)
@@ -49,16 +49,19 @@ function M.writer(path)
     if not closed then return nil, failure(beside, wrong) end
     ok, wrong = os.rename(beside, path)
     if not ok then return nil, failure(path, wrong) end
+    finished = true
     return true
   end
 
   ---What was written so far goes.
   function self.abandon()
+    if finished then return end
+    finished = true
     if file then file:close() end
     os.remove(beside)
   end
 
-  return self
+  return setmetatable(self, { __close = self.abandon })
 end
 
 -- A function that gives the plain bytes piece by piece; nil at the end; nil, err.
@@ -141,7 +144,7 @@ function M.reader(path, line_bytes)
     file = nil
   end
 
-  return self
+  return setmetatable(self, { __close = self.close })
 end
 
 return M

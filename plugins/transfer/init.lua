@@ -115,28 +115,45 @@ function M.start(ctx)
     return copy
   end
 
-  -- fn(from, to) with both ends open, which are closed whatever comes. The answers of fn, or nil, err.
-  local function with_ends(from, to, options, fn)
-    local a, b, err
-    a, err = ends.open(from, options.from_options, "source")
-    if not a then return nil, err end
-    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target")
-    if not b then
-      a.close()
-      return nil, err
-    end
+  -- Counts a call; what ends it in any other way than by `finish` (a task that is cancelled) counts as failed.
+  local function begun()
     running = running + 1
-    local answers = table.pack(pcall(fn, a, b))
-    running = running - 1
-    local _, close_a = a.close()
-    local ok, close_b = b.close()
-    if not answers[1] then
-      failed = failed + 1
-      return nil, iu.errors.from(answers[2])
+    local finished = false
+    local self = {}
+    function self.finish(good)
+      if finished then return end
+      finished, running = true, running - 1
+      if good then done = done + 1 else failed = failed + 1 end
     end
-    if answers[2] == nil then failed = failed + 1 else done = done + 1 end
-    if answers[2] ~= nil and not ok then return nil, close_b or close_a end
-    return table.unpack(answers, 2, answers.n)
+    return setmetatable(self, { __close = function() self.finish(false) end })
+  end
+
+  -- fn(...) with ends that are closed whatever comes, the task's cancellation included. What fn answers, or nil, err.
+  local function with(sides, fn)
+    local call <close> = begun()
+    local answers = table.pack(pcall(fn, table.unpack(sides)))
+    local closed, why = true, nil
+    for _, side in ipairs(sides) do
+      local ok, err = side.close()
+      if not ok then closed, why = nil, why or err end
+    end
+    local good = answers[1] and answers[2] ~= nil and closed
+    call.finish(good)
+    if not answers[1] then return nil, iu.errors.from(answers[2]) end
+    if answers[2] ~= nil and not closed then return nil, why end
+    return answers[2], answers[3]
+  end
+
+  local function with_ends(from, to, options, fn)
+    local a, err = ends.open(from, options.from_options, "source")
+    if not a then return nil, err end
+    local first <close> = a
+    local b
+    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target")
+    if not b then return nil, err end
+    local second <close> = b
+    local answer, why = with({ first, second }, fn)
+    return answer, why
   end
 
   -- The tables, and those that say where the log ends.
@@ -212,25 +229,12 @@ function M.start(ctx)
     end)
   end
 
-  -- The same with one end.
   local function with_end(what, options, role, fn)
     local side, err = ends.open(what, options, role)
     if not side then return nil, err end
-    running = running + 1
-    local answers = table.pack(pcall(fn, side))
-    running = running - 1
-    local closed, why = side.close()
-    if not answers[1] then
-      failed = failed + 1
-      return nil, iu.errors.from(answers[2])
-    end
-    if answers[2] == nil then
-      failed = failed + 1
-      return nil, answers[3]
-    end
-    done = done + 1
-    if not closed then return nil, why end
-    return answers[2]
+    local only <close> = side
+    local answer, why = with({ only }, fn)
+    return answer, why
   end
 
   --- Writes the rows of `from` as JSON lines; gzip when the name ends in .gz. The file is there when it is whole.

@@ -111,13 +111,11 @@ end
 ---One pass over the file. What is wrong with a file comes as nil, ValidationError with the line.
 ---@return table<string, { rows: integer, hash: string }>? counts, inner_universe.Error? err
 function M.pass(path, env, conn, on_slice, on_table)
-  local reader, header, err = open(path, env)
-  if not reader then return nil, err end
-  local good, counts, why = pcall(walk, conn, reader, header, on_slice, on_table)
-  reader.close()
-  if not good then error(counts, 0) end
-  if not counts then return nil, why end
-  return counts
+  local opened, header, err = open(path, env)
+  if not opened then return nil, err end
+  local reader <close> = opened
+  local counts, why = walk(conn, reader, header, on_slice, on_table)
+  return counts, why
 end
 
 ---The header of a file; nil, err.

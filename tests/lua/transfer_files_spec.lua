@@ -6,6 +6,9 @@ local command = require "command"
 local support = require "support"
 local world = require "transfer_world"
 
+local spacetimedb = require "spacetimedb"
+local with_server = spacetimedb.address and spacetimedb.wasm and it or pending
+
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
 
 local EXOTIC = assert(iu.module("exotic", {
@@ -325,6 +328,34 @@ describe("iu copy, iu export, iu import", function()
     done = run("import @world.jsonl @dry.universe --dry-run")
     assert.equal(0, done.status, done.err)
     assert.matches("the file is whole; nothing was written\n$", done.out)
+  end)
+
+  with_server("go to a server, from there to another one, and back to a file", function()
+    local names, tokens = {}, {}
+    for i = 1, 2 do
+      names[i] = spacetimedb.name()
+      tokens[i] = assert(spacetimedb.publish(names[i]))
+      local path = ("%s/token%d"):format(folder, i)
+      command.write(path, tokens[i])
+      os.execute("chmod 600 " .. path)
+    end
+    local function server(i) return ("%s/%s"):format(spacetimedb.address, names[i]) end
+    local function good(words)
+      local done = run(words)
+      assert.equal(0, done.status, words .. ": " .. done.err)
+      return done.out
+    end
+    assert.matches(", verified\n$", good(("copy @world.universe %s --to-token-file @token1 --verify"):format(server(1))))
+    assert.matches(", verified\n$", good(("copy %s %s --from-token-file @token1 --to-token-file @token2 --verify"):format(server(1), server(2))))
+    assert.matches("equal\n$", good(("copy %s %s --from-token-file @token1 --to-token-file @token2 --verify-only"):format(server(2), server(1))
+      :gsub("token1", "tokenX"):gsub("token2", "token1"):gsub("tokenX", "token2")))
+    good(("export %s @server.jsonl.gz --from-token-file @token2"):format(server(2)))
+    assert.matches(", verified\n$", good("import @server.jsonl.gz @back.universe --verify"))
+    assert.matches("equal\n$", good("copy @world.universe @back.universe --verify-only"))
+    local done = run(("copy @world.universe %s --overwrite --to-token-file @token2"):format(server(1)))
+    assert.equal(1, done.status)
+    assert.truthy(done.err:find("owner", 1, true), done.err)
+    for i = 1, 2 do spacetimedb.delete(names[i], tokens[i]) end
   end)
 
   it("show how far they are on a terminal", function()

@@ -10,12 +10,15 @@ local copy = {
 FROM and TO are universe files or ws://host:port/database. Ids, times and owners stay as they were; what is copied is FROM at one moment. TO must be
 empty, new, or told how: --merge adds what is missing and refuses rows that differ, --overwrite takes FROM's rows, with --delete also what it does
 not have. A copy that was interrupted goes on when the same command is given again. --verify reads TO again and compares hashes; --verify-only does
-nothing else, both ways, and names keys of what differs. Servers are reached as the identity whose token connections keep.
+nothing else, both ways, and names keys of what differs. Servers are reached as the identity whose token is given (INNER_UNIVERSE_TOKEN, the two
+options) or kept by connections.
 Exit status: 0 done, and equal where that was asked; 1 not.
 
   iu copy world.universe ws://127.0.0.1:3000/world --verify]],
   options = transfer.options({
+    ["from-token-file"] = { value = "FILE", help = "FROM is a server: who to be there" },
     since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
+    ["to-token-file"] = { value = "FILE", help = "TO is a server: who to be there" },
     merge = { help = "add to what is there; rows that differ are refused" },
     overwrite = { help = "rows of FROM win" },
     delete = { help = "with --overwrite: remove rows that FROM does not have" },
@@ -30,7 +33,7 @@ Exit status: 0 done, and equal where that was asked; 1 not.
 
 local function verify(plugin, options, from, to)
   local report, err = plugin:verify(from, to, {
-    tables = transfer.names(options), from_options = transfer.end_options(options, from), to_options = transfer.end_options(options, to),
+    tables = transfer.names(options), from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
   })
   if not report then return nil, err end
   out.clear()
@@ -42,7 +45,7 @@ local function run(plugin, options, from, to)
   local report, err = plugin:copy(from, to, {
     tables = transfer.names(options), since = options.since, mode = options.merge and "merge" or options.overwrite and "overwrite" or "new",
     delete = options.delete, restart = options.restart, verify = options.verify, dry_run = options["dry-run"], progress = transfer.progress("copying"),
-    from_options = transfer.end_options(options, from), to_options = transfer.end_options(options, to),
+    from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
   })
   if not report then return nil, err end
   out.clear()

@@ -12,7 +12,10 @@ rows and the hash of each table, so that `iu import` finds what was cut or chang
 plugins/transfer/README.md.
 
   iu export world.universe world.jsonl.gz]],
-  options = transfer.options({ since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" } }),
+  options = transfer.options({
+    ["from-token-file"] = { value = "FILE", help = "FROM is a server: who to be there" },
+    since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
+  }),
   min = 2,
   max = 2,
 }
@@ -22,7 +25,7 @@ function export.run(options, arguments)
   return transfer.with(function(plugin)
     local report, err = plugin:export(from, path, {
       tables = transfer.names(options), since = options.since, progress = transfer.progress("exporting"),
-      from_options = transfer.end_options(options, from),
+      from_options = transfer.end_options(options, from, "from"),
     })
     if not report then return nil, err end
     out.clear()

@@ -10,6 +10,7 @@ local import = {
 TO is a universe file (made when it is not there) or ws://host:port/database. A file that was cut or changed is refused, with the line, before
 anything is written. An import that was interrupted goes on when the same command is given again. --merge, --overwrite, --verify: as with `iu copy`.]],
   options = transfer.options({
+    ["to-token-file"] = { value = "FILE", help = "TO is a server: who to be there" },
     merge = { help = "add to what is there; rows that differ are refused" },
     overwrite = { help = "rows of FILE win" },
     restart = { help = "with --overwrite: begin anew over an unfinished copy of something else" },
@@ -30,7 +31,7 @@ function import.run(options, arguments)
   return transfer.with(function(plugin)
     local report, err = plugin:import(path, to, {
       mode = options.merge and "merge" or options.overwrite and "overwrite" or "new", restart = options.restart, verify = options.verify,
-      dry_run = options["dry-run"], progress = transfer.progress("importing"), to_options = transfer.end_options(options, to),
+      dry_run = options["dry-run"], progress = transfer.progress("importing"), to_options = transfer.end_options(options, to, "to"),
     })
     if not report then return nil, err end
     out.clear()

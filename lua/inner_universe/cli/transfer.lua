@@ -21,10 +21,15 @@ function transfer.names(options)
   return names
 end
 
--- What iu.connect gets for an end that is no server.
-function transfer.end_options(options, target)
-  if not options.module or target:match("^wss?://") then return nil end
-  return { module = options.module }
+---What iu.connect gets for an end: of a server the token, from `--from-token-file` (`--to-token-file`), else from the configuration (INNER_UNIVERSE_TOKEN).
+---@param side "from"|"to"
+function transfer.end_options(options, target, side)
+  if not target:match("^wss?://") then return options.module and { module = options.module } or nil end
+  local file = options[side .. "-token-file"]
+  if file then return { token_file = file } end
+  local cfg = iu.config()
+  if not cfg then return nil end
+  return { token = cfg.token, token_file = not cfg.token and cfg.token_file or nil }
 end
 
 local function seconds(n)

@@ -239,6 +239,44 @@ describe("a copy", function()
     same(a, there)
   end)
 
+  it("leaves nothing open when its task is cancelled", function()
+    local a, plugin = filled(30), transfer({ checkpoint_rows = 1 })
+    local path, other = file(), support.path() .. ".jsonl"
+    for _, what in ipairs { "copy", "export" } do
+      iu.run(function()
+        local met = false
+        local task = iu.spawn(function()
+          local function wait()
+            met = true
+            iu.sleep(60)
+          end
+          if what == "copy" then return plugin:copy(a, path, { progress = wait }) end
+          return plugin:export(a, other, { progress = wait })
+        end)
+        while not met do iu.sleep(0.005) end
+        task:cancel()
+        iu.sleep(0)
+      end)
+    end
+    local _, facts = plugin:health()
+    assert.same({ 0, 2 }, { facts.running, facts.failed })
+    assert.is_nil(io.open(other))
+    assert.is_nil(io.open(other .. ".part"))
+    local there = support.connect(nil, path) -- it is not locked any more
+    support.close(there)
+    assert(plugin:copy(a, path, { verify = true }))
+  end)
+
+  it("is refused by a universe that has no import_rows", function()
+    local a, plugin = filled(10), transfer()
+    local module = assert(iu.module("small", { tables = { thing = { columns = { { "id", "u64" } }, primary_key = "id", public = true } } }))
+    local bare = support.owned(assert(iu.connect("memory:", { nerv = false, module = module })))
+    local none, err = plugin:copy(a, bare)
+    assert.is_nil(none)
+    assert.equal("MigrationError", err.kind)
+    assert.matches("has no `import_rows`%); publish it again", err.message)
+  end)
+
   it("leaves out what a guest may not read", function()
     local a, plugin = filled(10), transfer()
     local guest = support.owned(support.session(a))
