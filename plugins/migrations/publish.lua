@@ -59,7 +59,7 @@ function publish.run(ctx, path, options)
   return true
 end
 
--- The schema of a module, by publishing it where nobody looks.
+-- The schema of a module, and what its types are made of, by publishing it where nobody looks.
 local function schema_of(ctx, path)
   local http, err = iu.server(url_of(ctx), { ca_file = ctx.settings.ca_file })
   if not http then return nil, err end
@@ -67,10 +67,12 @@ local function schema_of(ctx, path)
   local done
   done, err = http:publish(name, { path = path })
   if not done then return nil, err end
-  local schema
+  local schema, raw
   schema, err = http:describe(name)
+  if schema then raw, err = http:schema(name) end
   http:delete(name)
-  return schema, err
+  if not raw then return nil, err end
+  return schema, schema_changes.types_of(raw)
 end
 
 ---What publishing would do: { accepted, breaks_clients, text, changes = array of schema_changes.list, by = "server" | "comparison" }.
@@ -84,9 +86,13 @@ function publish.plan(ctx, path)
   local plan
   plan, err = http:plan(ctx.settings.database, { path = path })
   if not plan and err.kind ~= "ValidationError" then return nil, err end
-  local fresh, why = schema_of(ctx, path)
-  if not fresh and not plan then return nil, why end
-  local changes = fresh and schema_changes.list(ctx.conn:schema(), fresh) or iu.array {}
+  local fresh, types = schema_of(ctx, path)
+  if not fresh and not plan then return nil, types end
+  local changes = iu.array {}
+  if fresh then
+    local raw = http:schema(ctx.settings.database)
+    changes = schema_changes.list(ctx.conn:schema(), fresh, raw and schema_changes.types_of(raw), types)
+  end
   if plan then
     return {
       by = "server", accepted = plan.automatic, breaks_clients = plan.break_clients == true, changes = changes,

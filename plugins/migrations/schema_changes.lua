@@ -18,10 +18,38 @@ local function names_of(a, b)
   return list
 end
 
+-- Columns and parameters are { name, type } each.
 local function fields_text(fields)
   local out = {}
-  for i, field in ipairs(fields) do out[i] = ("%s %s"):format(field.name or field[1], iu.json.encode(field.type or field[2])) end
+  for i, field in ipairs(fields) do out[i] = ("%s %s"):format(field[1], field[2]) end
   return table.concat(out, ", ")
+end
+
+local DEPTH_MAX = 32 -- of types within types
+
+-- A type as the server writes it, with those it names put in their place.
+local function expanded(value, types, depth)
+  if type(value) ~= "table" or depth > DEPTH_MAX then return value end
+  if math.type(value.Ref) == "integer" then return expanded(types[value.Ref + 1], types, depth + 1) end
+  local out = setmetatable({}, getmetatable(value))
+  for key, inner in pairs(value) do out[key] = expanded(inner, types, depth + 1) end
+  return out
+end
+
+---What the types of a module's columns are made of: table -> column -> text, from its definition (RawModuleDefV9 as SATS-JSON).
+---@param raw table
+---@return table<string, table<string, string>>
+function schema_changes.types_of(raw)
+  local types, out = raw.typespace and raw.typespace.types or {}, {}
+  for _, def in ipairs(raw.tables or {}) do
+    local row = types[(def.product_type_ref or -1) + 1]
+    local columns = {}
+    for _, element in ipairs(row and row.Product and row.Product.elements or {}) do
+      columns[element.name and element.name.some or "?"] = iu.json.canonical(expanded(element.algebraic_type, types, 0))
+    end
+    out[def.name] = columns
+  end
+  return out
 end
 
 local function uniques(def)
@@ -36,34 +64,35 @@ local function uniques(def)
   return out
 end
 
--- What happened to the columns, in the words of a user; nil where nothing did.
-local function columns_change(old, new)
-  if fields_text(old) == fields_text(new) then return nil end
-  local was, is = {}, {}
-  for i, column in ipairs(old) do was[column.name] = { column = column, at = i } end
-  for i, column in ipairs(new) do is[column.name] = { column = column, at = i } end
-  local parts = {}
-  for _, column in ipairs(old) do
-    local now = is[column.name]
+-- What happened to the columns, in the words of a user; nil where nothing did. a, b: what the types are made of, by column.
+local function columns_change(old, new, a, b)
+  local was, is, parts = {}, {}, {}
+  for i, column in ipairs(old) do was[column[1]] = { type = column[2], at = i } end
+  for i, column in ipairs(new) do is[column[1]] = { type = column[2], at = i } end
+  for i, column in ipairs(old) do
+    local name = column[1]
+    local now = is[name]
     if not now then
-      parts[#parts + 1] = ("column %s was removed"):format(column.name)
-    elseif fields_text { now.column } ~= fields_text { column } then
-      parts[#parts + 1] = ("column %s has another type"):format(column.name)
-    elseif now.at ~= was[column.name].at then
-      parts[#parts + 1] = ("column %s moved"):format(column.name)
+      parts[#parts + 1] = ("column %s was removed"):format(name)
+    elseif now.type ~= column[2] or (a and b and a[name] ~= b[name]) then
+      parts[#parts + 1] = ("column %s has another type"):format(name)
+    elseif now.at ~= i then
+      parts[#parts + 1] = ("column %s moved"):format(name)
     end
   end
   for i, column in ipairs(new) do
-    if not was[column.name] then parts[#parts + 1] = ("column %s was %s"):format(column.name, i > #old and "appended" or "inserted") end
+    if not was[column[1]] then parts[#parts + 1] = ("column %s was %s"):format(column[1], i > #old and "appended" or "inserted") end
   end
-  return table.concat(parts, ", ")
+  return #parts > 0 and table.concat(parts, ", ") or nil
 end
 
 ---The differences: array of { what, table or reducer, accepted (by 1.x, with rows there), breaks (who, or nil) }.
 ---@param old table conn:schema()
 ---@param new table
+---@param old_types? table of types_of: also what is within a named type is compared
+---@param new_types? table
 ---@return table[]
-function schema_changes.list(old, new)
+function schema_changes.list(old, new, old_types, new_types)
   local list = iu.array {}
   local function add(change) list[#list + 1] = change end
   for _, name in ipairs(names_of(old.tables, new.tables)) do
@@ -73,7 +102,7 @@ function schema_changes.list(old, new)
     elseif not b then
       add { table = name, what = "table removed", accepted = false, breaks = "clients that read or subscribe it" }
     else
-      local columns = columns_change(a.columns, b.columns)
+      local columns = columns_change(a.columns, b.columns, old_types and old_types[name], new_types and new_types[name])
       if columns then add { table = name, what = columns, accepted = false, breaks = "clients that read or subscribe it" } end
       if a.public ~= b.public then
         add { table = name, what = b.public and "became public" or "became private", accepted = true,

@@ -9,33 +9,6 @@ local spacetimedb = require("spacetimedb")
 local there = spacetimedb.address and spacetimedb.wasm and module_variant.possible()
 local with_server = there and it or pending
 
--- Each: { file below core/module, the text before which (or instead of which) the other goes, that text }
-local VARIANTS = {
-  table = {
-    { "schema.h", "NERV_TABLE_COUNT\n}", "NERV_EXTRA, NERV_TABLE_COUNT\n}" },
-    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_KEY, NERV_INDEX_COUNT\n}" },
-    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},',
-      '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL}, {"extra", "Permission", false, NERV_EXTRA_KEY, NULL},' },
-    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_EXTRA, true, "key"},' },
-  },
-  reducer = {
-    { "schema.c", '{"set_client_info", "SetClientInfo", NERV_CALLED},',
-      '{"set_client_info", "SetClientInfo", NERV_CALLED}, {"extra", "SetClientInfo", NERV_CALLED},' },
-    { "dispatch.c", "iu__nerv_set_client_info};", "iu__nerv_set_client_info, iu__nerv_set_client_info};" },
-  },
-  index = {
-    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_INDEX, NERV_INDEX_COUNT\n}" },
-    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_ENTITY, false, "updated_at"},' },
-  },
-  column = { { "schema.c", '{"updated_at", "Timestamp"}, {"metadata", "EntityMetadata"}', '{"updated_at", "U64"}, {"metadata", "EntityMetadata"}' } },
-  left_out = {
-    { "schema.h", "NERV_PLUGIN_RECORD, NERV_TABLE_COUNT", "NERV_TABLE_COUNT, NERV_PLUGIN_RECORD = NERV_TABLE_COUNT" },
-    { "schema.h", "NERV_RECORD_KEY,\n  NERV_INDEX_COUNT", "NERV_INDEX_COUNT, NERV_RECORD_KEY = NERV_INDEX_COUNT" },
-    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},', "" },
-    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', "" },
-  },
-}
-
 describe("publishing over a database that has data", function()
   local folder, name, token
 
@@ -50,7 +23,7 @@ describe("publishing over a database that has data", function()
   end)
 
   local function variant(which)
-    return module_variant.build(folder, VARIANTS[which])
+    return module_variant.build(folder, module_variant.CHANGES[which])
   end
 
   local function prepared()

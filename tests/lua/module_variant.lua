@@ -10,6 +10,33 @@ local variant = {}
 
 variant.FLAGS = "--target=wasm32-unknown-unknown -std=c11 -O1 -ffreestanding -nostdlib -fvisibility=hidden"
 
+-- Variants of the schema. Each: { file below core/module, the text before which (or instead of which) the other goes, that text }
+variant.CHANGES = {
+  table = {
+    { "schema.h", "NERV_TABLE_COUNT\n}", "NERV_EXTRA, NERV_TABLE_COUNT\n}" },
+    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_KEY, NERV_INDEX_COUNT\n}" },
+    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},',
+      '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL}, {"extra", "Permission", false, NERV_EXTRA_KEY, NULL},' },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_EXTRA, true, "key"},' },
+  },
+  reducer = {
+    { "schema.c", '{"set_client_info", "SetClientInfo", NERV_CALLED},',
+      '{"set_client_info", "SetClientInfo", NERV_CALLED}, {"extra", "SetClientInfo", NERV_CALLED},' },
+    { "dispatch.c", "iu__nerv_set_client_info};", "iu__nerv_set_client_info, iu__nerv_set_client_info};" },
+  },
+  index = {
+    { "schema.h", "NERV_INDEX_COUNT\n}", "NERV_EXTRA_INDEX, NERV_INDEX_COUNT\n}" },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', '{NERV_PLUGIN_RECORD, true, "key"}, {NERV_ENTITY, false, "updated_at"},' },
+  },
+  column = { { "schema.c", '{"updated_at", "Timestamp"}, {"metadata", "EntityMetadata"}', '{"updated_at", "U64"}, {"metadata", "EntityMetadata"}' } },
+  left_out = {
+    { "schema.h", "NERV_PLUGIN_RECORD, NERV_TABLE_COUNT", "NERV_TABLE_COUNT, NERV_PLUGIN_RECORD = NERV_TABLE_COUNT" },
+    { "schema.h", "NERV_RECORD_KEY,\n  NERV_INDEX_COUNT", "NERV_INDEX_COUNT, NERV_RECORD_KEY = NERV_INDEX_COUNT" },
+    { "schema.c", '{"plugin_record", "PluginRecord", false, NERV_RECORD_KEY, NULL},', "" },
+    { "schema.c", '{NERV_PLUGIN_RECORD, true, "key"},', "" },
+  },
+}
+
 local function sh(line)
   local pipe = assert(io.popen("{ " .. line .. "\n} 2>&1"))
   local output = pipe:read("a")
