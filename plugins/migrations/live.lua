@@ -71,6 +71,13 @@ return function(env)
     return err
   end
 
+  -- What is too much for one transaction.
+  local function too_large(err)
+    if err.kind ~= "OverloadedError" and not err.message:find("^operations: %d+, expected at most") then return err end
+    local ways = env.backend == "server" and "mark it online = true" or "mark it online = true, or run it before the universe is opened (`iu migrate up`)"
+    return iu.errors.new(err.kind, ("it is too much for one transaction: %s (%s)"):format(ways, err.message), { code = err.code, cause = err })
+  end
+
   -- one transaction ----------------------------------------------------------------------------------------------------
 
   local function one_of(tx, w, how)
@@ -134,7 +141,7 @@ return function(env)
       lock.took()
       for _, fn in ipairs(done) do fn() end
     elseif err.code ~= "REHEARSED" then
-      err = why(err)
+      err = too_large(why(err))
       local last = list[#list]
       return nil, work.failure(w or { migration = last.entry, direction = last.direction, counter = 0 }, err)
     end

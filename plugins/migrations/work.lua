@@ -3,6 +3,8 @@
 
 local iu = require "inner_universe"
 
+local BREATH = 0.01 -- seconds of work between two turns of the loop
+
 local work = {}
 
 ---The err that a run which was asked to stop ends with; it is raised through the migration's function.
@@ -40,9 +42,15 @@ function work.new(migration, direction, how)
     migration = migration, direction = direction, how = how, counter = 0, label = nil, rows = 0, began = how.clock(),
   }
 
-  ---Where a run may end: others get their turn, signals are noticed.
+  local breathed = self.began
+
+  ---Where a run may end: now and then others get their turn, and signals are noticed.
   function self.check_stop()
-    if how.can_wait() then pcall(iu.sleep, 0) end
+    local now = how.clock()
+    if now - breathed >= BREATH and how.can_wait() then
+      pcall(iu.sleep, 0)
+      breathed = how.clock()
+    end
     if how.stop and how.stop() then error(work.stopped(migration), 0) end
   end
 

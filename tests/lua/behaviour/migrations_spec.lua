@@ -493,6 +493,15 @@ describe("migrations of an open universe", function()
     end
   end)
 
+  it("that are too much for one transaction say how they can be run", function()
+    if support.on_server then return end -- 100,000 events take a server too long
+    local folder = support.folder()
+    file(folder, "0001_much", [[return { up = function(m) for i = 1, 100001 do m:publish_event("E") end end }]])
+    local m, g = open(folder)
+    support.refused("MigrationError", select(1, g:up()), select(2, g:up()), "too much for one transaction", "online = true")
+    assert.equal(0, #m.event_bus:events { type = "E" })
+  end)
+
   it("leave the schema of an open universe as it is", function()
     local folder = support.folder()
     file(folder, "0001_schema", [[return { up = function(m) m:add_table("level", { columns = { { "id", "u64" } } }) end }]])

@@ -3,6 +3,35 @@
 local iu = require "inner_universe"
 local support = require "support"
 
+describe("a program of another version", function()
+  after_each(support.clean)
+
+  it("may leave out trailing optional parameters", function()
+    local conn = support.connect()
+    assert(conn:call("create_entity", "T", { tags = {}, properties = "{}" }))
+    assert(conn:call("put_record", "k", "v"))
+    assert.equal("v", conn:get("plugin_record", "k").value)
+    support.refused("ValidationError", conn:call("put_record", "k"))
+  end)
+
+  it("finds rows from before with the defaults of columns that came later, and may leave those out", function()
+    if support.on_server then return end -- modules in Lua are for embedded universes
+    local function arena(more)
+      return iu.module("arena", {
+        tables = { player = { columns = { { "id", "u64" }, { "name", "string" }, table.unpack(more) }, primary_key = "id", public = true } },
+        reducers = { add = { params = { { "id", "u64" } }, run = function(ctx, id) ctx.db.player:insert { id = id, name = "p" .. id } end } },
+      })
+    end
+    local conn = support.connect({ module = arena {} })
+    assert(conn:call("add", 1))
+    if not support.keeps then return end
+    conn = support.reopen(conn, { module = arena { { "hp", "u32", default = 100 }, { "guild", "string?", default = iu.null } } })
+    assert(conn:call("add", 2))
+    assert.same({ id = 1, name = "p1", hp = 100 }, conn:get("player", 1))
+    assert.same({ id = 2, name = "p2", hp = 100 }, conn:get("player", 2))
+  end)
+end)
+
 describe("the schema's version", function()
   after_each(support.clean)
 
