@@ -51,7 +51,7 @@ local function graph_source(exec, kind, type_name, fn)
     for key, value in pairs(more) do spec[key] = value end
     return must(reader[query](reader, spec))
   end
-  local source = { key = "id" }
+  local source = { key = "id", table = kind }
   function source.last()
     local rows = ask(exec.reader(), nil, { order_by = "id", descending = true, limit = 1 })
     return rows[1] and rows[1].id
@@ -177,7 +177,7 @@ function face.new(exec)
   --- An iterator over a table's rows, as they were committed before the migration wrote anything that is still to be applied.
   function m.rows(_, name)
     wanted(name, "string", "rows", "table")
-    return rows_of.iterate(exec.conn(), name, exec.how.batch_size)
+    return rows_of.iterate(exec.conn(), name, exec.page_size)
   end
 
   --- fn(rows) for every batch of a table's rows, in the order of its key; what it writes through m is one with the batch. Rows that it returns (an array) are

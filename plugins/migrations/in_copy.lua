@@ -30,7 +30,8 @@ return function(env)
   local in_copy = {}
 
   local function executor(copy, w, how)
-    local exec = { work = w, how = how, backend = "file", dry_run = how.dry_run == true, online = false, log = env.log, shared = false }
+    local exec = { work = w, how = how, backend = "file", dry_run = how.dry_run == true, online = false, log = env.log, shared = false,
+      page_size = how.batch_size }
     local run, in_step, manager, tx = iu.uuid(), false, nil, nil
     local waiting = {} -- rows of modules' tables, by table, written when the step is over
 

@@ -31,9 +31,22 @@ return function(env)
       .. "run this one before it is opened, by iu.migrations(target, options):up() or `iu migrate up`"):format(name), { code = "SCHEMA" }), 0)
   end
 
+  -- A server answers no pages in the order of a key: the whole table is subscribed while a step goes through it, and read here.
+  local function while_held(name, fn)
+    if env.backend ~= "server" then return fn() end
+    local subscription = must(ctx.conn:subscribe(('SELECT * FROM "%s"'):format(name)))
+    local guard <close> = setmetatable({}, { __close = function()
+      if subscription:is_active() then subscription:unsubscribe() end
+    end })
+    must(subscription:wait())
+    fn()
+    return guard and nil
+  end
+
   -- What both ways share of an executor.
   local function base(w, how)
     local exec = { work = w, how = how, backend = env.backend, dry_run = how.dry_run == true, log = ctx.log, shared = true }
+    if env.backend ~= "server" then exec.page_size = how.batch_size end -- of rows that are only read; nil: all of them
     function exec.manager() return manager end
     function exec.conn() return ctx.conn end
     exec.schema = refuse_schema
@@ -104,7 +117,7 @@ return function(env)
     function exec.batch(fn) fn(tx) end
     function exec.batches(source, size, state)
       if not source.raw then size = nil end -- each page would be laid over all that the transaction wrote
-      w.batches(function(fn) fn(tx) end, source, size, state)
+      while_held(source.table, function() w.batches(function(fn) fn(tx) end, source, size, state) end)
     end
     function exec.publish()
       error(iu.errors.new("MigrationError", "m:publish: a module cannot be published within a transaction: mark the migration online = true"), 0)
@@ -242,7 +255,9 @@ return function(env)
       end)
     end
 
-    function exec.batches(source, size, state) w.batches(exec.batch, source, size or how.batch_size, state) end
+    function exec.batches(source, size, state)
+      while_held(source.table, function() w.batches(exec.batch, source, size or how.batch_size, state) end)
+    end
 
     function exec.step(kind, label, fn)
       local skipped, at = enter(("%s %s"):format(kind, label))

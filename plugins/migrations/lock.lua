@@ -51,8 +51,9 @@ return function(env)
 
   ---Takes it, waiting up to `timeout` seconds for whoever has it.
   ---@param timeout number
+  ---@param stop? fun(): boolean true: it is wanted no more
   ---@return true?, inner_universe.Error?
-  function lock.take(timeout)
+  function lock.take(timeout, stop)
     local ends = env.clock() + timeout
     while true do
       local held, err = present()
@@ -66,7 +67,7 @@ return function(env)
           return true
         end
         if err.kind ~= "ConflictError" then return nil, err end -- somebody was quicker
-      elseif env.clock() >= ends then
+      elseif env.clock() >= ends or (stop and stop()) then
         return locked(held)
       end
       iu.sleep(POLL)

@@ -70,7 +70,7 @@ return function(tool)
     local ends = tool.clock() + how.lock_timeout
     while true do
       local made, err = protected(fn)
-      if made or err.kind ~= "UniverseLockedError" or tool.clock() >= ends then return made, err end
+      if made or err.kind ~= "UniverseLockedError" or tool.clock() >= ends or (how.stop and how.stop()) then return made, err end
       iu.sleep(POLL)
     end
   end

@@ -44,7 +44,7 @@ return function(ctx, manager, backend)
       if ok then lock.took() end
       return ok, err
     end
-    local ok, err = lock.take(how.lock_timeout)
+    local ok, err = lock.take(how.lock_timeout, how.stop)
     if not ok then return nil, err end
     local guard <close> = setmetatable({}, { __close = function()
       if ctx.conn and not ctx.conn:is_closed() then lock.release() end

@@ -49,7 +49,7 @@ end
 
 ---@param conn inner_universe.Connection
 ---@param name string
----@param size integer
+---@param size? integer of a page; nil: all at once
 ---@return fun(): table?
 function rows.iterate(conn, name, size)
   local key = definition(conn, name).primary_key
@@ -58,7 +58,7 @@ function rows.iterate(conn, name, size)
     at = at + 1
     if at > #list and not last then
       list, at = page(conn, name, key, after, nil, size), 1
-      last = not key or #list < size
+      last = not key or not size or #list < size
       after = key and #list > 0 and list[#list][key] or after
     end
     return list[at]
@@ -90,7 +90,7 @@ end
 function rows.source(exec, name, fn)
   local key = definition(exec.conn(), name).primary_key
   return {
-    key = key, raw = true, -- pages of what is committed, whatever the transaction wrote
+    table = name, key = key, raw = true, -- pages of what is committed, whatever the transaction wrote
     last = function()
       local found = must(exec.conn():select(name, { order_by = key, descending = true, limit = 1 }))
       return found[1] and found[1][key]

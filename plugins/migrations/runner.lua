@@ -155,10 +155,18 @@ return function(env)
 
   -- ---- what to do ----
 
+  -- What is in the middle goes its way to the end, as what it was when it began.
   local function halfway(survey, direction)
     for _, row in ipairs(survey.rows) do
-      if history.is_halfway(row) and row.checkpoint.direction ~= direction then
-        return failed("HALFWAY", "%s is half way %s: `iu migrate %s` ends that first", row.name, row.checkpoint.direction, row.checkpoint.direction)
+      if history.is_halfway(row) then
+        local entry, way = survey.by_number[row.number], row.checkpoint.direction
+        if not entry then
+          return failed("HALFWAY", "%s is half way %s, and its file is not in the folder any more: bring it back, or `baseline` forgets it", row.name, way)
+        end
+        if entry.online == false then
+          return failed("HALFWAY", "%s: it is half way %s, and was online when it began: it has to be that until it is through", entry.path, way)
+        end
+        if way ~= direction then return failed("HALFWAY", "%s is half way %s: `iu migrate %s` ends that first", row.name, way, way) end
       end
     end
     return true
@@ -410,7 +418,7 @@ return function(env)
         end
       end
       for _, row in ipairs(survey.rows) do
-        if history.is_applied(row) and not survey.by_number[row.number] then
+        if (history.is_applied(row) or history.is_halfway(row)) and not survey.by_number[row.number] then
           add { version = row.version, name = row.name, checksum = row.checksum, status = "removed" }
         end
       end

@@ -230,6 +230,26 @@ describe("migrations of an open universe", function()
     assert.same({ 25, 325 + 1200 }, { ages(m) })
     assert.same({ "applied", "stopped" }, states(g))
     assert.equal("HALFWAY", select(2, g:down()).code)
+    -- What it is made of stays, until it is through.
+    file(folder, "0002_online", (ONLINE:gsub("online = true", "online = false")))
+    assert.equal("HALFWAY", select(2, g:up()).code)
+    os.remove(folder .. "/0002_online.lua")
+    local gone = select(2, g:up())
+    assert.equal("HALFWAY", gone.code)
+    assert.truthy(gone.message:find("baseline", 1, true))
+    file(folder, "0002_online", (ONLINE:gsub('m:create_entity%("Note", { name = "first" }%)', 'm:set_config("a", "b")')))
+    local moved = select(2, g:up())
+    assert.is_nil(moved) -- steps that were done are not looked at again
+    assert(g:down())
+    file(folder, "0002_online", ONLINE)
+    stop = false
+    assert.equal("STOPPED", select(2, g:up {
+      progress = function(event) if event.name == "0002_online" and event.done == 12 then stop = true end end,
+      stop = function() return stop end,
+    }).code)
+    file(folder, "0002_online", (ONLINE:gsub('m:update_entities%("Person"', 'm:update_entities("People"')))
+    assert.truthy(select(2, g:up()).message:find("stopped in step 2 (entities Person), which is entities People now", 1, true))
+    file(folder, "0002_online", ONLINE)
     assert(g:up())
     assert.same({ 25, 325 + 2500 }, { ages(m) })
     -- The way back, too.
