@@ -77,6 +77,66 @@ function migrations:verify() end
 ---@field log inner_universe.Logger
 local m = {}
 
+-- The schema of a closed file: as the methods of a working copy (inner_universe.WorkingCopy).
+
+---@param name string
+---@param declaration table as in iu.module's tables
+---@param options? { types?: table }
+function m:add_table(name, declaration, options) end
+
+---@param name string
+function m:drop_table(name) end
+
+---@param old string
+---@param new string
+function m:rename_table(old, new) end
+
+---@param table_name string
+---@param name string
+---@param type string|table
+---@param options? { default?: any, value?: fun(row: table): any, auto_inc?: boolean, after?: string, first?: boolean, types?: table }
+function m:add_column(table_name, name, type, options) end
+
+---@param table_name string
+---@param column string
+function m:drop_column(table_name, column) end
+
+---@param table_name string
+---@param old string
+---@param new string
+function m:rename_column(table_name, old, new) end
+
+---@param table_name string
+---@param column string
+---@param type string|table
+---@param fn? fun(value: any): any
+---@param options? { types?: table }
+function m:retype_column(table_name, column, type, fn, options) end
+
+---@param table_name string
+---@param columns string[] all of them
+function m:reorder_columns(table_name, columns) end
+
+---@param table_name string
+---@param changes table
+function m:alter_table(table_name, changes) end
+
+---@param table_name string
+---@param declaration table
+---@param fn fun(row: table): table|false
+---@param options? { types?: table }
+function m:rewrite_table(table_name, declaration, fn, options) end
+
+---@param table_name string
+---@param options { into: table<string, table|true>, rows: fun(row: table): table, keep?: boolean, types?: table }
+function m:split_table(table_name, options) end
+
+---@param into string
+---@param declaration table|true
+---@param sources table<string, fun(row: table): table|false>
+---@param options? { types?: table, keep?: boolean }
+function m:merge_tables(into, declaration, sources, options) end
+
 ---@param entity_type string
 ---@param metadata? inner_universe.EntityMetadata
 ---@param id? string

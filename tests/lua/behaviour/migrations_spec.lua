@@ -458,6 +458,66 @@ describe("migrations of an open universe", function()
     assert.is_nil(m.client:connection():get("config", "app.level"))
   end)
 
+  it("see what others change meanwhile, and are made again", function()
+    local folder = support.folder()
+    file(folder, "0001_people", PEOPLE)
+    for number, online in pairs { ["0002"] = "false", ["0003"] = "true" } do
+      file(folder, number .. "_add", ([[return { online = %s, up = function(m)
+        m:update_entities("Person", function(person)
+          migrations_test.calls = migrations_test.calls + 1
+          if person.id == "p05" and migrations_test.meanwhile then migrations_test.meanwhile() end
+          person.metadata.properties.age = person.metadata.properties.age + 1
+          return person.metadata
+        end, { size = 10 })
+      end }]]):format(online))
+    end
+    local m, g = open(folder)
+    assert(g:up { to = 1 })
+    for number = 2, 3 do
+      local state = { calls = 0 }
+      _G.migrations_test = state
+      function state.meanwhile()
+        state.meanwhile = nil
+        assert(m:update_entity("p03", { name = "changed", properties = { age = 1000 * number } }))
+      end
+      assert(g:up { to = number })
+      local changed = assert(m:get_entity("p03"))
+      assert.equal(1000 * number + 1, changed.metadata.properties.age)
+      assert.equal("changed", changed.metadata.name)
+      assert.is_true(state.calls > 25)
+    end
+    assert.equal(4 + 2, assert(m:get_entity("p04")).metadata.properties.age)
+  end)
+
+  it("read rows page by page, update relations, delete, and tell", function()
+    local folder = support.folder()
+    file(folder, "0001_people", PEOPLE)
+    file(folder, "0002_more", [[return { up = function(m)
+      local ids, last = {}, ""
+      for row in m:rows("entity") do
+        assert(row.id > last)
+        last, ids[#ids + 1] = row.id, row.id
+      end
+      assert(#ids == 25 and m:count("relation") == 1)
+      m:update_relations("KNOWS", function(relation) relation.metadata.strength = 0.25 return relation end)
+      m:update_entities("Person", function(person) if person.id > "p20" then return false end end)
+      m:update_entities("Nobody", function() error("there is nobody") end)
+      m:publish_event("MIGRATED", { version = m.version, name = m.name, backend = m.backend })
+      m.log.info("%s", "all is well")
+      m:progress(3, 7)
+    end }]])
+    local m, g = open(folder, { batch_size = 10 })
+    local told = {}
+    assert(g:up { progress = function(event) if event.total == 7 then told[#told + 1] = event end end })
+    assert.equal(1, #told)
+    assert.same({ 3, "0002_more", "up" }, { told[1].done, told[1].name, told[1].direction })
+    assert.equal(20, (ages(m)))
+    assert.equal(0.25, assert(m:get_relation("r1")).metadata.strength)
+    local events = assert(m.event_bus:events { type = "MIGRATED" })
+    assert.equal(1, #events)
+    assert.equal("0002", events[1].data.version)
+  end)
+
   it("give states another shape, recompute their hashes and keep the old ones", function()
     for _, online in ipairs { "false", "true" } do
       local folder = support.folder()
