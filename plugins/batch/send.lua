@@ -4,7 +4,8 @@
 -- outcome is that of the members' calls one after the other. Where nobody is blamed (it is too large as a whole) it is sent in halves, in their order.
 --
 -- On a server a lost connection may leave the outcome unknown. Then the same operations are sent again under the same key, which the module applies once, until
--- there is an answer or `resend_ms` are over; the error that the members get then carries { request_key, operations, answer }, for who can send it again later.
+-- there is an answer or `resend_ms` are over; the error that the members get then carries { request_key, operations, number, answer }, for who can send it
+-- again later.
 
 local iu = require "inner_universe"
 
@@ -55,8 +56,8 @@ return function(ctx, client, statistics)
   end
 
   local function fail(group, members, err, of)
-    for _, member in ipairs(members) do
-      group.errors[member] = of and of(member) or err
+    for number, member in ipairs(members) do
+      group.errors[member] = of and of(member, number) or err
     end
   end
 
@@ -77,9 +78,9 @@ return function(ctx, client, statistics)
       if not operations then operations, members = listed(group) end
       local at, refusal = client:blamed_operation(err)
       if lost then
-        return fail(group, members, err, function(member)
+        return fail(group, members, err, function(member, number)
           return iu.errors.new(err.kind, err.message, { code = err.code, retryable = false, cause = err,
-            details = { request_key = key, operations = operations, answer = group.answers[member] } })
+            details = { request_key = key, operations = operations, number = number, answer = group.answers[member] } })
         end)
       elseif at and at <= #members then
         group.errors[members[at]] = refusal
