@@ -142,6 +142,12 @@ parcel_kilograms_count 4
 parcels_shipped_total{by="air"} 3
 parcels_shipped_total{by="sea"} 1
 ]],
+  fallback = [[
+roof	22.0
+cellar	15.0
+attic	EntityNotFoundError
+online	0	0
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -159,7 +165,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)

@@ -1,0 +1,265 @@
+-- init.lua: the fallback plugin: what is done while the server is away. Which writes are kept and when: writing.lua; where: queue.lua; how they go to the
+-- server: replay.lua; what is read meanwhile: known.lua; what is done about what is not there: recovery.lua. Here is what users call, and the states:
+-- "online"; "offline": no connection; "replaying": a connection, and writes that are kept.
+--
+-- An embedded universe is never away: nothing is hooked but what is not found, and there is no file.
+
+local iu = require "inner_universe"
+
+local plugin = ...
+local open_queue = plugin.load "queue"
+local make_replay = plugin.load "replay"
+local make_known = plugin.load "known"
+local make_recovery = plugin.load "recovery"
+local make_writing = plugin.load "writing"
+
+local M = {}
+
+local CLOSED = "fallback is closed"
+local POLICIES = { refuse = true, wait = true }
+local RANGES = { queue_max = { 1, 10000000 }, queue_bytes = { 1024, 1 << 40 }, refused_max = { 1, 1000000 }, known_bytes = { 0, 1 << 40 } }
+local WRITES = {
+  create_entity = "create_entity", update_entity = "update_entity", delete_entity = "delete_entity", create_relation = "create_relation",
+  update_relation = "update_relation", delete_relation = "delete_relation", publish_event = "publish_event",
+}
+
+function M.validate(config)
+  for name, range in pairs(RANGES) do
+    if config[name] < range[1] or config[name] > range[2] then
+      return nil, ("%s: expected an integer from %d to %d, got %d"):format(name, range[1], range[2], config[name])
+    end
+  end
+  if not POLICIES[config.when_full] then return nil, ('when_full: one of refuse, wait expected, got "%s"'):format(config.when_full) end
+  return true
+end
+
+local function path_of(ctx)
+  if ctx.config.path ~= "" then return ctx.config.path end
+  return ctx.settings.db_path:gsub("^file:", "") .. ".fallback"
+end
+
+-- Reads that answer from what is known here.
+local function add_reads(ctx, known, writing, state, queue)
+  local function around(kind)
+    return function(call, next)
+      local id = call.args[1]
+      if type(id) ~= "string" then return next() end
+      local row, err
+      if state.connected() then
+        row, err = next()
+        if row then
+          known.note(kind, id, row)
+        elseif not writing.lost(err) then
+          known.forget(kind, id)
+        end
+        if not writing.lost(err) then
+          if queue.count == 0 then return row, err end
+          local touched
+          row, touched = known.with_kept(kind, id, row)
+          if row or not touched then return row, err end
+        end
+      end
+      local there_is_none
+      if err == nil or writing.lost(err) then row, there_is_none = known.get(kind, id) end
+      if row then return row end
+      if there_is_none or err and not writing.lost(err) then
+        local what = kind == "entity" and "EntityNotFoundError" or "RelationNotFoundError"
+        return nil, err and not writing.lost(err) and err or iu.errors.new(what, ("%s not found: %s"):format(kind, id))
+      end
+      if err then return nil, err end
+      return next() -- says how the connection is away
+    end
+  end
+  ctx.hooks.around("get_entity", around("entity"))
+  ctx.hooks.around("get_relation", around("relation"))
+end
+
+-- What there is on a server: { state, queue, replay, writing, path }.
+local function start_keeping(ctx, client, manager, state_handlers, refused_handlers)
+  local path = path_of(ctx)
+  local queue, err = open_queue(ctx, path)
+  if not queue then return nil, iu.errors.wrap(err.kind, ("the queue %s: %s"):format(path, err.message), err) end
+  local keeping = { queue = queue, path = path, refused = 0 }
+  local state = { stopped = false, name = "online", since = iu.now() }
+  local wake = ctx.waiter()
+  keeping.state = state
+
+  function state.connected()
+    local conn = ctx.conn
+    return conn ~= nil and not conn:is_closed() and conn:state().phase == "connected"
+  end
+
+  -- Looks at what is, and tells what has changed.
+  function state.changed()
+    local name = not state.connected() and "offline" or queue.count > 0 and "replaying" or "online"
+    if name == "replaying" then wake:resolve(true) end
+    if name == state.name or state.stopped then return end
+    if name == "offline" then keeping.writing.let_go() end
+    local before = state.name
+    state.name, state.since = name, iu.now()
+    ctx.log.info("%s, %d writes are kept", name, queue.count)
+    state_handlers:emit { state = name, before = before, queued = queue.count }
+  end
+
+  keeping.writing = make_writing(ctx, client, queue, state)
+  keeping.replay = make_replay(ctx, client, queue, {
+    applied = keeping.writing.settle,
+    changed = state.changed,
+    heard = keeping.writing.is_heard,
+    refused = function(entry, operation, refusal, heard)
+      keeping.refused = keeping.refused + 1
+      keeping.writing.refuse(entry, operation, refusal)
+      if not heard then
+        ctx.log.warn("a kept write was refused: %s %s: %s", operation.tag, tostring(operation.value.id), refusal.message)
+        refused_handlers:emit { operation = operation, err = refusal, request_key = entry.key, queued_at = entry.queued_at }
+      end
+      if #entry.operations == 0 then keeping.writing.settle(entry) end
+    end,
+  })
+
+  for hooked, method in pairs(WRITES) do ctx.hooks.around(hooked, keeping.writing.around(method)) end
+  if ctx.universe.plugin("event_bus") then ctx.hooks.around("event_bus.publish", keeping.writing.around("publish_event")) end
+  if ctx.config.reads then add_reads(ctx, make_known(ctx, manager, queue), keeping.writing, state, queue) end
+
+  keeping.listening = ctx.conn:on_state(state.changed)
+  ctx.spawn(function()
+    while not state.stopped do
+      keeping.replay.run(state.connected)
+      wake = ctx.waiter()
+      state.changed()
+      wake:wait()
+    end
+  end)
+
+  function keeping.stop()
+    if state.stopped then return end
+    state.stopped = true
+    keeping.listening:cancel()
+    wake:resolve(true)
+    keeping.writing.let_go()
+    return queue.close(iu.errors.new("ConnectionError", "the universe was closed before the write was kept", { code = "CLOSED", retryable = false }))
+  end
+
+  state.changed()
+  return keeping
+end
+
+function M.start(ctx)
+  local check = ctx.check
+  local manager = ctx.plugin("persistence_manager")
+  local state_handlers, refused_handlers = ctx.handlers(), ctx.handlers()
+  local recovery = make_recovery(ctx)
+  local keeping, err
+  if ctx.settings.backend == "spacetimedb" then
+    keeping, err = start_keeping(ctx, manager.client, manager, state_handlers, refused_handlers)
+    if not keeping then return nil, err end
+  end
+  local stopped = false
+  local methods = {}
+
+  local function closed()
+    return stopped or not ctx.conn
+  end
+
+  --- "online"; "offline": there is no connection; "replaying": there is one, and writes that are kept. An embedded universe is online.
+  ---@return "online"|"offline"|"replaying"
+  function methods:state()
+    return keeping and keeping.state.name or "online"
+  end
+
+  --- fn{ state, before, queued } at each change of the state.
+  ---@param fn fun(change: { state: string, before: string, queued: integer })
+  ---@return inner_universe.Handle
+  function methods:on_state(fn)
+    if closed() then check.raise(CLOSED) end
+    check.type(fn, "callable", 1, "on_state", "fn")
+    return state_handlers:add(fn)
+  end
+
+  --- Writes that were kept and acknowledged, and then refused by the server, oldest first: { id, operation = { tag, value }, err, request_key, queued_at,
+  --- refused_at }. They are in the file until they are forgotten.
+  ---@return table[]? refused
+  ---@return inner_universe.Error? err
+  function methods:refused()
+    if closed() then check.raise(CLOSED) end
+    if not keeping then return iu.array {} end
+    return keeping.queue.refused()
+  end
+
+  --- fn{ operation, err, request_key, queued_at } for each such refusal, when it comes.
+  ---@param fn fun(refusal: table)
+  ---@return inner_universe.Handle
+  function methods:on_refused(fn)
+    if closed() then check.raise(CLOSED) end
+    check.type(fn, "callable", 1, "on_refused", "fn")
+    return refused_handlers:add(fn)
+  end
+
+  --- One that `refused` has (by its id there), or all of them, are seen to.
+  ---@param id? integer
+  ---@return true? ok
+  ---@return inner_universe.Error? err
+  function methods:forget_refused(id)
+    if closed() then check.raise(CLOSED) end
+    check.optional(id, "integer", 1, "forget_refused", "id")
+    if not keeping then return true end
+    return keeping.queue.forget(id)
+  end
+
+  --- fn(id, what, err) is asked when get_entity, get_relation, update_entity or update_relation find nothing; what: "entity" or "relation". It answers the row
+  --- (for a read), true when it made the row (the call is tried once more), or nil. On every backend.
+  ---@param fn fun(id: string, what: string, err: inner_universe.Error): table|true|nil
+  ---@return { cancel: fun() }
+  function methods:on_not_found(fn)
+    if closed() then check.raise(CLOSED) end
+    check.type(fn, "callable", 1, "on_not_found", "fn")
+    return recovery.add(fn)
+  end
+
+  --- Waits until there is a connection and nothing is kept any more.
+  ---@param timeout? number seconds
+  ---@return true? ok
+  ---@return inner_universe.Error? err TimeoutError
+  function methods:drain(timeout)
+    if closed() then check.raise(CLOSED) end
+    check.optional(timeout, "number", 1, "drain", "timeout")
+    if methods:state() == "online" then return true end
+    local done = ctx.waiter()
+    local handle <close> = state_handlers:add(function(change)
+      if change.state == "online" then done:resolve(true) end
+    end)
+    local ok, why = done:wait(timeout)
+    if ok and handle then return true end
+    return nil, why
+  end
+
+  --- { state, since, queued, queued_bytes, oldest, replayed, refused, recovered, path, problem }: times in microseconds; replayed, refused (the server's
+  --- refusals of kept writes) and recovered (what was not found and then was) since the start; problem: why the replay does not get on, where it does not.
+  ---@return table
+  function methods:status()
+    local status = { state = methods:state(), queued = 0, queued_bytes = 0, replayed = 0, refused = 0, recovered = recovery.recovered }
+    if keeping then
+      status.since, status.path, status.oldest = keeping.state.since, keeping.path, keeping.queue.since()
+      status.queued, status.queued_bytes = keeping.queue.count, keeping.queue.bytes
+      status.replayed, status.refused = keeping.replay.count, keeping.refused
+      status.problem = status.state == "replaying" and keeping.replay.problem or nil
+    end
+    return status
+  end
+
+  function methods:stop()
+    if stopped then return end
+    stopped = true
+    if keeping then return keeping.stop() end
+  end
+
+  function methods:health()
+    local status = methods:status()
+    if status.state == "offline" then return nil, ("the server is away; %d writes are kept in %s"):format(status.queued, status.path) end
+    return true, status
+  end
+
+  return ctx.hooks.class("fallback", methods, {}).new {}
+end
+
+return M

@@ -1,0 +1,17 @@
+-- manifest.lua: plain data, read before anything of the plugin runs (lua/README.md, "A plugin").
+return {
+  name = "fallback",
+  version = "0.1.0",
+  api = ">=1.0 <2",
+  description = "Writes are kept in a local file while the server is away, and replayed once, in order, when it is back.",
+  requires = { persistence_manager = ">=0.1 <1" },
+  config = {
+    path = { default = "", description = "The file of the queue; by default db_path with .fallback behind it. One process at a time." },
+    queue_max = { default = 10000, description = "Writes that may be kept at once." },
+    queue_bytes = { default = 67108864, description = "And their bytes." },
+    when_full = { default = "refuse", description = "What a write does when so much is kept: refuse (OverloadedError) or wait (for room, in turn)." },
+    refused_max = { default = 1000, description = "Refused writes that are remembered; the oldest go first." },
+    reads = { default = false, description = "While the server is away get_entity and get_relation answer from what is known here." },
+    known_bytes = { default = 16777216, description = "Memory for what was read last, where reads is on." },
+  },
+}

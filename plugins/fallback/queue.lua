@@ -1,0 +1,253 @@
+-- queue.lua: the writes that are kept, in an embedded file of their own, and the list of them in memory in their order.
+--
+-- An entry: { position, key, operations, bytes, queued_at }. It is in the file before `append` answers (durability "full") and stays there until it is known to
+-- be applied or refused. Who removes one, or notes a refusal, does it in one transaction of the file.
+
+local iu = require "inner_universe"
+
+-- The file's tables. `operations` and `operation` are JSON, `err` is { kind, code, message, retryable } as JSON.
+local function make_module(refused_max)
+  return iu.module("fallback_queue", {
+    tables = {
+      queued = {
+        columns = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" } },
+        primary_key = "position",
+      },
+      refused = {
+        columns = {
+          { "id", "u64" }, { "request_key", "string" }, { "operation", "string" }, { "err", "string" }, { "queued_at", "timestamp" },
+          { "refused_at", "timestamp" },
+        },
+        primary_key = "id", auto_inc = "id",
+      },
+    },
+    reducers = {
+      append = {
+        params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" } },
+        run = function(ctx, position, key, operations)
+          ctx.db.queued:insert { position = position, request_key = key, operations = operations, queued_at = ctx.timestamp }
+        end,
+      },
+      finish = {
+        params = { { "positions", "[u64]" } },
+        run = function(ctx, positions)
+          for _, position in ipairs(positions) do ctx.db.queued:delete(position) end
+        end,
+      },
+      -- One operation was refused; rest: what is left of its entry, "" when nothing is; err: "" when it need not be noted.
+      refuse = {
+        params = { { "position", "u64" }, { "rest", "string" }, { "operation", "string" }, { "err", "string" } },
+        run = function(ctx, position, rest, operation, err)
+          local row = ctx.db.queued:get(position)
+          if err ~= "" then
+            ctx.db.refused:insert {
+              id = 0, request_key = row.request_key, operation = operation, err = err, queued_at = row.queued_at, refused_at = ctx.timestamp,
+            }
+          end
+          if ctx.db.refused:count() > refused_max then
+            local oldest = math.huge
+            for each in ctx.db.refused:iter() do oldest = math.min(oldest, each.id) end
+            ctx.db.refused:delete(math.tointeger(oldest))
+          end
+          if rest == "" then
+            ctx.db.queued:delete(position)
+          else
+            ctx.db.queued:patch(position, { operations = rest })
+          end
+        end,
+      },
+      forget = {
+        params = { { "id", "u64?" } },
+        run = function(ctx, id)
+          if id then return ctx.db.refused:delete(id) end
+          ctx.db.refused:delete_where(function() return true end)
+        end,
+      },
+    },
+  })
+end
+
+--- Opens the file. nil, err when it cannot be read, or another process has it.
+return function(ctx, path)
+  local config = ctx.config
+  local module, err = make_module(config.refused_max)
+  if not module then return nil, err end
+  local file
+  file, err = iu.connect(path, { module = module, nerv = false, durability = "full" })
+  if not file then return nil, err end
+
+  local queue = { count = 0, bytes = 0 }
+  local about = {} -- entries by the id that they write
+  local entries, first, last = {}, 1, 0 -- in their order; removed ones are nil
+  local places, bytes_room = ctx.room(config.queue_max, { what = "fallback" }), ctx.room(config.queue_bytes, { what = "fallback" })
+  local next_position = 1
+
+  local function add(entry)
+    last = last + 1
+    entries[last], entry.at = entry, last
+    queue.count, queue.bytes = queue.count + 1, queue.bytes + entry.bytes
+    entry.ids = {}
+    for _, operation in ipairs(entry.operations) do entry.ids[operation.value.id] = true end
+    for id in pairs(entry.ids) do
+      about[id] = about[id] or {}
+      table.insert(about[id], entry)
+    end
+  end
+
+  local function load()
+    local rows, why = file:select("queued", { order_by = "position" })
+    if not rows then return nil, why end
+    for _, row in ipairs(rows) do
+      local operations
+      operations, why = iu.json.decode(row.operations)
+      if not operations then return nil, iu.errors.wrap("StorageError", ("%s: a queued write is damaged"):format(path), why) end
+      local entry = { position = row.position, key = row.request_key, operations = operations, bytes = #row.operations, queued_at = row.queued_at }
+      places.used, bytes_room.used = places.used + 1, bytes_room.used + entry.bytes -- more than the limits, where they were higher before
+      add(entry)
+      next_position = row.position + 1
+    end
+    return true
+  end
+
+  local function remove(entry)
+    entries[entry.at] = nil
+    queue.count, queue.bytes = queue.count - 1, queue.bytes - entry.bytes
+    for id in pairs(entry.ids) do
+      local list = {}
+      for _, each in ipairs(about[id]) do
+        if each ~= entry then list[#list + 1] = each end
+      end
+      about[id] = #list > 0 and list or nil
+    end
+    while first <= last and entries[first] == nil do first = first + 1 end
+    if first > last then first, last = 1, 0 end
+    places:give(1)
+    bytes_room:give(entry.bytes)
+  end
+
+  -- true, or nil, err: by the policy.
+  local function find_room(bytes)
+    if config.when_full == "wait" then
+      local ok, why = places:take(1)
+      if not ok then return nil, why end
+      ok, why = bytes_room:take(bytes)
+      if ok then return true end
+      places:give(1)
+      return nil, why
+    end
+    if places:try(1) then
+      if bytes_room:try(bytes) then return true end
+      places:give(1)
+    end
+    return nil, iu.errors.new("OverloadedError",
+      ("fallback: %d writes of %d bytes are kept while the server is away (queue_max, queue_bytes)"):format(queue.count, queue.bytes))
+  end
+
+  --- Keeps operations under their request key. The entry, in the list (and given to `begun`) at once and in the file when this answers; or nil, err, and
+  --- nothing is kept.
+  function queue.append(key, operations, begun)
+    local text, why = iu.json.encode(iu.array(operations))
+    if not text then return nil, why end
+    local ok
+    ok, why = find_room(#text)
+    if not ok then return nil, why end
+    local entry = { position = next_position, key = key, operations = operations, bytes = #text, queued_at = iu.now(), kept = ctx.waiter() }
+    next_position = next_position + 1
+    add(entry)
+    begun(entry)
+    ok, why = file:call("append", entry.position, key, text)
+    if not ok then
+      remove(entry)
+      entry.kept:resolve(nil, why)
+      return nil, why
+    end
+    entry.kept:resolve(true)
+    return entry
+  end
+
+  --- The first entries that are in the file, at most `most`; waits for the first.
+  function queue.head(most)
+    local list = {}
+    local oldest = entries[first]
+    if oldest and oldest.kept then oldest.kept:wait() end
+    for at = first, last do
+      local entry = entries[at]
+      if entry then
+        if entry.kept and not entry.kept:is_resolved() then break end
+        list[#list + 1] = entry
+        if #list == most then break end
+      end
+    end
+    return list
+  end
+
+  --- When the oldest was kept; nil: nothing is.
+  function queue.since()
+    return entries[first] and entries[first].queued_at
+  end
+
+  --- Entries with an operation on that id, oldest first.
+  function queue.about(id)
+    return about[id] or {}
+  end
+
+  --- These are applied.
+  function queue.finish(list)
+    local positions = {}
+    for i, entry in ipairs(list) do positions[i] = entry.position end
+    local ok, why = file:call("finish", iu.array(positions))
+    if not ok then return nil, why end
+    for _, entry in ipairs(list) do remove(entry) end
+    return true
+  end
+
+  --- The operation of that number was refused; the entry stays while others of it are left. refusal: to be noted, or nil. The refused operation.
+  function queue.refuse(entry, number, refusal)
+    local rest, operation = {}, entry.operations[number]
+    for i, each in ipairs(entry.operations) do
+      if i ~= number then rest[#rest + 1] = each end
+    end
+    local text = #rest > 0 and assert(iu.json.encode(iu.array(rest))) or ""
+    local noted = refusal and assert(iu.json.encode {
+      kind = refusal.kind, code = refusal.code, message = refusal.message, retryable = refusal.retryable,
+    })
+    local ok, why = file:call("refuse", entry.position, text, assert(iu.json.encode(operation)), noted or "")
+    if not ok then return nil, why end
+    entry.operations = rest
+    if #rest == 0 then remove(entry) end
+    return operation
+  end
+
+  local function err_of(text)
+    local stored = assert(iu.json.decode(text))
+    return iu.errors.new(stored.kind, stored.message, { code = stored.code, retryable = stored.retryable })
+  end
+
+  --- What was refused, oldest first.
+  function queue.refused()
+    local rows, why = file:select("refused", { order_by = "id" })
+    if not rows then return nil, why end
+    for i, row in ipairs(rows) do
+      rows[i] = { id = row.id, operation = assert(iu.json.decode(row.operation)), err = err_of(row.err), request_key = row.request_key,
+        queued_at = row.queued_at, refused_at = row.refused_at }
+    end
+    return rows
+  end
+
+  function queue.forget(id)
+    return file:call("forget", id)
+  end
+
+  --- Nothing more is kept. What is in the file stays there.
+  function queue.close(closed)
+    places:close(closed)
+    bytes_room:close(closed)
+    return file:close()
+  end
+
+  local ok
+  ok, err = load()
+  if ok then return queue end
+  file:close()
+  return nil, err
+end

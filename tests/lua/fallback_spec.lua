@@ -1,0 +1,320 @@
+-- Writes while a server is away: kept in a file in their order, replayed once when it is back, refusals told, reads from what is known, bounds, states.
+
+local iu = require "inner_universe"
+local peer = require "peer"
+local support = require "support"
+
+local AWAY_MS = 1000
+
+describe("while the server is away", function()
+  local server, manager, path, target, token
+  before_each(function()
+    server = peer.start()
+    local name
+    name, token = server:database()
+    target = ("ws://%s/%s"):format(server.address, name)
+    path = support.path() .. ".queue"
+  end)
+  after_each(function()
+    if manager then manager:shutdown() end
+    server:stop()
+    manager = nil
+    support.clean()
+  end)
+
+  local function wait_until(done, what)
+    local ends = iu.now() + 20 * 1000000
+    while not done() do
+      assert(iu.now() < ends, "did not happen in time: " .. what)
+      iu.sleep(0.002)
+    end
+  end
+
+  local function open(config, more)
+    config = config or {}
+    config.path = path
+    local settings = { token = token, log_level = "off", reconnect_min_delay_ms = 5, reconnect_max_delay_ms = 20, plugins = { fallback = config } }
+    for key, value in pairs(more or {}) do settings[key] = value end
+    settings.plugins.batch = { max_wait_ms = 5, resend_ms = 100 }
+    wait_until(function()
+      manager = iu.open(target, settings)
+      return manager
+    end, "the server")
+    return manager, assert(manager:plugin("fallback"))
+  end
+
+  local function go_away(ms)
+    server:fault(('{"restart_ms":%d}'):format(ms or AWAY_MS))
+    wait_until(function() return manager.fallback:state() == "offline" end, "offline")
+  end
+
+  local function events_of(event_type)
+    local rows = assert(manager.client:query(("SELECT * FROM event_log WHERE event_type = '%s'"):format(event_type)))
+    table.sort(rows, function(a, b) return a.sequence < b.sequence end)
+    return rows
+  end
+
+  it("writes are kept, answered, and replayed in their order when it is back", function()
+    local m, fallback = open()
+    local states = {}
+    fallback:on_state(function(change) states[#states + 1] = change.state end)
+    assert(m:create_entity("T", nil, "before"))
+    go_away()
+    assert.equal("a", m:create_entity("T", { name = "n", properties = { x = 1.0 } }, "a"))
+    for i = 1, 20 do assert.is_true(m:update_entity("a", { name = "n" .. i })) end
+    assert.is_true(m:update_entity("before", { name = "changed" }))
+    local r = assert(m:create_relation("before", "a", "R", { strength = 2 }))
+    assert.is_true(m:update_relation(r, { strength = 3 }))
+    local event = assert(m:publish_event("E", { 1 }))
+    assert(m.event_bus:publish("E", { 2 }))
+    assert.equal("gone", m:create_entity("T", nil, "gone"))
+    assert.is_true(m:delete_entity("gone"))
+    assert.same({ "offline", 28 }, { fallback:state(), fallback:status().queued })
+    local well, why = fallback:health()
+    assert.is_nil(well)
+    assert.truthy(why:find("28 writes are kept", 1, true))
+    assert.is_true(fallback:drain(20))
+    assert.same({ "offline", "replaying", "online" }, states)
+    assert.equal("n20", m:get_entity("a").metadata.name)
+    assert.equal("changed", m:get_entity("before").metadata.name)
+    support.exactly(3.0, m:get_relation(r).metadata.strength)
+    assert.same({ 1 }, m.client:get_event(event).data)
+    support.refused("EntityNotFoundError", m:get_entity("gone"))
+    local names = {}
+    for _, row in ipairs(events_of("ENTITY_UPDATED")) do
+      if row.source == "a" then names[#names + 1] = iu.json.decode(row.data).new_metadata.name end
+    end
+    for i = 1, 20 do assert.equal("n" .. i, names[i]) end
+    assert.equal(20, #names)
+    assert.same({ 0, 28, 0 }, { fallback:status().queued, fallback:status().replayed, #fallback:refused() })
+  end)
+
+  it("what was kept outlives the process, and is replayed by the next one", function()
+    local m = open()
+    go_away()
+    for i = 1, 50 do assert(m:create_entity("T", { name = "n" .. i }, "e" .. i)) end
+    assert(m:shutdown())
+    local fallback
+    m, fallback = open()
+    assert.is_true(fallback:drain(20))
+    for i = 1, 50 do assert.equal("n" .. i, m:get_entity("e" .. i).metadata.name) end
+    assert.equal(50, fallback:status().replayed)
+  end)
+
+  it("what the server refuses is told, kept in the file until it is seen to, and stops nobody", function()
+    local m, fallback = open { refused_max = 3 }
+    local heard = {}
+    fallback:on_refused(function(refusal) heard[#heard + 1] = refusal.operation.value.id end)
+    assert(m:create_entity("T", nil, "taken"))
+    go_away()
+    assert(m:create_entity("T", nil, "taken"))
+    assert(m:create_entity("T", nil, "good"))
+    assert(m:update_entity("nobody", {}))
+    assert(m:create_entity("", nil, "no type"))
+    assert(m:delete_relation("nothing"))
+    assert.is_true(fallback:drain(20))
+    assert(m:get_entity("good"))
+    assert.same({ "taken", "nobody", "no type", "nothing" }, heard)
+    local list = assert(fallback:refused())
+    assert.equal(3, #list, "the oldest went")
+    assert.same({ "nobody", "UpdateEntity", "EntityNotFoundError", "ENTITY_NOT_FOUND" },
+      { list[1].operation.value.id, list[1].operation.tag, list[1].err.kind, list[1].err.code })
+    local _, own = m:update_entity("nobody", {})
+    assert.equal(own.message, list[1].err.message)
+    assert.is_true(list[1].refused_at >= list[1].queued_at)
+    assert.is_true(fallback:forget_refused(list[1].id))
+    assert.equal(2, #fallback:refused())
+    assert(m:shutdown())
+    m, fallback = open()
+    assert.equal(2, #fallback:refused())
+    assert.is_true(fallback:forget_refused())
+    assert.equal(0, #fallback:refused())
+    assert(m:get_entity("taken"))
+  end)
+
+  it("a value that no server would take is refused at once", function()
+    local m, fallback = open()
+    go_away()
+    support.refused("ValidationError", nil, select(2, m:create_entity("T", { nme = "x" })))
+    support.raises_here(function() m:create_entity(5) end, "entity_type")
+    local _, err = m:create_entity("T", { name = 5 })
+    support.refused("ValidationError", nil, err, "metadata.name")
+    assert.equal(0, fallback:status().queued)
+  end)
+
+  it("a write that comes while others are replayed goes behind them and has the server's own answer", function()
+    local m, fallback = open()
+    assert(m:create_entity("T", { name = "0" }, "e"))
+    go_away(300)
+    for i = 1, 200 do assert(m:update_entity("e", { name = tostring(i) })) end
+    wait_until(function() return fallback:state() ~= "offline" end, "the connection")
+    local seen_replaying = fallback:state() == "replaying"
+    assert.is_true(m:update_entity("e", { name = "last" }))
+    assert.equal("last", m:get_entity("e").metadata.name)
+    support.refused("ConflictError", nil, select(2, m:create_entity("T", nil, "e")))
+    assert.is_true(seen_replaying)
+    assert.equal(0, #fallback:refused(), "its caller has heard it")
+    assert.is_true(fallback:drain(20))
+    local last = 0
+    for _, row in ipairs(events_of("ENTITY_UPDATED")) do
+      local n = tonumber(iu.json.decode(row.data).new_metadata.name) or 201
+      assert.equal(last + 1, n)
+      last = n
+    end
+    assert.equal(201, last)
+  end)
+
+  it("calls whose outcome is not known are kept under their key, and applied once", function()
+    local m, fallback = open()
+    local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
+    print("# fallback_spec: IU_TEST_SEED=" .. SEED)
+    server:fault(('{"seed":%d,"drop_before_permille":50,"drop_after_permille":50}'):format(SEED & 0x7fffffff))
+    local function work(writer, name)
+      for worker = 1, 10 do
+        iu.spawn(function()
+          local id = name .. worker
+          assert(writer:create_entity("T", { name = "0" }, id))
+          for n = 1, 15 do assert(writer:update_entity(id, { name = tostring(n) })) end
+        end)
+      end
+    end
+    iu.run(function()
+      work(m, "direct ")
+      work(m.batch, "batch ")
+    end)
+    server:fault('{"drop_before_permille":0,"drop_after_permille":0}')
+    assert.is_true(fallback:drain(20))
+    assert.is_true(fallback:status().replayed > 0)
+    assert.equal(0, #fallback:refused())
+    local counts = {}
+    for _, row in ipairs(events_of("ENTITY_UPDATED")) do
+      local key = row.source .. "=" .. iu.json.decode(row.data).new_metadata.name
+      counts[key] = (counts[key] or 0) + 1
+    end
+    for _, name in ipairs { "direct ", "batch " } do
+      for worker = 1, 10 do
+        for n = 1, 15 do assert.equal(1, counts[("%s%d=%d"):format(name, worker, n)]) end
+        assert.equal("15", m:get_entity(name .. worker).metadata.name)
+      end
+    end
+  end)
+
+  it("a batch of unknown outcome is replayed as one, each member with its own end", function()
+    local m, fallback = open()
+    assert(m:create_entity("T", nil, "taken"))
+    server:fault('{"hold":true}')
+    local answers = {}
+    iu.run(function()
+      for i = 1, 10 do iu.spawn(function() answers[i] = m.batch:create_entity("T", nil, i == 5 and "taken" or "e" .. i) end) end
+      iu.sleep(0.05)
+      server:fault('{"restart_ms":800,"hold":false}')
+    end)
+    for i = 1, 10 do assert.equal(i == 5 and "taken" or "e" .. i, answers[i]) end
+    assert.is_true(fallback:drain(20))
+    for i = 1, 10 do assert(i == 5 or m:get_entity("e" .. i)) end
+    local refused = assert(fallback:refused())
+    assert.same({ 1, "taken" }, { #refused, refused[1].operation.value.id })
+  end)
+
+  it("what is kept is bounded: more is refused", function()
+    local m, fallback = open { queue_max = 5 }
+    go_away()
+    for i = 1, 5 do assert(m:create_entity("T", nil, "e" .. i)) end
+    support.refused("OverloadedError", nil, select(2, m:create_entity("T", nil, "e6")), "queue_max")
+    assert.is_true(fallback:drain(20))
+    assert.equal(5, #m:query_entities({}))
+  end)
+
+  it("by bytes, too", function()
+    local m, fallback = open { queue_bytes = 2000 }
+    go_away()
+    local text = ("x"):rep(900)
+    assert(m:create_entity("T", { description = text }, "a"))
+    support.refused("OverloadedError", nil, select(2, m:create_entity("T", { description = text }, "b")), "queue_bytes")
+    assert(m:create_entity("T", nil, "small"))
+    assert.is_true(fallback:drain(20))
+  end)
+
+  it("or waits for room, in turn, where the configuration says so", function()
+    local m, fallback = open { queue_max = 5, when_full = "wait" }
+    go_away(300)
+    local order = {}
+    iu.run(function()
+      for i = 1, 30 do
+        iu.spawn(function()
+          assert(m:create_entity("T", nil, "e" .. i))
+          order[#order + 1] = i
+        end)
+      end
+    end)
+    assert.equal(30, #order)
+    assert.is_true(fallback:drain(20))
+    assert.equal(30, #m:query_entities({}))
+  end)
+
+  it("reads answer from what is known: rows that are subscribed, rows that were read, and what was written meanwhile", function()
+    local m, fallback = open { reads = true }
+    assert(m:create_entity("T", { name = "read", properties = { x = 1.0, list = iu.array {} } }, "read"))
+    assert(m:create_entity("T", { name = "never read" }, "unread"))
+    assert(m:create_entity("S", { name = "subscribed" }, "subscribed"))
+    local r = assert(m:create_relation("read", "unread", "R", { strength = 0.5 }))
+    local before = assert(m:get_entity("read"))
+    assert(m:get_relation(r))
+    support.refused("EntityNotFoundError", m:get_entity("new"))
+    assert(m.client:connection():subscribe("SELECT * FROM entity WHERE entity_type = 'S'"):wait())
+    go_away()
+    support.exactly(before, m:get_entity("read"))
+    before.metadata.name = "mine"
+    assert.equal("read", m:get_entity("read").metadata.name, "a copy each time")
+    support.exactly(0.5, m:get_relation(r).metadata.strength)
+    assert.equal("subscribed", m:get_entity("subscribed").metadata.name)
+    support.refused("ConnectionError", m:get_entity("unread"))
+    assert(m:create_entity("N", { name = "made", properties = { y = 2 } }, "new"))
+    assert(m:update_entity("read", { name = "changed" }))
+    assert(m:update_relation(r, { strength = 4 }))
+    assert.same({ "N", "made", 2 }, { m:get_entity("new").entity_type, m:get_entity("new").metadata.name, m:get_entity("new").metadata.properties.y })
+    assert.equal("changed", m:get_entity("read").metadata.name)
+    support.exactly(4.0, m:get_relation(r).metadata.strength)
+    assert(m:delete_entity("new"))
+    support.refused("EntityNotFoundError", m:get_entity("new"))
+    assert.is_true(fallback:drain(20))
+    assert.equal("changed", m:get_entity("read").metadata.name)
+    assert.equal("never read", m:get_entity("unread").metadata.name)
+  end)
+
+  it("without `reads` they are refused as ever", function()
+    local m = open()
+    assert(m:create_entity("T", nil, "e"))
+    assert(m:get_entity("e"))
+    go_away()
+    support.refused("ConnectionError", m:get_entity("e"))
+  end)
+
+  it("what is remembered of reads is bounded", function()
+    local m = open { reads = true, known_bytes = 20000 }
+    for i = 1, 100 do
+      assert(m:create_entity("T", { description = ("x"):rep(900) }, "e" .. i))
+      assert(m:get_entity("e" .. i))
+    end
+    go_away()
+    local known = 0
+    for i = 1, 100 do
+      if m:get_entity("e" .. i) then known = known + 1 end
+    end
+    assert.is_true(known > 3 and known < 30, tostring(known))
+  end)
+
+  it("a file that another process has, or that is none, refuses the plugin and says why", function()
+    local m = open()
+    local settings = { token = token, log_level = "off", plugins = { fallback = { path = path } } }
+    local other = assert(iu.open(target, settings))
+    local err = support.refused("PluginError", nil, select(2, other:plugin("fallback")), path)
+    assert.equal("UniverseLockedError", err.cause.kind)
+    assert(other:shutdown())
+    assert(m:shutdown())
+    support.write(path, "this is no universe at all, and longer than a header")
+    other = assert(iu.open(target, settings))
+    support.refused("PluginError", nil, select(2, other:plugin("fallback")), path)
+    assert(other:shutdown())
+  end)
+end)
