@@ -210,6 +210,13 @@ function M.start(ctx)
     return methods.status()
   end
 
+  --- true and facts; nil and how it ended while a server that was started here has ended by itself.
+  function controller.health()
+    local now = methods.status()
+    if now.status == "crashed" then return nil, ("the server ended by itself: %s"):format(now.last_exit and now.last_exit.text or "nobody knows how") end
+    return true, { status = now.status, backend = now.backend, own = now.own, restarts = now.restarts }
+  end
+
   --- Whether the server answers: the one on this folder, or whichever is at the configured address.
   function controller.answers()
     return methods.answers()

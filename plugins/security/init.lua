@@ -80,6 +80,9 @@ function M.start(ctx)
     return rotate(options or {})
   end
 
+  --- Nothing is to be ended: the hooks stay (see above).
+  function methods:stop() end -- luacheck: ignore 212
+
   function methods:health()
     if seals and ring.err then return nil, ("keys: %s"):format(ring.err.message) end
     return true, { keys = #ring.list, newest = ring.newest, sealing = seals }

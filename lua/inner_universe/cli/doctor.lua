@@ -1,4 +1,4 @@
--- doctor.lua: `iu doctor [FILE]`: is everything here that is needed, and does it work? With FILE also: is that universe file whole?
+-- doctor.lua: `iu doctor [--config FILE] [FILE]`: is everything here that is needed, and does it work? With FILE also: is that universe file whole?
 -- Lines begin with ok, note (something optional is missing) or BAD; exit status 1 when one is BAD.
 
 local iu = require("inner_universe")
@@ -7,10 +7,11 @@ local universe_file = require("inner_universe.cli.universe_file")
 
 local doctor = {
   summary = "is everything here that is needed, and does it work?",
-  usage = "[FILE]",
+  usage = "[--config FILE] [FILE]",
   details = [[
-Checks the interpreter, the modules, the plugins, a universe in memory and one in a temporary file, and what the demo uses. With FILE,
-that universe file too; it only reads.]],
+Checks the interpreter, the modules, the plugins, a universe in memory and one in a temporary file, and what the demo uses. The plugins are those
+of the configuration, started on a universe in memory; each says how it is. With FILE, that universe file too; it only reads.]],
+  options = { config = { value = "FILE", help = "a configuration, .json or .lua (default: the environment's)" } },
   max = 1,
 }
 
@@ -69,12 +70,40 @@ local function check_universes(report)
   os.execute(("rm -rf '%s'"):format(folder))
 end
 
-local function check_plugins(report)
-  local manager, err = iu.open("memory:", { log_level = "off" })
+-- Facts of a plugin's health, as text: scalars by name.
+local function facts_of(details)
+  local parts = {}
+  for key, value in pairs(type(details) == "table" and details or {}) do
+    if type(value) ~= "table" and type(value) ~= "function" then parts[#parts + 1] = ("%s %s"):format(tostring(key), tostring(value)) end
+  end
+  table.sort(parts)
+  return #parts > 0 and ": " .. table.concat(parts, ", ") or ""
+end
+
+local function check_health(report, row, object)
+  local health = type(object) == "table" and object.health
+  local ok, well, facts = true, true, nil
+  if health then ok, well, facts = pcall(health, object) end
+  if ok and well == true then return report.ok("plugin %s %s%s", row.name, row.version, facts_of(facts)) end
+  report.fail("plugin %s %s is not well: %s", row.name, row.version, out.message(ok and (facts or "it does not say why") or well))
+end
+
+local function plugins_of(file)
+  local config, err = iu.config(file)
+  if not config then return nil, err end
+  return config:to_table().plugins
+end
+
+local function check_plugins(report, file)
+  local plugins, manager, err
+  plugins, err = plugins_of(file)
+  if plugins then manager, err = iu.open("memory:", { log_level = "off", plugins = plugins }) end
   if not manager then return report.fail("plugins: %s", out.message(err)) end
   for _, row in ipairs(manager:status().plugins) do
     if row.state == "started" then
-      report.ok("plugin %s %s", row.name, row.version)
+      check_health(report, row, (manager:plugin(row.name)))
+    elseif row.state == "left out" then
+      report.note("plugin %s is left out", row.name)
     else
       report.fail("plugin %s is %s: %s", row.name, row.state, row.reason or "no reason given")
     end
@@ -120,10 +149,10 @@ local function check_file(report, target)
   report.ok("%s is a whole SQLite database, format %d", path, universe_file.value(path, "PRAGMA user_version"))
 end
 
-function doctor.run(_, arguments, context)
+function doctor.run(options, arguments, context)
   local report = reporter()
   check_modules(report, context)
-  check_plugins(report)
+  check_plugins(report, options.config)
   check_universes(report)
   check_tools(report)
   if arguments[1] then check_file(report, arguments[1]) end
