@@ -9,6 +9,7 @@ local STATUSES = { pending = true, running = true, waiting = true, compensating 
 local ENDED = { completed = true, failed = true, cancelled = true }
 local LIST_OPTIONS = { status = "string", name = "string", limit = "integer" }
 local LIMIT = 100
+local AWAY = 0.25 -- seconds between two looks while the server is away
 
 ---@param env { ctx: table, holding: table, is_stopped: fun(): boolean }
 return function(env)
@@ -163,11 +164,26 @@ return function(env)
     return true, nil, iu.errors.new("PersistenceError", ("workflow run %s was cancelled"):format(id), { code = "CANCELLED" })
   end
 
-  --- The output of a run when it has ended (true where it has none), or nil and its error.
+  local function is_away(err) return err ~= nil and err.kind == "ConnectionError" and err.retryable end
+
+  -- One look: over, output, failure; or false, nil, and why it could not be looked.
+  local function look(id, uid)
+    local live, done, why = catalog.state(uid)
+    if why or env.holding.get(uid) then return false, nil, why end -- an end that was told may not be on disk yet: who writes it knows
+    if not live and not done then return false end
+    return outcome(id, live, done)
+  end
+
+  --- The output of a run when it has ended (true where it has none), or nil and its error. A server that is away is waited for.
   function catalog.wait(id, timeout)
+    local ends = timeout and ctx.clock() + timeout
     local begun, err = catalog.begun(id)
+    while not begun and is_away(err) and (not ends or ctx.clock() < ends) do
+      iu.sleep(AWAY)
+      begun, err = catalog.begun(id)
+    end
     if not begun then return nil, err end
-    local uid, ends = begun.uid, timeout and ctx.clock() + timeout
+    local uid = begun.uid
     while true do
       local waiter = ctx.waiter()
       waiters[uid] = waiters[uid] or {}
@@ -175,20 +191,16 @@ return function(env)
       local _ <close> = setmetatable({}, { __close = function()
         if waiters[uid] then waiters[uid][waiter] = nil end
       end })
-      local live, done, why = catalog.state(uid)
-      if why then return nil, why end
-      if (live or done) and not env.holding.get(uid) then -- an end that was told may not be on disk yet: who writes it knows
-        local over, output, failure = outcome(id, live, done)
-        if over then return output, failure end
-      end
+      local over, output, failure = look(id, uid)
+      if over then return output, failure end
+      if failure and not is_away(failure) then return nil, failure end
       local left = ends and math.max(ends - ctx.clock(), 0)
-      local woken
-      woken, err = waiter:wait(left)
-      if not woken then
-        if iu.errors.is(err, "TimeoutError") then err = iu.errors.new("TimeoutError", ("wait: run %s: not ended within %g s"):format(id, timeout)) end
-        return nil, err
-      end
+      local woken, why = waiter:wait(failure and math.min(left or AWAY, AWAY) or left)
       if env.is_stopped() then return nil, iu.errors.new("ConnectionError", "workflow is closed", { code = "CLOSED", retryable = false }) end
+      if not woken and not iu.errors.is(why, "TimeoutError") then return nil, why end
+      if not woken and ends and ctx.clock() >= ends then
+        return nil, failure or iu.errors.new("TimeoutError", ("wait: run %s: not ended within %g s"):format(id, timeout))
+      end
     end
   end
 

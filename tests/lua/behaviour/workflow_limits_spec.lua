@@ -1,6 +1,7 @@
 -- Workflows: what is refused, what is bounded, what is kept, and what is left behind.
 
 local iu = require "inner_universe"
+local core = require "inner_universe.core"
 local support = require "support"
 local workflows = require "workflows"
 
@@ -181,6 +182,37 @@ describe("the limits of workflows", function()
     assert.truthy(heard[6]:find('wf:step called inside of step "outside"', 1, true), heard[6])
     assert.equal(1, #w:get("m").steps)
     support.raises_here(function() outer:sleep(1) end, "after the workflow's function has ended")
+  end)
+
+  it("leave nothing in memory when runs have ended", function()
+    local w = open { park_after = 0.0, keep_runs = 1 }
+    define(w, "all", function(wf, kind)
+      wf:step("a", function() iu.sleep(0) end, { timeout = 5, compensate = function() end })
+      wf:transaction("t", function(tx) return tx:publish_event("SEEN") end)
+      wf:sleep(0.001)
+      if kind == 1 then wf:wait_signal("go", 0.001) end
+      if kind == 2 then wf:wait_signal("go") end
+      return kind == 3 and error("on purpose") or 1
+    end)
+    local function round()
+      for kind = 1, 3 do
+        local id = assert(w:start("all", kind))
+        if kind == 2 then assert(w:cancel(id)) end
+        w:wait(id, SOON)
+      end
+      assert(w:prune())
+      for _ = 1, 4 do
+        collectgarbage()
+        iu.sleep(0.001)
+      end
+      return core.debug_refs()
+    end
+    round()
+    local before = round()
+    for _ = 1, 4 do round() end
+    assert.equal(before, round())
+    local _, facts = w:health()
+    assert.equal(0, facts.live + facts.working)
   end)
 
   it("time waits out, and end with the universe", function()
