@@ -15,6 +15,8 @@ local make_listeners = plugin.load "listeners"
 local make_requests = plugin.load "requests"
 local make_consumers = plugin.load "consumers"
 local make_retention = plugin.load "retention"
+local make_bridges = plugin.load "bridge"
+local bridge_settings = plugin.load "bridge_settings"
 
 local M = {}
 
@@ -40,17 +42,18 @@ function M.start(ctx)
   local function closed() return stopped or not ctx.conn end
 
   local log = make_log(ctx, topics)
-  local listeners, requests, consumers, retention
+  local listeners, requests, consumers, retention, bridges
   local feed = make_feed(ctx, log, function(row)
     requests.offer(row)
     listeners.offer(row)
     retention.note()
   end, function() consumers.news() end)
   listeners = make_listeners(ctx, topics, log, message, feed.last)
-  requests = make_requests(ctx, message, function(event_type, source, data, id)
+  local function publish(event_type, source, data, id)
     if not ctx.conn then return nil, iu.errors.new("ConnectionError", CLOSED, { code = "CLOSED", retryable = false }) end
     return manager.client:publish_event(event_type, source, data, id)
-  end)
+  end
+  requests = make_requests(ctx, message, publish)
   consumers = make_consumers(ctx, { log = log, feed = feed, manager = manager, message = message, topics = topics })
   retention = make_retention(ctx, log, consumers, topics)
   local stop_counting = ctx.settings.snapshot and function() end or manager.every_writes(retention.EVERY, retention.look, retention.FIRST)
@@ -149,6 +152,32 @@ function M.start(ctx)
     return out
   end
 
+  -- ---- bridges ----
+
+  bridges = make_bridges(ctx, {
+    topics = topics, publish = publish, listen = function(types, fn, options) return listen(types, fn, options, "bridge") end,
+    consumer = function(name, options)
+      local wanted, err = settings.consumer(ctx, topics, name, options)
+      if not wanted then return nil, err end
+      return consumers.add(wanted, options.handler)
+    end,
+  })
+
+  --- Ties another bus to the log, both ways and without echo: any object with methods such as `publish` and `subscribe`. A handle with :cancel(), :stats().
+  --- README.md, "Bridges".
+  ---@param bus table|userdata
+  ---@param options? inner_universe.event_bus.BridgeOptions
+  ---@return inner_universe.event_bus.Bridge? handle
+  ---@return inner_universe.Error? err
+  function methods:bridge(bus, options)
+    if closed() then check.raise(CLOSED) end
+    if type(bus) ~= "userdata" then check.type(bus, "table", 1, "bridge", "bus") end
+    check.optional(options, "table", 2, "bridge", "options")
+    local wanted, err = bridge_settings(ctx, bus, options or {})
+    if not wanted then return nil, err end
+    return bridges.add(bus, wanted)
+  end
+
   -- ---- request and reply ----
 
   --- Publishes an event and waits for the reply of who responds to its type: the value, or nil and an err: the responder's, or a TimeoutError.
@@ -245,6 +274,7 @@ function M.start(ctx)
     consumers.stop(deadline)
     listeners.drain(deadline)
     requests.stop()
+    bridges.stop()
     listeners.clear()
     feed.stop()
     log.forget()
@@ -253,7 +283,7 @@ function M.start(ctx)
   function methods:health()
     local facts = listeners.stats()
     facts.subscribed, facts.last_sequence, facts.requests = feed.is_live(), feed.last(), requests.open()
-    facts.consumers, facts.retention = consumers.stats(), retention.facts()
+    facts.consumers, facts.retention, facts.bridges = consumers.stats(), retention.facts(), bridges.stats()
     return true, facts
   end
 
