@@ -119,10 +119,8 @@ return function(ctx, env)
     if not head then return nil, err end
     local last = head.sequence
     if to ~= nil and to ~= "now" then
-      last, err = log.place(to, "to")
+      last, err = log.last_place(to, head.sequence, "to")
       if not last then return nil, err end
-      if type(to) == "table" then last = log.at_time(to.time + 1, head.sequence) - 1 end
-      last = math.min(last, head.sequence)
     end
     local filters = table.move(self.filters or {}, 1, #(self.filters or {}), 1, {})
     if kind == "table" then

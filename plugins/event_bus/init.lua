@@ -17,6 +17,7 @@ local make_consumers = plugin.load "consumers"
 local make_retention = plugin.load "retention"
 local make_bridges = plugin.load "bridge"
 local bridge_settings = plugin.load "bridge_settings"
+local make_exchange = plugin.load "exchange"
 
 local M = {}
 
@@ -150,6 +151,33 @@ function M.start(ctx)
       end
     end
     return out
+  end
+
+  -- ---- to files and back ----
+
+  local exchange = make_exchange(ctx, { log = log, topics = topics, message = message, client = manager.client })
+
+  --- Writes events to a file (or hands each line to a function), oldest first. format: "jsonl" (a message a line), "cloudevents" (a CloudEvent a line),
+  --- "cloudevents-batch" (one array of them). from, to: places as a consumer's `from`, both included. How many.
+  ---@param target string|fun(line: string)
+  ---@param options? { format?: string, from?: any, to?: any, type?: string|string[], filters?: inner_universe.Filter[], overwrite?: boolean }
+  ---@return integer? count
+  ---@return inner_universe.Error? err StorageError
+  function methods:export_events(target, options)
+    if closed() then check.raise(CLOSED) end
+    if type(target) ~= "string" then check.type(target, "callable", 1, "export_events", "target") end
+    check.optional(options, "table", 2, "export_events", "options")
+    return exchange.export(target, options or {})
+  end
+
+  --- Publishes the events of such a file, or of a function that answers line after line (nil at the end), with their ids: those that the log has are skipped.
+  ---@param source string|fun(): string?
+  ---@return { imported: integer, skipped: integer }? report
+  ---@return inner_universe.Error? err details.line says where; details.imported what was stored
+  function methods:import_events(source)
+    if closed() then check.raise(CLOSED) end
+    if type(source) ~= "string" then check.type(source, "callable", 1, "import_events", "source") end
+    return exchange.import(source)
   end
 
   -- ---- bridges ----

@@ -254,5 +254,22 @@ return function(ctx, topics)
     return log.at_time(place.time, head.sequence)
   end
 
+  --- The same as the sequence of the last event meant, no later than the head: of a time the last event up to it, that microsecond included.
+  ---@param place any
+  ---@param head integer
+  ---@param what string
+  ---@return integer? sequence
+  ---@return inner_universe.Error? err
+  function log.last_place(place, head, what)
+    local sequence, err = log.place(place, what)
+    if not sequence then return nil, err end
+    if type(place) == "table" then
+      sequence, err = log.at_time(place.time + 1, head)
+      if not sequence then return nil, err end
+      sequence = sequence - 1
+    end
+    return math.min(sequence, head)
+  end
+
   return log
 end
