@@ -8,6 +8,7 @@ local plugin = ...
 local codec = plugin.load "codec"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
+local run_query = plugin.load "run_query"
 local make_operation = plugin.load "operation"
 local note_writes = plugin.load("writes").note
 
@@ -203,6 +204,22 @@ return function(ctx, methods, get_manager)
   --- Rows of state_version and entity as users see them.
   client.version_of_row = codec.version
   client.entity_of_row = codec.entity
+  client.relation_of_row = codec.relation
+
+  --- query_entities and query_relations over what answers `select` and `explain` as the connection does, for plugins that have rows elsewhere, too.
+  ---@param source { select: function, explain: function }
+  ---@param table_name "entity"|"relation"
+  ---@param spec? inner_universe.QuerySpec
+  ---@return table[]? rows
+  ---@return integer|inner_universe.Error|nil matched
+  ---@return string? words
+  function client:query_from(source, table_name, spec)
+    if not ctx.conn then check.raise(CLOSED) end
+    check.type(source, "table", 1, "query_from", "source")
+    check.type(table_name, "string", 2, "query_from", "table_name")
+    check.optional(spec, "table", 3, "query_from", "spec")
+    return run_query(source, table_name, spec or {})
+  end
 
   --- The err of `get_entity` for an id that nothing has.
   ---@param id string

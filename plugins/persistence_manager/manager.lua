@@ -11,6 +11,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local codec = plugin.load "codec"
 local query = plugin.load "query"
+local run_query = plugin.load "run_query"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
 local search = plugin.load "search"
@@ -183,20 +184,6 @@ return function(ctx)
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
     if not ok then return nil, err end
     return conn:call("delete_entity", id, options ~= nil and options.cascade or false)
-  end
-
-  local function run_query(conn, table_name, spec)
-    local selection, err = query.selection(spec, table_name)
-    if not selection then return nil, err end
-    local found, matched = conn:select(table_name, selection)
-    if not found then return nil, matched end
-    found, err = codec.all(found, codec[table_name])
-    if not found then return nil, err end
-    if not spec.explain then return found, matched end
-    local words
-    words, err = conn:explain(table_name, selection)
-    if not words then return nil, err end
-    return found, matched, words
   end
 
   --- spec: entity_type, id, tags, filters, order_by, descending, limit, offset, explain. An array of entities, and how many matched
