@@ -148,6 +148,16 @@ cellar	15.0
 attic	EntityNotFoundError
 online	0	0
 ]],
+  selective = [[
+look here is in memory only
+spark 1 is in memory only
+spark 2 is in memory only
+spark 3 is in memory only
+the note is persisted
+trails: 13 persisted, 37 dropped
+ticks: 10 of 100 in the log
+3 entities in memory
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -165,7 +175,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback", "selective" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
