@@ -16,7 +16,8 @@ describe("a walk over relations", function()
       end,
     }
     local folder = "plugins/persistence_manager/"
-    local codec = assert(loadfile(folder .. "codec.lua"))()
+    local rows = assert(loadfile(folder .. "rows.lua"))()
+    local codec = assert(loadfile(folder .. "codec.lua"))({ load = function() return rows end })
     local methods = {}
     assert(loadfile(folder .. "graph.lua"))({ load = function() return codec end })({ conn = conn, check = require "inner_universe.check" }, methods)
     return methods
