@@ -124,10 +124,9 @@ return function(ctx, counts)
 
   local self = {}
 
-  --- The around hook of get_entity.
-  function self.read(call, next)
-    local id = call.args[1]
-    if type(id) ~= "string" or not connected or closed or conn:is_closed() then return next() end
+  -- get_entity, where `inner` is the method itself.
+  local function read(inner, target, id)
+    if type(id) ~= "string" or not connected or closed or conn:is_closed() then return inner(target, id) end
     local now = ctx.clock()
     local entry = list:find(id)
     local kept = entry ~= nil
@@ -139,7 +138,7 @@ return function(ctx, counts)
     entry = entry and live(entry)
     if not entry then
       counts.passed = counts.passed + 1
-      return next()
+      return inner(target, id)
     end
     entry.used = now
     list:touch(entry)
@@ -154,6 +153,13 @@ return function(ctx, counts)
     end
     if row then return client.entity_of_row(row) end
     return nil, client.entity_not_found(id)
+  end
+
+  --- The around hook of get_entity. It takes the method's own place: other plugins' hooks come first, and may know an entity that the universe has not.
+  function self.hook(call, next)
+    local inner = call.inner
+    call.inner = function(target, id) return read(inner, target, id) end
+    return next()
   end
 
   function self.stats()

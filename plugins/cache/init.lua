@@ -51,7 +51,7 @@ function M.start(ctx)
   local entities, hook
   if ctx.settings.features.enable_caching and (config.entities == "always" or config.entities == "auto" and ctx.settings.backend == "spacetimedb") then
     entities = make_entities(ctx, zeros(ENTITY_COUNTED))
-    hook = ctx.hooks.around("get_entity", entities.read)
+    hook = ctx.hooks.around("get_entity", entities.hook)
   end
 
   local function closed() return stopped or not ctx.conn end

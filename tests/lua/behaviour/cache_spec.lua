@@ -374,6 +374,21 @@ describe("the cache", function()
       support.wait_until(function() return m:get_entity(id) == nil end)
     end)
 
+    it("leaves to other hooks what they answer, whoever was there first", function()
+      local m = keeping()
+      local id = assert(m:create_entity("T"))
+      m.hooks.around("get_entity", function(call, next)
+        if call.args[1] == "elsewhere" then return { id = "elsewhere" } end
+        if call.args[1] == "another name" then call.args[1] = id end
+        return next()
+      end)
+      assert.equal("elsewhere", assert(m:get_entity("elsewhere")).id)
+      assert.equal(0, stats(m).kept)
+      assert.equal(id, assert(m:get_entity("another name")).id)
+      assert.equal(id, assert(m:get_entity(id)).id)
+      assert.same({ 1, 1, 1 }, { stats(m).kept, stats(m).misses, stats(m).hits })
+    end)
+
     it("asks once for all tasks that want one entity, also when the asking one is cancelled", function()
       local m = keeping()
       local id = assert(m:create_entity("T", { name = "n" }))
