@@ -117,12 +117,20 @@ return function(ctx, env)
     local list, err = list_of(env.bus)
     if not list then return nil, err end
     for _, name in ipairs { "consumer_handled_total", "consumer_failed_total", "consumer_dead_total", "consumer_lag" } do metric[name].begin() end
-    for _, consumer in ipairs(list) do
-      local labels = { consumer = tostring(consumer.name) }
-      metric.consumer_handled_total.put(consumer.handled, labels)
-      metric.consumer_failed_total.put(consumer.failed, labels)
-      metric.consumer_dead_total.put(consumer.dead, labels)
-      metric.consumer_lag.put(consumer.lag, labels)
+    local sums = {} -- of the members that this program has of a consumer
+    for _, member in ipairs(list) do
+      local name = tostring(member.name)
+      local sum = sums[name] or { handled = 0, failed = 0, dead = 0 }
+      sums[name] = sum
+      for field in pairs { handled = true, failed = true, dead = true } do sum[field] = sum[field] + (tonumber(member[field]) or 0) end
+      sum.lag = member.lag or sum.lag
+    end
+    for name, sum in pairs(sums) do
+      local labels = { consumer = name }
+      metric.consumer_handled_total.put(sum.handled, labels)
+      metric.consumer_failed_total.put(sum.failed, labels)
+      metric.consumer_dead_total.put(sum.dead, labels)
+      metric.consumer_lag.put(sum.lag, labels)
     end
   end
 
