@@ -1,7 +1,8 @@
 -- ends.lua: the two ends of a copy: connections, however they were named.
 --
 -- An end is a text (a file, ws://...), a configuration, a connection or a manager. A source that is a file is opened as a snapshot: the file is only read, also
--- while another process has it. What is opened here is closed here; what was given stays open. On a server the owner reads private tables, too.
+-- while another process has it; tables of modules are read by what the file itself says of them, where no module is named. What is opened here is closed here;
+-- what was given stays open. On a server the owner reads private tables, too.
 
 local iu = require "inner_universe"
 
@@ -34,20 +35,51 @@ local function connection_of(what)
   return ok and has and what or nil
 end
 
-local function open(what, options, role)
-  local settings = copied(options)
-  if is_server(what) then
-    if settings.owner == nil then settings.owner = true end
-    if settings.token == nil and settings.token_file == nil then settings.token_file = "auto" end
-  elseif role == "source" then
-    local path = type(what) == "string" and what or what.db_path
-    if path == "memory:" or path == nil then return invalid("from: memory: holds nothing yet; give a connection or a file") end
-    settings.snapshot = true
-  else
-    local path = type(what) == "string" and what or what.db_path
-    if path == "memory:" then return invalid("to: memory: keeps nothing; give a connection or a file") end
-  end
+-- The path that a target means, when it is a file.
+local function path_of(what)
+  local text = type(what) == "string" and what or what.db_path
+  if text == nil or text == "memory:" then return nil end
+  return text:match("^file://(/.*)$") or text:match("^file:(.*)$") or text
+end
+
+-- Modules that declare what a file has, without their code; nil: none, or there is no such file (whoever opens it says so).
+local function modules_of(path)
+  local modules = iu.file_modules(path)
+  return modules and #modules > 0 and modules or nil
+end
+
+local function open_server(what, settings)
+  if settings.owner == nil then settings.owner = true end
+  if settings.token == nil and settings.token_file == nil then settings.token_file = "auto" end
   return iu.connect(what, settings)
+end
+
+local function open_source(what, settings)
+  local path = path_of(what)
+  if not path then return invalid("from: memory: holds nothing yet; give a connection or a file") end
+  settings.snapshot = true
+  if settings.module == nil and settings.nerv == nil then settings.module = modules_of(path) end
+  return iu.connect(what, settings)
+end
+
+-- The tables of modules that are to come are made where they are missing; a file that has others keeps those.
+local function open_target(what, settings, coming)
+  local path = path_of(what)
+  if not path then return invalid("to: memory: keeps nothing; give a connection or a file") end
+  if settings.module ~= nil or settings.nerv ~= nil then return iu.connect(what, settings) end
+  settings.module = coming
+  local conn, err = iu.connect(what, settings)
+  if conn or err.kind ~= "MigrationError" then return conn, err end
+  settings.module = modules_of(path)
+  return iu.connect(what, settings)
+end
+
+local function open(what, options, role, coming)
+  local settings = copied(options)
+  if is_server(what) then return open_server(what, settings) end
+  local conn, err
+  if role == "source" then conn, err = open_source(what, settings) else conn, err = open_target(what, settings, coming) end
+  return conn, err, settings.module
 end
 
 ---@class inner_universe.TransferEnd
@@ -58,21 +90,22 @@ end
 ---@param what any
 ---@param options? table of iu.connect
 ---@param role "source"|"target"
+---@param coming? any modules whose tables come to a target
 ---@return table? end_, inner_universe.Error?
-function M.open(what, options, role)
+function M.open(what, options, role, coming)
   local argument = role == "source" and "from" or "to"
-  local conn, owned, err = connection_of(what), false
+  local conn, owned, err, modules = connection_of(what), false
   if conn and options ~= nil then return invalid("%s_options: for ends that are opened here; %s is open already", argument, argument) end
   if not conn then
     if type(what) ~= "string" and type(what) ~= "table" then
       return invalid("%s: expected a file, an address, a connection or a manager, got %s", argument, type(what))
     end
-    conn, err = open(what, options, role)
+    conn, err, modules = open(what, options, role, coming)
     if not conn then return nil, err end
     owned = true
   end
   local self = {
-    conn = conn, owned = owned, schema = conn:schema(), subscriptions = {},
+    conn = conn, owned = owned, schema = conn:schema(), subscriptions = {}, modules = modules,
     text = type(what) == "string" and what or type(what) == "table" and what.db_path or "a connection",
   }
 

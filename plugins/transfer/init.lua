@@ -149,7 +149,7 @@ function M.start(ctx)
     if not a then return nil, err end
     local first <close> = a
     local b
-    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target")
+    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target", a.modules)
     if not b then return nil, err end
     local second <close> = b
     local answer, why = with({ first, second }, fn)
