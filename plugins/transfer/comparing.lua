@@ -22,6 +22,23 @@ local function each_slice(slices, fn)
 end
 M.each_slice = each_slice
 
+---A function that is given slices of event_log and answers nil and a ConflictError at the first event whose sequence is another event's in the target: the logs
+---of two universes cannot be one. What gives way there (connections at the end of its log) is none.
+function M.event_check(to)
+  local last_event, log = rows.last_event(to.conn), to.conn.tables.event_log
+  return function(slice)
+    for _, bytes in ipairs(slice) do
+      local id, sequence = ("<s4i8"):unpack(bytes)
+      local there = sequence <= last_event and log:find("sequence", sequence)
+      if there and there.event_id ~= id then
+        local words = "event_log: sequence %d is event %s here and %s there: two logs cannot be one; leave the table out (except)"
+        return nil, iu.errors.new("ConflictError", words:format(sequence, there.event_id, id), { details = { table = "event_log", sequence = sequence } })
+      end
+    end
+    return true
+  end
+end
+
 ---How many rows, and their hash.
 local function digest(slices, on_rows)
   local count, hash = 0, ""

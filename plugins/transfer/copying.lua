@@ -124,8 +124,15 @@ local function copy_table(job, name)
   return { rows = count, written = count - skipped, removed = removed, hash = hash }
 end
 
--- Rows that both have, but differently, end a merge before it begins.
-local function check_merge(env, from, to, names)
+-- Events at sequences that others have end a copy before it begins; so do, in a merge, rows that both have, but differently.
+local function check_conflicts(env, from, to, names, mode)
+  if env.has(names, "event_log") then
+    local slices, why = rows.slices(from.conn, "event_log", rows.filter("event_log", rows.last_event(from.conn)))
+    local ok
+    if slices then ok, why = comparing.each_slice(slices, comparing.event_check(to)) end
+    if not ok then return nil, why end
+  end
+  if mode ~= "merge" then return true end
   local report, err = comparing.run(from, to, names, { named_keys = env.ctx.config.named_keys })
   if not report then return nil, err end
   local conflicts = { tables = {} }
@@ -156,7 +163,7 @@ end
 ---@param to table end
 ---@param options table checked
 function M.run(env, from, to, options)
-  local names, err = tables.choose(from.schema, options.tables)
+  local names, err = tables.choose(from.schema, options)
   if not names then return nil, err end
   local left_out
   names, left_out = tables.readable(from, names, options.tables)
@@ -174,9 +181,9 @@ function M.run(env, from, to, options)
   })
   if not options.dry_run then ok, err = receiver.begin(false) else ok, err = receiver.begin(true) end
   if not ok then return nil, err end
-  if options.mode == "merge" and not receiver.resumed then
-    ok, err = to.hold(held)
-    if ok then ok, err = check_merge(env, from, to, names) end
+  if options.mode ~= "new" and not receiver.resumed then
+    ok, err = to.hold(options.mode == "merge" and held or { "event_head", "event_log" })
+    if ok then ok, err = check_conflicts(env, from, to, names, options.mode) end
     if not ok then
       if not options.dry_run then receiver.finish() end -- nothing was written, so nothing is unfinished
       return nil, err

@@ -71,7 +71,7 @@ end
 ---@param path string
 ---@param options table checked
 function M.export(env, from, path, options)
-  local names, err = tables.choose(from.schema, options.tables)
+  local names, err = tables.choose(from.schema, options)
   if not names then return nil, err end
   local left_out
   names, left_out = tables.readable(from, names, options.tables)

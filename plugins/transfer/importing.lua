@@ -84,10 +84,13 @@ local function first_pass(env, path, to, header, options)
   for i, t in ipairs(header.tables) do names[i] = t.name end
   local found, note = found_list(env.ctx.config.named_keys)
   local conflicts = false
-  local look
-  if options.mode == "merge" then
-    local ok, err = to.hold(env.with_log(names))
+  local look, check_events
+  if options.mode ~= "new" then
+    local ok, err = to.hold(options.mode == "merge" and env.with_log(names) or { "event_head", "event_log" })
     if not ok then return nil, err end
+    check_events = comparing.event_check(to)
+  end
+  if options.mode == "merge" then
     look = look_up(to, names, function(kind, name, key)
       if kind ~= "different" then return end
       conflicts = true
@@ -96,6 +99,10 @@ local function first_pass(env, path, to, header, options)
   end
   local counts, err = reading.pass(path, env, to.conn, function(name, slice)
     note_heads(heads, name, slice)
+    if check_events and name == "event_log" then
+      local ok, err = check_events(slice)
+      if not ok then return nil, err end
+    end
     return not look or look(name, slice)
   end, yes)
   if not counts then return nil, err end

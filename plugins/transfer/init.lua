@@ -13,6 +13,7 @@ local times = plugin.load "times"
 
 ---@class inner_universe.VerifyOptions
 ---@field tables? string[]
+---@field except? string[]
 ---@field from_options? inner_universe.ConnectOptions
 ---@field to_options? inner_universe.ConnectOptions
 ---@field progress? fun(info: { table: string, rows: integer, total: integer?, seconds: number?, rate: number?, left: number? })
@@ -27,6 +28,7 @@ local times = plugin.load "times"
 
 ---@class inner_universe.ExportOptions
 ---@field tables? string[]
+---@field except? string[]
 ---@field since? integer|string
 ---@field from_options? inner_universe.ConnectOptions
 ---@field progress? fun(info: table)
@@ -69,7 +71,7 @@ function M.validate(config)
 end
 
 local MODES = { new = true, merge = true, overwrite = true }
-local COMMON = { tables = "table", from_options = "table", to_options = "table", progress = "callable" }
+local COMMON = { tables = "table", except = "table", from_options = "table", to_options = "table", progress = "callable" }
 local COPY = { since = "any", mode = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }
 
 local function joined(...)
@@ -80,7 +82,7 @@ local function joined(...)
   return all
 end
 local COPY_OPTIONS, VERIFY_OPTIONS = joined(COMMON, COPY), COMMON
-local EXPORT_OPTIONS = { tables = "table", from_options = "table", progress = "callable", since = "any" }
+local EXPORT_OPTIONS = { tables = "table", except = "table", from_options = "table", progress = "callable", since = "any" }
 local IMPORT_OPTIONS = { to_options = "table", progress = "callable", mode = "string", restart = "boolean", verify = "boolean", dry_run = "boolean" }
 
 local function invalid(message, ...)
@@ -210,7 +212,7 @@ function M.start(ctx)
     if not settings then return nil, err end
     settings.reads_both = true
     return with_ends(a, b, settings, function(left, right)
-      local names, why = tables.choose(left.schema, settings.tables)
+      local names, why = tables.choose(left.schema, settings)
       if not names then return nil, why end
       local left_out
       names, left_out = tables.readable(left, names, settings.tables)

@@ -80,24 +80,33 @@ local function invalid(message, ...)
   return nil, iu.errors.new("ValidationError", message:format(...))
 end
 
----The tables to copy, in order: those named, or all. A name that the schema does not have, or that is never copied, is refused.
----@param schema table
----@param wanted? string[]
----@return string[]?, inner_universe.Error?
-function M.choose(schema, wanted)
-  local names = known(schema)
-  if not wanted then return names end
-  for i, name in ipairs(wanted) do
-    if NEVER[name] then return invalid("tables[%d]: `%s` belongs to each universe itself", i, name) end
+local function check_names(option, list, names)
+  for i, name in ipairs(list) do
+    if NEVER[name] then return invalid("%s[%d]: `%s` belongs to each universe itself", option, i, name) end
     if not has(names, name) then
-      return invalid("tables[%d]: no table `%s` (there are: %s)", i, tostring(name), table.concat(names, ", "))
+      return invalid("%s[%d]: no table `%s` (there are: %s)", option, i, tostring(name), table.concat(names, ", "))
     end
   end
-  if #wanted == 0 then return invalid("tables: expected at least one name") end
-  local chosen = {}
-  for _, name in ipairs(names) do
-    if has(wanted, name) then chosen[#chosen + 1] = name end
+  if #list == 0 then return invalid("%s: expected at least one name", option) end
+  return true
+end
+
+---The tables to copy, in order: those named, or all, but for those left out by name. A name that the schema does not have, or that is never copied, is refused.
+---@param schema table
+---@param options { tables?: string[], except?: string[] }
+---@return string[]?, inner_universe.Error?
+function M.choose(schema, options)
+  local names, chosen = known(schema), {}
+  for _, option in ipairs { "tables", "except" } do
+    if options[option] then
+      local ok, err = check_names(option, options[option], names)
+      if not ok then return nil, err end
+    end
   end
+  for _, name in ipairs(names) do
+    if (not options.tables or has(options.tables, name)) and not (options.except and has(options.except, name)) then chosen[#chosen + 1] = name end
+  end
+  if #chosen == 0 then return invalid("except: no table is left") end
   return chosen
 end
 

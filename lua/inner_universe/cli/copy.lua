@@ -5,7 +5,7 @@ local transfer = require("inner_universe.cli.transfer")
 
 local copy = {
   summary = "copy the rows of a universe to another one",
-  usage = "FROM TO [--tables NAMES] [--since TIME] [--merge | --overwrite [--delete]] [--verify] [--verify-only] [--dry-run]",
+  usage = "FROM TO [--tables NAMES | --except NAMES] [--since TIME] [--merge | --overwrite [--delete]] [--verify] [--verify-only] [--dry-run]",
   details = [[
 FROM and TO are universe files or ws://host:port/database. Ids, times and owners stay as they were; what is copied is FROM at one moment. TO must be
 empty, new, or told how: --merge adds what is missing and refuses rows that differ, --overwrite takes FROM's rows, with --delete also what it does
@@ -33,7 +33,8 @@ Exit status: 0 done, and equal where that was asked; 1 not.
 
 local function verify(plugin, options, from, to)
   local report, err = plugin:verify(from, to, {
-    tables = transfer.names(options), from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
+    tables = transfer.names(options, "tables"), except = transfer.names(options, "except"),
+    from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
   })
   if not report then return nil, err end
   out.clear()
@@ -43,7 +44,8 @@ end
 
 local function run(plugin, options, from, to)
   local report, err = plugin:copy(from, to, {
-    tables = transfer.names(options), since = options.since, mode = options.merge and "merge" or options.overwrite and "overwrite" or "new",
+    tables = transfer.names(options, "tables"), except = transfer.names(options, "except"),
+    since = options.since, mode = options.merge and "merge" or options.overwrite and "overwrite" or "new",
     delete = options.delete, restart = options.restart, verify = options.verify, dry_run = options["dry-run"], progress = transfer.progress("copying"),
     from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
   })

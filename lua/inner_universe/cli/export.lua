@@ -5,7 +5,7 @@ local transfer = require("inner_universe.cli.transfer")
 
 local export = {
   summary = "write the rows of a universe as JSON lines",
-  usage = "FROM FILE.jsonl[.gz] [--tables NAMES] [--since TIME]",
+  usage = "FROM FILE.jsonl[.gz] [--tables NAMES | --except NAMES] [--since TIME]",
   details = [[
 FROM is a universe file, which is only read, or ws://host:port/database. A header line, a line for each row with its hash, and a last line with the
 rows and the hash of each table, so that `iu import` finds what was cut or changed. With .gz at its end the file is compressed. The format is in
@@ -24,7 +24,7 @@ function export.run(options, arguments)
   local from, path = arguments[1], arguments[2]
   return transfer.with(function(plugin)
     local report, err = plugin:export(from, path, {
-      tables = transfer.names(options), since = options.since, progress = transfer.progress("exporting"),
+      tables = transfer.names(options, "tables"), except = transfer.names(options, "except"), since = options.since, progress = transfer.progress("exporting"),
       from_options = transfer.end_options(options, from, "from"),
     })
     if not report then return nil, err end

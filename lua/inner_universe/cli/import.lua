@@ -20,7 +20,7 @@ anything is written. An import that was interrupted goes on when the same comman
   min = 2,
   max = 2,
 }
-import.options.tables = nil
+import.options.tables, import.options.except = nil, nil
 
 function import.run(options, arguments)
   local path, to = arguments[1], arguments[2]

@@ -8,16 +8,18 @@ local transfer = {}
 ---Options of all three, with those of one.
 function transfer.options(own)
   own.tables = { value = "NAMES", help = "only these tables, with commas between them" }
+  own.except = { value = "NAMES", help = "all tables but these" }
   own.module = { value = "FILE", help = "the module in Lua whose tables the universes have" }
   own.json = { help = "the report as one object" }
   return own
 end
 
----The list that --tables is; nil: it was not given.
-function transfer.names(options)
-  if not options.tables then return nil end
+---The list that --tables (--except) is; nil: it was not given.
+---@param option "tables"|"except"
+function transfer.names(options, option)
+  if not options[option] then return nil end
   local names = {}
-  for name in options.tables:gmatch("[^,%s]+") do names[#names + 1] = name end
+  for name in options[option]:gmatch("[^,%s]+") do names[#names + 1] = name end
   return names
 end
 
@@ -51,7 +53,8 @@ function transfer.progress(label)
 end
 
 -- What a message says of options, as they are given here.
-local WORDS = { { 'mode = "merge"', "--merge" }, { 'mode = "overwrite"', "--overwrite" }, { "restart = true", "--restart" }, { '"overwrite"', "--overwrite" } }
+local WORDS = { { 'mode = "merge"', "--merge" }, { 'mode = "overwrite"', "--overwrite" }, { "restart = true", "--restart" }, { '"overwrite"', "--overwrite" },
+  { "(except)", "(--except)" } }
 
 local function in_options(text)
   for _, pair in ipairs(WORDS) do

@@ -108,6 +108,28 @@ describe("a copy", function()
     assert.is_true(assert(plugin:verify(a, b, { tables = { "entity" } })).equal)
   end)
 
+  it("does not make one log of two, and says so before it writes", function()
+    local a, plugin = filled(10), transfer()
+    local b = fresh()
+    for i = 1, 20 do assert(b:call("publish_event", "THEIRS", "", "1", "theirs" .. i)) end
+    local path = support.path() .. ".jsonl"
+    assert(plugin:export(a, path))
+    for _, mode in ipairs { "merge", "overwrite" } do
+      for _, call in ipairs { function() return plugin:copy(a, b, { mode = mode }) end, function() return plugin:import(path, b, { mode = mode }) end } do
+        local none, err = call()
+        assert.is_nil(none)
+        assert.equal("ConflictError", err.kind)
+        assert.matches("^event_log: sequence %d+ is event .* two logs cannot be one; leave the table out %(except%)$", err.message)
+        assert.equal(0, #assert(b:query("SELECT * FROM entity")))
+        assert.equal(0, #assert(b:query("SELECT * FROM plugin_record")))
+      end
+    end
+    local report = assert(plugin:copy(a, b, { mode = "overwrite", except = { "event_log" }, verify = true }))
+    assert.is_nil(report.tables.event_log)
+    assert.equal(10, report.tables.entity.rows)
+    assert.is_true(assert(plugin:verify(a, b, { except = { "event_log" } })).equal)
+  end)
+
   it("is brought up to date by another one", function()
     local a, plugin = filled(30), transfer()
     local b = fresh()
@@ -305,6 +327,8 @@ describe("a copy", function()
     refused("ValidationError", "no table `nothing`", a, file(), { tables = { "nothing" } })
     refused("ValidationError", "`client_connection` belongs to each universe", a, file(), { tables = { "client_connection" } })
     refused("ValidationError", "at least one name", a, file(), { tables = {} })
+    refused("ValidationError", "except[1]: no table `nothing`", a, file(), { except = { "nothing" } })
+    refused("ValidationError", "no table is left", a, file(), { tables = { "entity" }, except = { "entity" } })
     refused("ValidationError", "'replace'", a, file(), { mode = "replace" })
     refused("ValidationError", "delete: only with", a, file(), { delete = true })
     refused("ValidationError", "not with since", a, file(), { delete = true, mode = "overwrite", since = 1 })
