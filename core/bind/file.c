@@ -1,6 +1,8 @@
-/* file.c: a universe file as a whole: conn:check_file (against the connection's schema) and core.compact. Both block. */
+/* file.c: a universe file as a whole: conn:check_file (against the connection's schema) and core.compact; and folders: core.folder_names, core.make_folder. All
+ * block. */
 #include "../journal/check.h"
 #include "../journal/compact.h"
+#include "../net/folder.h"
 
 #include "bind.h"
 
@@ -87,7 +89,48 @@ static int f_compact(lua_State *L) {
   return 2;
 }
 
+static int name_body(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 2));
+  lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
+  return 0;
+}
+
+/* The list is at 2. */
+static iu_status on_name(void *ud, const char *name) {
+  lua_State *L = ud;
+  lua_pushcfunction(L, name_body);
+  lua_pushvalue(L, 2);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)name);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return IU_OK;
+  lua_pop(L, 1);
+  return IU_E_NOMEM;
+}
+
+/* folder_names(path) -> { name, ... } in no order; or nil, err */
+static int f_folder_names(lua_State *L) {
+  iu_error err = {0};
+  const char *path = file_name(L, 1, &err);
+  if (path == NULL) return iu__push_failure(L, iu__lua(L), &err);
+  lua_settop(L, 1);
+  lua_newtable(L);
+  luaL_checkstack(L, 8, "folder_names");
+  switch (iu__folder_names(path, on_name, L, &err)) {
+    case IU_OK: return 1;
+    case IU_E_NOMEM: return luaL_error(L, "not enough memory");
+    default: return iu__push_failure(L, iu__lua(L), &err);
+  }
+}
+
+/* make_folder(path) -> true; or nil, err */
+static int f_make_folder(lua_State *L) {
+  iu_error err;
+  const char *path = file_name(L, 1, &err);
+  if (path == NULL || iu__folder_make(path, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 void iu__file_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"compact", f_compact}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"compact", f_compact}, {"folder_names", f_folder_names}, {"make_folder", f_make_folder}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

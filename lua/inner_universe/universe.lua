@@ -114,6 +114,7 @@ local function context(self, record)
     end,
     clock = runtime.mono,
     process = freeze.table(process, "ctx.process"),
+    folders = freeze.table({ names = runtime.core.folder_names, make = runtime.core.make_folder }, "ctx.folders"),
     cache_memory = cache_memory_of(self, record),
     listen = listen_of(record),
     check = check,

@@ -333,6 +333,16 @@ function core.process(request, on_exit) end
 ---@return boolean?, inner_universe.Error?
 function core.kill(pid, signal) end
 
+---The names in a folder, in no order.
+---@param path string
+---@return string[]?, inner_universe.Error?
+function core.folder_names(path) end
+
+---Makes a folder, and those above it.
+---@param path string
+---@return true?, inner_universe.Error?
+function core.make_folder(path) end
+
 ---@class inner_universe.core.Signal
 local Signal = {}
 

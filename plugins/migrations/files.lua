@@ -11,9 +11,8 @@ local lexer = plugin.load "lexer"
 local FIELDS = { up = "function", down = "function", description = "string", online = "boolean" }
 local DIGITS = 4 -- of a new file's number
 local ENTRY = "^(%d+)_([%w_%-]+)%.lua$"
-local LIST_TIMEOUT = 30 -- seconds
 
----@param env { process: table, config: table }
+---@param env { folders: table, config: table }
 return function(env)
   local files = {}
 
@@ -46,12 +45,7 @@ return function(env)
   local function names()
     local folder = env.config.folder
     if not exists(folder) then return {} end
-    local run, err = env.process.run({ "ls", "-1A", "--", folder }, { timeout = LIST_TIMEOUT, output_max = 64 << 20 })
-    if not run then return nil, err end
-    if run.status ~= 0 then return failed("folder: %s", (run.output:gsub("%s+$", ""))) end
-    local list = {}
-    for name in run.output:gmatch("[^\n]+") do list[#list + 1] = name end
-    return list
+    return env.folders.names(folder)
   end
 
   ---The migrations of the folder by number: { version, number, name, path }. Two with one number are a MigrationError.
@@ -143,9 +137,8 @@ return {
     local list, err = files.list()
     if not list then return nil, err end
     local made
-    made, err = env.process.run { "mkdir", "-p", "--", env.config.folder }
+    made, err = env.folders.make(env.config.folder)
     if not made then return nil, err end
-    if made.status ~= 0 then return failed("folder: %s", (made.output:gsub("%s+$", ""))) end
     local number = #list > 0 and list[#list].number + 1 or 1
     local digits = math.max(DIGITS, #list > 0 and #list[#list].version or 0)
     local base = ("%0" .. digits .. "d_%s"):format(number, plain)

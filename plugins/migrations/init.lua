@@ -57,7 +57,7 @@ function M.start(ctx)
   local backend = backend_of(ctx)
   local place = place_open(ctx, manager, backend)
   local runner = make_runner {
-    config = ctx.config, process = ctx.process, check = ctx.check, clock = ctx.clock, can_wait = ctx.can_wait, log = ctx.log, place = place,
+    config = ctx.config, folders = ctx.folders, check = ctx.check, clock = ctx.clock, can_wait = ctx.can_wait, log = ctx.log, place = place,
     target = ctx.universe.target, backend = backend,
   }
   local stopped = false

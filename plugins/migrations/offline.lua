@@ -45,7 +45,7 @@ end
 ---@return table
 return function(tool, make_runner, make_methods)
   local with_place = make_runner {
-    config = tool.config, process = tool.process, check = tool.check, clock = tool.clock, can_wait = tool.can_wait, log = tool.log, target = tool.target,
+    config = tool.config, folders = tool.folders, check = tool.check, clock = tool.clock, can_wait = tool.can_wait, log = tool.log, target = tool.target,
     backend = tool.kind, place = tool.kind == "file" and place_file(tool) or {},
   }
   local runner = with_place

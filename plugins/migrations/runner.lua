@@ -12,10 +12,10 @@ local make_files = plugin.load "files"
 
 local NOTHING = {}
 
----@param env { config: table, process: table, check: table, clock: function, can_wait: function, log: table, place: table, target: string, backend: string }
+---@param env { config: table, folders: table, check: table, clock: function, can_wait: function, log: table, place: table, target: string, backend: string }
 return function(env)
   local check, place = env.check, env.place
-  local files = make_files { process = env.process, config = env.config }
+  local files = make_files { folders = env.folders, config = env.config }
   local runner = {}
 
   local function failed(code, format, ...)
