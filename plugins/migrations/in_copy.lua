@@ -101,7 +101,8 @@ return function(env)
       table.move(changed, 1, #changed, #list + 1, list)
     end
 
-    function exec.update_rows(name, fn)
+    function exec.update_rows(name, fn, size, state)
+      if rows.OWN[name] then return rows.update(exec, name, fn, size, state) end -- what other rows say of them follows
       exec.close()
       local done = must(copy:update(name, fn))
       w.rows = w.rows + done.rows

@@ -55,20 +55,8 @@ return function(env)
       rows.put(ctx.conn, tx, name, changed)
     end
     function exec.update_rows(name, fn, size, state)
-      local key = rows.definition(ctx.conn, name).primary_key
       if not rows.OWN[name] then refuse_rows(name) end
-      exec.batches(rows.source(exec, name, function(list, put, tx)
-        local changed, gone = {}, {}
-        for _, row in ipairs(list) do
-          local proof = type(row[key]) == "string" and must(ctx.conn:row_bytes(name, row))
-          local id = row[key]
-          local answer = fn(row)
-          if answer ~= nil and proof then tx:join("Expect", { table = name, key = id, row = proof }) end
-          if answer == false then gone[#gone + 1] = id elseif answer ~= nil then changed[#changed + 1] = answer end
-        end
-        put(changed)
-        rows.remove(tx, name, gone)
-      end), size, state)
+      rows.update(exec, name, fn, size, state)
     end
     return exec
   end

@@ -147,7 +147,8 @@ return function(tool)
       }))
     end
 
-    local function run_in_copy(migration, direction)
+    -- last: with this one the file is what the program expects, whose module says so.
+    local function run_in_copy(migration, direction, last)
       local ok, err = open_copy()
       if not ok then return nil, err end
       local row, why = row_now(migration)
@@ -157,7 +158,7 @@ return function(tool)
       report, err = in_copy.run(copy, migration, direction, how)
       if not report then return fail(migration, direction, err) end
       ok, err = finish(migration, direction, report)
-      if ok then ok, err = protected(function() return copy:publish { keep_open = true } end) end
+      if ok then ok, err = protected(function() return copy:publish { keep_open = true, module = last and tool.module or nil } end) end
       if not ok then return fail(migration, direction, work.failure({ migration = migration, direction = direction, counter = report.steps }, err)) end
       return report
     end
@@ -179,9 +180,9 @@ return function(tool)
       return object:run_one(migration, direction, how)
     end
 
-    function session.run(migration, direction)
+    function session.run(migration, direction, _, _, last)
       if migration.online then return run_online(migration, direction) end
-      return run_in_copy(migration, direction)
+      return run_in_copy(migration, direction, last)
     end
 
     function session.rehearse(list)

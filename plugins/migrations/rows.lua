@@ -103,6 +103,28 @@ function rows.source(exec, name, fn)
   }
 end
 
-rows.definition = definition
+---Goes through one of NERV's tables in batches: fn(row) answers a row that replaces it, nil (it stays) or false (it goes). Where others may write meanwhile
+---(exec.shared) the rows that are changed are proven to be what was read.
+---@param exec table
+---@param name string
+---@param fn fun(row: table): table|false|nil
+---@param size? integer
+---@param state table checkpoint
+function rows.update(exec, name, fn, size, state)
+  local key = definition(exec.conn(), name).primary_key
+  exec.batches(rows.source(exec, name, function(list, put, tx)
+    local changed, gone = {}, {}
+    for _, row in ipairs(list) do
+      local id = row[key]
+      -- before the function may change the row
+      local proof = exec.shared and type(id) == "string" and must(exec.conn():row_bytes(name, row))
+      local answer = fn(row)
+      if answer ~= nil and proof then tx:join("Expect", { table = name, key = id, row = proof }) end
+      if answer == false then gone[#gone + 1] = id elseif answer ~= nil then changed[#changed + 1] = answer end
+    end
+    put(changed)
+    rows.remove(tx, name, gone)
+  end), size, state)
+end
 
 return rows

@@ -117,7 +117,7 @@ return function(env)
         return nil, iu.errors.new("MigrationError", "stopped before " .. step.entry.name,
           { code = "STOPPED", retryable = true, details = { done = report.done } })
       end
-      local result, err = session.run(step.entry, step.direction, how, step.row or survey.row_of[step.entry.number])
+      local result, err = session.run(step.entry, step.direction, how, step.row or survey.row_of[step.entry.number], step.last)
       if not result then
         err.details = err.details or {}
         err.details.done = report.done
@@ -191,7 +191,8 @@ return function(env)
       end)
       if err then return nil, err end
       local list = {}
-      for i, entry in ipairs(pending_of(survey, to)) do list[i] = { entry = entry, direction = "up" } end
+      local all = #pending_of(survey)
+      for i, entry in ipairs(pending_of(survey, to)) do list[i] = { entry = entry, direction = "up", last = i == all } end
       return list
     end
   end

@@ -161,6 +161,47 @@ describe("migrations of a file", function()
     support.refused("MigrationError", strict:up { dry_run = true })
     assert.equal(before, bytes_of(path))
     assert(g:up { dry_run = true })
+    support.refused("MigrationError", select(1, strict:up()), select(2, strict:up()), "0001_level")
+    assert.same({ "failed" }, states(g))
+    looks(path, module, function(_, conn) assert.same({ id = 1, name = "p1", xp = 10 }, conn:get("player", 1)) end)
+    -- with one more behind it, it fits
+    file(folder, "0002_back", [[return { up = function(m)
+      m:drop_column("player", "level")
+      m:rename_column("player", "points", "xp")
+    end }]])
+    assert(strict:up())
+    looks(path, module, function(_, conn) assert.equal(11, conn:get("player", 1).xp) end)
+  end)
+
+  it("split a table that has rows, and give columns another order", function()
+    local path, folder, g, module = world()
+    file(folder, "0001_split", [[return { up = function(m)
+      m:split_table("player", {
+        into = {
+          player = { columns = { { "id", "u64" }, { "name", "string" } }, primary_key = "id", public = true },
+          score = { columns = { { "player", "u64" }, { "xp", "u32" } }, primary_key = "player", public = true },
+        },
+        rows = function(row)
+          return { player = { id = row.id, name = row.name }, score = row.xp >= 500 and { player = row.id, xp = row.xp } or nil }
+        end,
+      })
+      m:reorder_columns("player", { "name", "id" })
+      m:rename_table("score", "scores")
+      assert(m:count("scores") == 51)
+      m:update_rows("relation", function() error("there is none") end)
+      m:update_rows("entity", function(row) if row.id == "e1" then return false end row.entity_type = "Human" return row end)
+    end }]])
+    assert(g:up())
+    support.write(module, [[return require "inner_universe".module("arena", { tables = {
+      player = { columns = { { "name", "string" }, { "id", "u64" } }, primary_key = "id", public = true },
+      scores = { columns = { { "player", "u64" }, { "xp", "u32" } }, primary_key = "player", public = true } } })]])
+    looks(path, module, function(m, conn)
+      assert.same({ id = 100, name = "p100" }, conn:get("player", 100))
+      assert.same({ player = 50, xp = 500 }, conn:get("scores", 50))
+      assert.is_nil(conn:get("scores", 49))
+      support.refused("EntityNotFoundError", m:get_entity("e1"))
+      assert.equal("Human", assert(m:get_entity("e2")).entity_type)
+    end)
   end)
 
   it("online run on the file itself, with the tables of modules readable", function()

@@ -16,7 +16,7 @@ local EVERY = 0.2 -- seconds between two looks of the line
 function running.options(own)
   local all = place.options {
     ["dry-run"] = { help = "execute everything, and undo it" },
-    module = { value = "FILE", help = "the module in Lua that the file will be opened with: an online migration needs it where the file has tables of one" },
+    module = { value = "FILE", help = "the module in Lua that the file will be opened with: when all is applied the file has to fit it" },
     ["lock-timeout"] = { value = "SECONDS", number = true, help = "how long to wait for another run to end (10)" },
   }
   for name, option in pairs(own or {}) do all[name] = option end
