@@ -114,7 +114,7 @@ static int f_folder_names(lua_State *L) {
   lua_settop(L, 1);
   lua_newtable(L);
   luaL_checkstack(L, 8, "folder_names");
-  switch (iu__folder_names(path, on_name, L, &err)) {
+  switch (iu__folder_names(path, IU_FOLDER_NAMES_MAX, on_name, L, &err)) {
     case IU_OK: return 1;
     case IU_E_NOMEM: return luaL_error(L, "not enough memory");
     default: return iu__push_failure(L, iu__lua(L), &err);

@@ -11,14 +11,14 @@ static iu_status failed(iu_error *err, const char *path, int rc) {
   return iu__fail(err, IU_E_STORAGE, "folder %s: %s", path, uv_strerror(rc));
 }
 
-iu_status iu__folder_names(const char *path, iu_status (*each)(void *ud, const char *name), void *ud, iu_error *err) {
+iu_status iu__folder_names(const char *path, uint32_t most, iu_status (*each)(void *ud, const char *name), void *ud, iu_error *err) {
   uv_fs_t request;
   uv_dirent_t entry;
   iu_status status = IU_OK;
   int rc = uv_fs_scandir(NULL, &request, path, 0, NULL);
   if (rc < 0) status = failed(err, path, rc);
-  else if (rc > (int)IU_FOLDER_NAMES_MAX) {
-    status = iu__fail(err, IU_E_OVERLOADED, "folder %s: %d entries, at most %u are read", path, rc, IU_FOLDER_NAMES_MAX);
+  else if ((uint32_t)rc > (most < IU_FOLDER_NAMES_MAX ? most : IU_FOLDER_NAMES_MAX)) {
+    status = iu__fail(err, IU_E_OVERLOADED, "folder %s: %d entries, more than are read", path, rc);
   }
   while (status == IU_OK && uv_fs_scandir_next(&request, &entry) == 0) status = each(ud, entry.name);
   uv_fs_req_cleanup(&request);
