@@ -14,7 +14,8 @@
 ---@class inner_universe.MigrationOptions
 ---@field to? string|integer the number of a migration; down: 0 is all
 ---@field dry_run? boolean executed and undone
----@field allow_out_of_order? boolean
+---@field allow_out_of_order? boolean up
+---@field create? boolean up: a file that is not there is made first
 ---@field progress? fun(event: inner_universe.MigrationEvent)
 ---@field stop? fun(): boolean asked at every checkpoint
 ---@field lock_timeout? number seconds

@@ -23,9 +23,17 @@ return function(tool)
     return file ~= nil
   end
 
+  -- A universe without anything in it, where there is none.
+  function place.create()
+    if exists() then return true end
+    local conn, err = iu.connect("file:" .. path)
+    if not conn then return nil, err end
+    return conn:close()
+  end
+
   -- The file is only read, also while a program has it open.
   function place.read(fn)
-    if not exists() then return nil, iu.errors.new("StorageError", ("%s: there is no such file"):format(path)) end
+    if not exists() then return nil, iu.errors.new("StorageError", ("%s: there is no such file (up with `create` makes it)"):format(path)) end
     local conn, err = iu.connect("file:" .. path, { snapshot = true })
     if not conn and err.kind == "StorageError" then -- a process was killed while it closed it: that has to be undone first, which reading alone cannot
       local copy = iu.working_copy(path)

@@ -93,7 +93,9 @@ return function(env)
     }
   end
 
-  local RUN_OPTIONS = { to = "any", dry_run = "boolean", progress = "function", stop = "function", lock_timeout = "number", allow_out_of_order = "boolean" }
+  local RUN_OPTIONS = { to = "any", dry_run = "boolean", progress = "function", stop = "function", lock_timeout = "number" }
+  local UP_OPTIONS = { allow_out_of_order = "boolean", create = "boolean" }
+  for name, expected in pairs(RUN_OPTIONS) do UP_OPTIONS[name] = expected end
 
   local checked = check.options -- types of the arguments themselves are methods.lua's
 
@@ -357,14 +359,18 @@ return function(env)
 
   --- Applies what is pending, in order: { done = { { version, name, direction, rows, steps, duration_ms } }, dry_run }. The first failure ends it; what was
   --- done before stays, and err.details.done tells it. progress(event): { version, name, direction, step, label, done, total }; stop(): true ends the run at
-  --- its next checkpoint (code STOPPED).
+  --- its next checkpoint (code STOPPED). create: a file that is not there is made, empty, first.
   ---@param options? inner_universe.MigrationOptions
   ---@return table? report
   ---@return inner_universe.Error? err
   function runner:up(options)
-    local ok, err = checked("up", options, RUN_OPTIONS)
+    local ok, err = checked("up", options, UP_OPTIONS)
     if not ok then return nil, err end
     options = options or {}
+    if options.create and place.create and not options.dry_run then
+      ok, err = place.create()
+      if not ok then return nil, err end
+    end
     return in_session(how_of(options), choose_up(options))
   end
 

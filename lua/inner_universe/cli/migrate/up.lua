@@ -10,13 +10,14 @@ Each migration is one transaction, or, marked `online`, a series of batches that
 before stays, the failure is recorded, and `up` again goes on.]],
   options = running.options {
     to = { value = "NUMBER", help = "as far as this one" },
+    create = { help = "make the file where there is none" },
     ["allow-out-of-order"] = { help = "also new files with a lower number than what was applied" },
   },
   max = 1,
 }
 
 function up.run(options, arguments)
-  return running.run("up", options, arguments[1], { to = options.to, allow_out_of_order = options["allow-out-of-order"] }, "apply")
+  return running.run("up", options, arguments[1], { to = options.to, create = options.create, allow_out_of_order = options["allow-out-of-order"] }, "apply")
 end
 
 return up
