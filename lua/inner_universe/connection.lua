@@ -766,6 +766,21 @@ function Connection:is_closed()
   return core == nil or core:is_closed()
 end
 
+---What whoever used it has left: subscriptions, handlers of rows and of states, and calls that have no answer yet.
+---@return integer subscriptions, integer handlers, integer calls
+function Connection:in_use()
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  local state = inner.state
+  local subscriptions, heard, calls = 0, state.states and state.states:count() or 0, 0
+  for _ in pairs(state.subscriptions) do subscriptions = subscriptions + 1 end
+  for _ in pairs(state.pending) do calls = calls + 1 end
+  for _, by_kind in pairs(state.lists) do
+    for _, list in pairs(by_kind) do heard = heard + list:count() end
+  end
+  return subscriptions, heard, calls
+end
+
 -- closing ------------------------------------------------------------------------------------------------------------
 
 -- In a task the journal is awaited first, so that the close itself has nothing to block on. Cancelled meanwhile: it blocks.

@@ -98,6 +98,16 @@ function tasks.new(core, report)
 
   -- ends -----------------------------------------------------------------------------------------------------------
 
+  -- Those who wanted to hear that the worker's job is over, however it ended.
+  local function tell_end(worker)
+    local list = worker.at_end
+    worker.at_end = nil
+    for _, handle in ipairs(list) do
+      local ok, raised = pcall(handle.fn)
+      if not ok then report(raised, "at the end of a task") end
+    end
+  end
+
   local function settle(task, state)
     task.state = state
     task.worker = nil
@@ -116,6 +126,7 @@ function tasks.new(core, report)
     local trace = debug.traceback(worker.co)
     local _, close_error = coroutine.close(worker.co)
     if close_error ~= nil and close_error ~= raised then report(close_error, trace) end
+    if worker.at_end then tell_end(worker) end
     count_out(worker)
     local task = worker.task
     if not task then
@@ -165,6 +176,7 @@ function tasks.new(core, report)
     if not ok then
       failed(worker, signal)
     elseif signal == IDLE then
+      if worker.at_end then tell_end(worker) end
       count_out(worker)
       worker.task = nil
       worker.cancel = nil
@@ -366,6 +378,7 @@ function tasks.new(core, report)
     local trace = debug.traceback(worker.co)
     local ok, err = coroutine.close(worker.co)
     current = previous
+    if worker.at_end then tell_end(worker) end
     count_out(worker)
     local task = worker.task
     if task then
@@ -765,6 +778,33 @@ function tasks.new(core, report)
   end
 
   Task.__close = Task.cancel
+
+  ---@class inner_universe.EndHandle
+  local EndHandle = { __name = "inner_universe.EndHandle" }
+  EndHandle.__index = EndHandle
+
+  ---It is not called any more.
+  function EndHandle:cancel()
+    local list = self.worker and self.worker.at_end
+    self.worker = nil
+    for i = list and #list or 0, 1, -1 do
+      if list[i] == self then table.remove(list, i) end
+    end
+  end
+
+  ---Calls fn() when the running task, or callback, is over: returned, raised or cancelled, after its variables are closed. fn may not wait. A handle with
+  ---cancel(); nil where no task runs.
+  ---@param fn fun()
+  ---@return inner_universe.EndHandle?
+  function scheduler.at_end(fn)
+    check.type(fn, "callable", 1, "at_end", "fn")
+    local worker = current
+    if not worker then return nil end
+    local handle = setmetatable({ worker = worker, fn = fn }, EndHandle)
+    worker.at_end = worker.at_end or {}
+    table.insert(worker.at_end, handle)
+    return handle
+  end
 
   ---Runs a callback now, in a pooled coroutine, up to its end or first wait. What it raises is reported.
   function scheduler.call(fn, ...)

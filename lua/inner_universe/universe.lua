@@ -109,6 +109,7 @@ local function context(self, record)
     spawn = spawn_of(record),
     waiter = tasks.waiter,
     room = room.maker(tasks),
+    at_task_end = tasks.at_end,
     can_wait = function()
       return not self.in_gc and tasks.can_wait()
     end,

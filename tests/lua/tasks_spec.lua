@@ -462,6 +462,64 @@ describe("cancelling", function()
   end)
 end)
 
+describe("the end of a task", function()
+  it("is told, however it ended, after its variables are closed", function()
+    local log = {}
+    local function work(name, how)
+      iu.at_end(function() log[#log + 1] = name end)
+      local guard <close> = setmetatable({}, { __close = function() log[#log + 1] = "close " .. name end })
+      return guard and how()
+    end
+    iu.run(function()
+      iu.spawn(work, "returned", function() iu.sleep(1) end)
+      iu.spawn(work, "raised", function() error("on purpose") end)
+      local task = iu.spawn(work, "cancelled", function() iu.sleep(60) end)
+      iu.sleep(2)
+      task:cancel()
+      iu.call(work, "callback", function() end)
+      iu.call(work, "callback that waits", function() iu.sleep(1) end)
+    end)
+    assert.same({
+      "close raised", "raised", "close returned", "returned", "close cancelled", "cancelled", "close callback", "callback", "close callback that waits",
+      "callback that waits",
+    }, log)
+    assert.equal(1, #reported)
+  end)
+
+  it("is told once, of this task only, and not when it was called off", function()
+    local log = {}
+    iu.run(function()
+      for i = 1, 3 do
+        iu.spawn(function()
+          local handle = iu.at_end(function() log[#log + 1] = "off " .. i end)
+          iu.at_end(function() log[#log + 1] = "a" .. i end)
+          iu.at_end(function() log[#log + 1] = "b" .. i end)
+          handle:cancel()
+          handle:cancel()
+        end)
+      end
+      iu.sleep(1)
+      iu.spawn(function() end) -- in the same coroutine
+    end)
+    assert.same({ "a1", "b1", "a2", "b2", "a3", "b3" }, log)
+    assert.is_nil(iu.at_end(function() end))
+  end)
+
+  it("may be called off later, and what raises then is reported", function()
+    local handle, told
+    iu.run(function()
+      iu.spawn(function()
+        handle = iu.at_end(function() told = true end)
+        iu.at_end(function() error("on purpose") end)
+      end)
+    end)
+    assert.is_true(told)
+    handle:cancel()
+    assert.equal(1, #reported)
+    assert.equal("at the end of a task", reported[1].trace)
+  end)
+end)
+
 describe("a callback", function()
   it("runs at once, up to its end or first wait", function()
     local order = {}
