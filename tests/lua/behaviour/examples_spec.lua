@@ -158,6 +158,12 @@ trails: 13 persisted, 37 dropped
 ticks: 10 of 100 in the log
 3 entities in memory
 ]],
+  pool = [[
+most at once: 2 of 2
+nothing came free: TimeoutError
+a task that died has given back: true
+leases: 8, given back: 7, ended with a task: 1
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -175,7 +181,7 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback", "selective" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback", "selective", "pool" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
