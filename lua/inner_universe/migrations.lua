@@ -46,7 +46,8 @@ function migrations.new(cfg, options, open, module)
   if type(code.offline) ~= "function" then return nil, errors.new("PluginError", "plugin migrations: it works on universes that are open only") end
   return code.offline({
     target = parsed.text, kind = parsed.kind, path = parsed.path, config = config, settings = settings, module = module, log = logger(NAME), check = check,
-    process = process, folders = { names = runtime.core.folder_names, make = runtime.core.make_folder }, clock = runtime.core.mono, can_wait = tasks.can_wait,
+    process = process, sql = runtime.core.sql,
+    folders = { names = runtime.core.folder_names, make = runtime.core.make_folder }, clock = runtime.core.mono, can_wait = tasks.can_wait,
     open = function(extra)
       local own = {}
       for key, value in pairs(plugins[NAME]) do own[key] = value end

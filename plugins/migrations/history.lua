@@ -37,19 +37,23 @@ function history.is_halfway(row)
   return row ~= nil and UNFINISHED[row.status] == true and row.checkpoint ~= nil and row.checkpoint.run ~= nil
 end
 
----All rows by version, and in order.
+---Rows of the table, decoded, by number.
+---@param rows table[]
+---@return table[]
+function history.in_order(rows)
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = history.decode(row) end
+  table.sort(list, function(a, b) return a.number < b.number end)
+  return list
+end
+
+---All of a universe.
 ---@param conn inner_universe.Connection
----@return table<string, table>?, inner_universe.Error|table[]
+---@return table[]?, inner_universe.Error?
 function history.read(conn)
   local rows, err = conn:select(TABLE, { order_by = "version" })
   if not rows then return nil, err end
-  local by_version, list = {}, {}
-  for _, row in ipairs(rows) do
-    local decoded = history.decode(row)
-    by_version[row.version], list[#list + 1] = decoded, decoded
-  end
-  table.sort(list, function(a, b) return a.number < b.number end)
-  return by_version, list
+  return history.in_order(rows)
 end
 
 -- Text that a row takes: valid UTF-8 within a number of bytes.

@@ -4,7 +4,7 @@ return {
   version = "0.1.0",
   api = ">=1.0 <2",
   description = "Changes of schema, data and states as numbered Lua files that are applied once, in order.",
-  requires = { persistence_manager = ">=0.1 <1", temporal_store = ">=0.1 <1" },
+  requires = { persistence_manager = ">=0.1 <1" }, -- and temporal_store, where states are migrated,
   config = {
     folder = { default = "./migrations", description = "Where the files NNNN_name.lua are." },
     on_pending = { default = "warn",

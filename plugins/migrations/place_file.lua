@@ -17,23 +17,42 @@ return function(tool)
   local place = {}
   local path = tool.path
 
-  local function exists()
-    local file = io.open(path, "rb")
+  local function exists(name)
+    local file = io.open(name, "rb")
     if file then file:close() end
     return file ~= nil
   end
 
   -- A universe without anything in it, where there is none.
   function place.create()
-    if exists() then return true end
+    if exists(path) then return true end
     local conn, err = iu.connect("file:" .. path)
     if not conn then return nil, err end
     return conn:close()
   end
 
-  -- The file is only read, also while a program has it open.
-  function place.read(fn)
-    if not exists() then return nil, iu.errors.new("StorageError", ("%s: there is no such file (up with `create` makes it)"):format(path)) end
+  -- The history of a file that was closed properly, which is one SQLite database with everything in its tables: no row of another table is looked at. nil: it
+  -- is to be read another way.
+  local function rows_by_sql()
+    for _, left in ipairs { ".lock", "-wal", "-journal" } do
+      if exists(path .. left) then return nil end
+    end
+    local unfolded = tool.sql(path, "SELECT count(*) FROM _iu_journal")
+    if not unfolded or unfolded.rows[1][1] ~= 0 then return nil end
+    local audit = tool.sql(path, "SELECT value FROM config WHERE key = 'enable_audit_log'")
+    local found = tool.sql(path, "SELECT version, name, checksum, status, step, checkpoint, error, applied_at, duration_ms, applied_by FROM schema_migration")
+    if not audit or not found then return nil end
+    place.audit = not (audit.rows[1] and audit.rows[1][1] == "false")
+    local rows = {}
+    for i, values in ipairs(found.rows) do
+      rows[i] = {}
+      for at, name in ipairs(found.columns) do rows[i][name] = values[at] end
+    end
+    return history.in_order(rows)
+  end
+
+  -- The same of a file that is open, or was killed. It is only read.
+  local function rows_by_snapshot()
     local conn, err = iu.connect("file:" .. path, { snapshot = true })
     if not conn and err.kind == "StorageError" then -- a process was killed while it closed it: that has to be undone first, which reading alone cannot
       local copy = iu.working_copy(path)
@@ -46,7 +65,14 @@ return function(tool)
     local held <close> = conn
     local row = held:get("config", "enable_audit_log")
     place.audit = not (row and row.value == "false")
-    return fn(held)
+    return history.read(held)
+  end
+
+  function place.rows()
+    if not exists(path) then return nil, iu.errors.new("StorageError", ("%s: there is no such file (up with `create` makes it)"):format(path)) end
+    local rows = rows_by_sql()
+    if rows then return rows end
+    return rows_by_snapshot()
   end
 
   function place.lock_holder()
@@ -54,7 +80,7 @@ return function(tool)
     if not file then return nil end
     local pid = file:read("l")
     file:close()
-    if pid and exists() and tool.process.exists(math.tointeger(tonumber(pid)) or 0x7FFFFFFF) then return { owner = "process " .. pid } end
+    if pid and exists(path) and tool.process.exists(math.tointeger(tonumber(pid)) or 0x7FFFFFFF) then return { owner = "process " .. pid } end
   end
 
   -- The configuration of a universe on the copy: its own switches stay as they are.

@@ -21,18 +21,14 @@ return function(ctx, manager, backend)
     }
   end
 
-  function place.read(fn) return fn(ctx.conn) end
+  function place.rows() return history.read(ctx.conn) end
   function place.lock_holder() return new_lock().holder() end
 
   function place.session(how, fn)
     local lock = new_lock()
     local live = make_live { ctx = ctx, manager = manager, lock = lock, backend = backend }
     local session = {}
-    function session.rows()
-      local by_version, list = history.read(ctx.conn)
-      if not by_version then return nil, list end
-      return list
-    end
+    session.rows = place.rows
     session.run = live.run
     session.rehearse = live.rehearse
     function session.record(rows)

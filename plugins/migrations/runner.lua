@@ -1,8 +1,8 @@
 -- runner.lua: which migrations are to be run, in what order, and whether the folder fits what was applied. Where they run is a place (place_open.lua,
--- place_file.lua): `read(fn)`, `session(how, fn)`, `plan(list, direction)`.
+-- place_file.lua): `rows()`, the history; `lock_holder()`, `session(how, fn)`, `plan(list)`.
 --
--- A session: `rows()` (the history as it is under the lock; nil: as `read` gave it), `run(migration, direction, how, row)`, `rehearse(list, direction, how)`,
--- `record(list of fields)`.
+-- A session: `rows()` (the history as it is under the lock; nil: as the place gave it), `run(migration, direction, how, row, last)`,
+-- `rehearse(list of { entry, direction }, how)`, `record(list of fields)`.
 
 local iu = require "inner_universe"
 
@@ -44,20 +44,8 @@ return function(env)
     return survey
   end
 
-  local function read_rows()
-    local rows
-    local ok, err = place.read(function(conn)
-      local by_version, list = history.read(conn)
-      if not by_version then return nil, list end
-      rows = list
-      return true
-    end)
-    if not ok then return nil, err end
-    return rows
-  end
-
   local function survey_now()
-    local rows, err = read_rows()
+    local rows, err = place.rows()
     if not rows then return nil, err end
     return survey_of(rows)
   end

@@ -84,6 +84,15 @@ describe("migrations of a file", function()
     assert.equal("0001_level", report.done[1].name)
     assert.equal(7, report.done[1].steps)
     assert.same({ "applied" }, states(g))
+    -- Read of a file that is closed, and of one that is open, it is the same.
+    local closed = assert(g:status())
+    local open = support.open({ module = assert(iu.file_modules(path)) }, path)
+    local while_open = assert(g:status())
+    assert.equal(open.client:connection():identity(), closed.migrations[1].applied_by)
+    support.close(open)
+    assert.truthy(while_open.lock)
+    while_open.lock = nil
+    support.exactly(closed, while_open)
     support.refused("MigrationError", iu.open(path, { module = module, log_level = "off" })) -- the module's declaration is the old one
     local newer = module:gsub("arena.lua$", "newer.lua")
     support.write(newer, (ARENA:format(', { "level", "u32", default = 0 }'):gsub('"xp"', '"points"'):gsub("xp =", "points =")))
