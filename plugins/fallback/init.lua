@@ -33,9 +33,12 @@ function M.validate(config)
   return true
 end
 
+-- A file for each database, where the configuration names none.
 local function path_of(ctx)
   if ctx.config.path ~= "" then return ctx.config.path end
-  return ctx.settings.db_path:gsub("^file:", "") .. ".fallback"
+  local settings = ctx.settings
+  local server = ("%s-%d-%s"):format(settings.address, settings.port, settings.database):gsub("[^%w.-]", "_")
+  return ("%s.%s.fallback"):format(settings.db_path:gsub("^file:", ""), server)
 end
 
 -- Reads that answer from what is known here.
@@ -77,7 +80,7 @@ end
 -- What there is on a server: { state, queue, replay, writing, path }.
 local function start_keeping(ctx, client, manager, state_handlers, refused_handlers)
   local path = path_of(ctx)
-  local queue, err = open_queue(ctx, path)
+  local queue, err = open_queue(ctx, path, ctx.universe.target)
   if not queue then return nil, iu.errors.wrap(err.kind, ("the queue %s: %s"):format(path, err.message), err) end
   local keeping = { queue = queue, path = path, refused = 0 }
   local state = { stopped = false, name = "online", since = iu.now() }

@@ -6,7 +6,7 @@ return {
   description = "Writes are kept in a local file while the server is away, and replayed once, in order, when it is back.",
   requires = { persistence_manager = ">=0.1 <1" },
   config = {
-    path = { default = "", description = "The file of the queue; by default db_path with .fallback behind it. One process at a time." },
+    path = { default = "", description = "The file of the queue; by default beside db_path, named after the database. One process at a time." },
     queue_max = { default = 10000, description = "Writes that may be kept at once." },
     queue_bytes = { default = 67108864, description = "And their bytes." },
     when_full = { default = "refuse", description = "What a write does when so much is kept: refuse (OverloadedError) or wait (for room, in turn)." },

@@ -13,6 +13,7 @@ local function make_module(refused_max)
         columns = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" } },
         primary_key = "position",
       },
+      about = { columns = { { "key", "string" }, { "value", "string" } }, primary_key = "key" }, -- target: whose writes are kept
       refused = {
         columns = {
           { "id", "u64" }, { "request_key", "string" }, { "operation", "string" }, { "err", "string" }, { "queued_at", "timestamp" },
@@ -22,6 +23,13 @@ local function make_module(refused_max)
       },
     },
     reducers = {
+      belong = {
+        params = { { "target", "string" } },
+        run = function(ctx, target)
+          ctx.db.about:delete("target")
+          ctx.db.about:insert { key = "target", value = target }
+        end,
+      },
       append = {
         params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" } },
         run = function(ctx, position, key, operations)
@@ -67,8 +75,8 @@ local function make_module(refused_max)
   })
 end
 
---- Opens the file. nil, err when it cannot be read, or another process has it.
-return function(ctx, path)
+--- Opens the file for the writes of that target. nil, err when it cannot be read, another process has it, or writes of another target are kept in it.
+return function(ctx, path, target)
   local config = ctx.config
   local module, err = make_module(config.refused_max)
   if not module then return nil, err end
@@ -92,6 +100,17 @@ return function(ctx, path)
       about[id] = about[id] or {}
       table.insert(about[id], entry)
     end
+  end
+
+  -- What is kept for one database is never sent to another.
+  local function belong()
+    local row, why = file:get("about", "target")
+    if why then return nil, why end
+    if row and row.value == target then return true end
+    if row and queue.count > 0 then
+      return nil, iu.errors.new("ValidationError", ("%d writes of %s are kept in it, this is %s"):format(queue.count, row.value, target))
+    end
+    return file:call("belong", target)
   end
 
   local function load()
@@ -247,6 +266,7 @@ return function(ctx, path)
 
   local ok
   ok, err = load()
+  if ok then ok, err = belong() end
   if ok then return queue end
   file:close()
   return nil, err

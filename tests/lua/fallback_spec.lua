@@ -304,6 +304,36 @@ describe("while the server is away", function()
     assert.is_true(known > 3 and known < 30, tostring(known))
   end)
 
+  it("what is kept for one database is not sent to another", function()
+    local m = open()
+    go_away()
+    assert(m:create_entity("T", nil, "kept"))
+    assert(m:shutdown())
+    local first, first_token = target, token
+    local name
+    wait_until(function()
+      local ok
+      ok, name, token = pcall(server.database, server)
+      return ok
+    end, "the server")
+    target = ("ws://%s/%s"):format(server.address, name)
+    local other
+    wait_until(function()
+      other = iu.open(target, { token = token, log_level = "off", plugins = { fallback = { path = path } } })
+      return other
+    end, "the server")
+    support.refused("PluginError", nil, select(2, other:plugin("fallback")), "1 writes of " .. first, target)
+    assert(other:shutdown())
+    target, token = first, first_token
+    local fallback
+    m, fallback = open()
+    assert.is_true(fallback:drain(20))
+    assert(m:get_entity("kept"))
+    assert(m:shutdown())
+    target = ("ws://%s/%s"):format(server.address, name)
+    open() -- nothing is kept there now
+  end)
+
   it("a file that another process has, or that is none, refuses the plugin and says why", function()
     local m = open()
     local settings = { token = token, log_level = "off", plugins = { fallback = { path = path } } }

@@ -55,7 +55,7 @@ for _, name in ipairs(NAMES) do
 
     it("starts with nothing but what it requires, is well, and stops", function()
       local plugins, wanted = alone(name)
-      local m = support.open { plugins = plugins }
+      local m = support.open { plugins = plugins, db_path = support.path() } -- on a server, what plugins keep here is beside it
       for _, row in ipairs(m:status().plugins) do
         assert.equal(wanted[row.name] and "started" or "left out", row.state, ("%s: %s"):format(row.name, tostring(row.reason)))
       end
@@ -72,9 +72,9 @@ for _, name in ipairs(NAMES) do
 
     it("leaves no task and nothing that is held behind", function()
       local plugins = alone(name)
-      local target = support.target()
+      local target, path = support.target(), support.path()
       local function once()
-        local m = support.open({ plugins = plugins }, target)
+        local m = support.open({ plugins = plugins, db_path = path }, target)
         iu.run(function()
           assert(m:create_entity("T"))
           iu.sleep(0.002)
