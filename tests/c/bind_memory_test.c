@@ -55,6 +55,10 @@ static const char primitives[] =
     "  core.json_hash{ 'x' }\n"
     "  assert(core.wide('123456789012345678901') + 1)\n"
     "  core.uuid()\n"
+    "  local key = ('k'):rep(32)\n"
+    "  local sealed = core.seal(key, ('a text of some length '):rep(20), 'here')\n"
+    "  if sealed then core.unseal(key, sealed, 'here') core.unseal(key, sealed, 'there') end\n"
+    "  core.read_secret(path or '/nonexistent')\n"
     "  conn:close()\n"
     "end\n";
 
