@@ -96,7 +96,7 @@ function M.start(ctx)
     around("rows.read", layer.on_read)
     ctx.log_filter(redaction.message)
   end
-  if any(set.sealed) then
+  if any(set.redacted) then
     around("rows.select", layer.on_select)
     hooks[#hooks + 1] = ctx.hooks.before("create_index", layer.on_index)
   end

@@ -160,6 +160,7 @@ return function(set, sealing, redaction)
   function layer.on_select(call, next)
     local kind, selection = call.args[1], call.args[2]
     for _, filter in ipairs(selection.filters or {}) do
+      if paths.touching(filter.field, set.redacted[kind] or {}) then redaction.note_value(filter.value) end
       local ok, err = refuse_sealed(kind, filter.field, "filter")
       if not ok then return nil, err end
     end

@@ -39,6 +39,11 @@ return function(patterns, values_max)
     end
   end
 
+  --- Remembers what a redacted path is compared with.
+  function redaction.note_value(value)
+    if values_max > 0 then remember_value(value) end
+  end
+
   --- Remembers the values at the paths of a kind.
   function redaction.note(kind, value, list)
     if values_max == 0 then return end

@@ -1,7 +1,8 @@
 -- What somebody finds who steals the universe's files: nothing of what is sealed, in whichever way it was written, while the universe is open, after it was
--- closed, and in a backup. A text that is not sealed is found, which proves that the search finds.
+-- closed, in a backup, and in copies. A text that is not sealed is found, which proves that the search finds.
 
 local iu = require "inner_universe"
+local command = require "command"
 local support = require "support"
 
 local KEY = ("01"):rep(32)
@@ -76,5 +77,16 @@ describe("the files of a universe", function()
     search(backup)
     support.close(m)
     search(path)
+    local copy, lines = support.path() .. ".universe", support.path() .. ".jsonl"
+    for _, words in ipairs { "copy " .. path .. " " .. copy, "export " .. path .. " " .. lines } do
+      local run = command.iu(words)
+      assert.equal(0, run.status, run.out .. run.err)
+    end
+    search(copy)
+    search(lines)
+    local copied = support.owned(assert(iu.open(copy, {
+      plugins = { security = { sealed = { entity = { "properties.email" } }, keys = { { file = keys } } } },
+    })))
+    assert.equal(secrets[2], copied:get_entity(id).metadata.properties.email.deep)
   end)
 end)

@@ -362,10 +362,57 @@ describe("sealed fields", function()
     iu.on_error(nil)
     m.hooks.after("get_entity", function() error("it says " .. long:sub(1, 40) .. "..., " .. long .. ', "555-1234", 47110815 and 4711') end)
     assert(m:get_entity(assert(m:query_entities({}))[1].id))
+    assert(m:query_entities { filters = { { field = "properties.phone", operator = "Equals", value = "555-asked" } } })
+    m.hooks.after("query_relations", function() error("asked for 555-asked") end)
+    assert(m:query_relations {})
     iu.on_error(function(err, context) support.reported[#support.reported + 1] = { err = err, context = context } end)
     iu.log.set_sink(nil)
     local all = table.concat(lines, "\n")
+    assert.truthy(all:find("asked for [redacted]", 1, true), all)
     assert.truthy(all:find('it says [redacted]..., [redacted], "[redacted]", [redacted] and 4711', 1, true), all)
+  end)
+
+  it("that do not open are told to no subscriber, and who listens to errors hears why", function()
+    local path = key_file(OLD)
+    local m = support.open(sealing(path))
+    local told = 0
+    local handle = assert(m.client:subscribe_entity_changes(function() told = told + 1 end))
+    assert(m.event_bus:register_handler("PAYMENT", function() told = told + 1 end))
+    local id = assert(m:create_entity("Person", { properties = { email = "ada@x.org" } }))
+    support.wait_until(function() return told == 1 end)
+    support.write(path, WRONG .. "\n")
+    assert.is_true(m.security:reload_keys())
+    local row = m.client:connection():get("entity", id)
+    row.metadata.name = "changed by who has no key"
+    assert(m.client:connection():call("update_entity", id, row.metadata))
+    assert(m:publish_event("PAYMENT", { card = { number = "4711" } })) -- with the wrong key, which is the one here
+    support.wait_until(function() return told == 2 and #support.reported > 0 end)
+    handle:cancel()
+    local reported = support.take_reported()
+    assert.equal("AuthorizationError", reported[1].err.kind)
+    assert.equal(2, told)
+  end)
+
+  it("are sealed by plugins that gather writes, too", function()
+    local config = sealing(key_file(NEW), { schemas = { Person = { required = { "email" } } } })
+    config.plugins.batch, config.plugins.cache = true, true
+    local m = support.open(config)
+    iu.run(function()
+      local tasks = {}
+      for i = 1, 3 do tasks[i] = iu.spawn(function() return m.batch:create_entity("Person", { properties = { email = i .. "@x.org" } }, "id" .. i) end) end
+      local event = iu.spawn(function() return m.batch:publish_event("PAYMENT", { card = { number = "4711" } }) end)
+      local wrong = iu.spawn(function() return m.batch:create_entity("Person", {}) end)
+      for i = 1, 3 do assert.equal("id" .. i, tasks[i]:wait()) end
+      assert(event:wait())
+      support.refused("ValidationError", nil, select(2, wrong:wait()), "properties.email")
+    end)
+    for i = 1, 3 do
+      assert.truthy(stored(m, "id" .. i).email:match("^sealed:1:"))
+      for _ = 1, 2 do assert.equal(i .. "@x.org", m:get_entity("id" .. i).metadata.properties.email) end -- from the cache, too
+    end
+    assert.equal("4711", m.event_bus:events({ type = "PAYMENT" })[1].data.card.number)
+    assert.truthy(support.rows(m, "event_log")[1])
+    for _, row in ipairs(support.rows(m, "event_log")) do assert.is_nil(row.data:find('"4711"', 1, true)) end
   end)
 
   it("stay sealed while plugins stop", function()
