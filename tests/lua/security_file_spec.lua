@@ -3,6 +3,7 @@
 
 local iu = require "inner_universe"
 local command = require "command"
+local peer = require "peer"
 local support = require "support"
 
 local KEY = ("01"):rep(32)
@@ -88,5 +89,38 @@ describe("the files of a universe", function()
       plugins = { security = { sealed = { entity = { "properties.email" } }, keys = { { file = keys } } } },
     })))
     assert.equal(secrets[2], copied:get_entity(id).metadata.properties.email.deep)
+  end)
+
+  it("nor does the file in which writes wait for a server that is away", function()
+    local server = peer.start()
+    local stops <close> = setmetatable({}, { __close = function() server:stop() end })
+    local name, token = server:database()
+    local keys, queue = support.path(), support.path() .. ".queue"
+    support.write(keys, KEY .. "\n")
+    assert(os.execute(("chmod 600 '%s'"):format(keys)))
+    local m = support.owned(assert(iu.open(("ws://%s/%s"):format(server.address, name), {
+      token = token, log_level = "off", reconnect_min_delay_ms = 5, reconnect_max_delay_ms = 20,
+      plugins = {
+        fallback = { path = queue, reads = true },
+        security = { sealed = { entity = { "properties.email" }, events = { PAYMENT = { "card" } } }, keys = { { file = keys } } },
+      },
+    })))
+    assert(m:plugin("fallback"))
+    assert(m:create_entity("Person", nil, "before"))
+    server:fault('{"restart_ms":1000}')
+    support.wait_until(function() return stops and m.fallback:state() == "offline" end)
+    local id = assert(m:create_entity("Person", { name = "in clear", properties = { email = "secret@x.org" } }))
+    assert.is_true(m:update_entity("before", { properties = { email = "secret too" } }))
+    assert(m:publish_event("PAYMENT", { card = "secret card" }))
+    assert.equal("secret@x.org", m:get_entity(id).metadata.properties.email)
+    local bytes = bytes_of(queue)
+    assert.truthy(bytes:find("in clear", 1, true))
+    assert.truthy(bytes:find("sealed:1:", 1, true))
+    for _, secret in ipairs { "secret@x.org", "secret too", "secret card" } do assert.is_nil(bytes:find(secret, 1, true)) end
+    support.wait_until(function() return m.fallback:status().queued == 0 end)
+    assert.equal("secret@x.org", m:get_entity(id).metadata.properties.email)
+    assert.equal("secret too", m:get_entity("before").metadata.properties.email)
+    assert.equal("secret card", m.event_bus:events({ type = "PAYMENT" })[1].data.card)
+    for _, row in ipairs(support.rows(m, "entity")) do assert.is_nil(row.metadata.properties:find("secret", 1, true)) end
   end)
 end)
