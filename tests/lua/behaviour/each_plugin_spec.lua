@@ -36,6 +36,11 @@ local function alone(name)
   return plugins, wanted
 end
 
+-- A universe with these plugins; files that they make beside it go with the test.
+local function open(plugins, target)
+  return support.open({ plugins = plugins, db_path = support.on_server and support.path() or nil }, target)
+end
+
 local function row_of(m, name)
   for _, row in ipairs(m:status().plugins) do
     if row.name == name then return row end
@@ -55,7 +60,7 @@ for _, name in ipairs(NAMES) do
 
     it("starts with nothing but what it requires, is well, and stops", function()
       local plugins, wanted = alone(name)
-      local m = support.open { plugins = plugins, db_path = support.path() } -- on a server, what plugins keep here is beside it
+      local m = open(plugins)
       for _, row in ipairs(m:status().plugins) do
         assert.equal(wanted[row.name] and "started" or "left out", row.state, ("%s: %s"):format(row.name, tostring(row.reason)))
       end
@@ -72,9 +77,9 @@ for _, name in ipairs(NAMES) do
 
     it("leaves no task and nothing that is held behind", function()
       local plugins = alone(name)
-      local target, path = support.target(), support.path()
+      local target = support.target()
       local function once()
-        local m = support.open({ plugins = plugins, db_path = path }, target)
+        local m = open(plugins, target)
         iu.run(function()
           assert(m:create_entity("T"))
           iu.sleep(0.002)
@@ -95,7 +100,7 @@ for _, name in ipairs(NAMES) do
         support.refused("PluginError", nil, select(2, iu.open("memory:", { plugins = { [name] = false } })))
         return
       end
-      local m = support.open { plugins = { [name] = false } }
+      local m = open { [name] = false }
       support.refused("PluginError", nil, select(2, m:plugin(name)), name)
       local id = assert(m:create_entity("T", { name = "without" }))
       assert.equal("without", m:get_entity(id).metadata.name)
