@@ -94,7 +94,7 @@ function Subscription:unsubscribe()
   self.inner.state.subscriptions[self.id] = nil
   self.answer:resolve(nil, ended_error())
   local core = self.inner.core
-  if not core then return true end
+  if not core or core:is_closed() then return true end
   local ok, err = core:unsubscribe(self.id)
   if ok == nil then return nil, err end
   return true

@@ -73,7 +73,8 @@ local function list_of(self, kind)
       for each, present in pairs(by_kind) do
         if present:count() > 0 then mask = mask | BITS[each] end
       end
-      if conn.core then conn.core:watch(name, mask) end
+      local core = conn.core
+      if core and not core:is_closed() then core:watch(name, mask) end -- closed already where its finaliser came before who cancels
     end)
     by_kind[kind] = list
   end

@@ -454,6 +454,23 @@ describe("the cache", function()
       assert.equal(200000, #assert(m:get_entity(id)).metadata.properties.text)
     end)
 
+    it("ends with a manager that nobody holds, without a word", function()
+      if support.on_server then return end
+      local lines = {}
+      local previous = iu.log.set_sink(function(level, message) if level == "error" then lines[#lines + 1] = message end end)
+      local function drop_one()
+        local m = assert(iu.open("memory:", { plugins = { cache = { entities = "always" } } }))
+        assert(m:get_entity(assert(m:create_entity("T"))))
+      end
+      for i = 1, 20 do -- the order of finalisers is the collector's
+        drop_one()
+        if i % 3 == 0 then collectgarbage() end
+        iu.step(1)
+      end
+      iu.log.set_sink(previous)
+      assert.same({}, lines)
+    end)
+
     it("stops and leaves nothing: no hook, no subscription, no handler", function()
       local m, conn = keeping()
       local id = assert(m:create_entity("T"))
