@@ -31,6 +31,8 @@ function Listener:close()
   self.core:close()
 end
 
+Listener.__gc = Listener.close -- one that nobody holds any more is closed
+
 local function is_loopback(address)
   return address == "::1" or address:find("^127%.%d+%.%d+%.%d+$") ~= nil
 end
@@ -52,7 +54,7 @@ local function serve(on_request)
 end
 
 ---Listens. `on_request(path)` answers a status, a body and a content type [text/plain, UTF-8]; it runs in a task of its own and may wait. What it raises is
----reported, and answered with 500. path: as it was sent, with what follows a `?`.
+---reported, and answered with 500. path: as it was sent, with what follows a `?`. It listens as long as the listener is held.
 ---@param options { address?: string, port?: integer, remote?: boolean, connections_max?: integer, request_bytes_max?: integer, timeout?: number } address:
 ---  numeric [127.0.0.1]; port: [0: a free one]; remote: one that is not loopback may be [false]; connections_max [16], request_bytes_max [8192], timeout [10]
 ---@param on_request fun(path: string): integer, string, string?
@@ -68,16 +70,18 @@ function listener.listen(options, on_request)
   if not options.remote and not is_loopback(address) then
     return invalid("address: %s is not loopback (127.0.0.1, ::1); `remote` allows others", address)
   end
-  local answer, self = serve(on_request), nil
+  local weak = setmetatable({}, { __mode = "v" }) -- the core holds the function below, which must not hold what on_request holds
   local core
   core, err = runtime.core.responder({
     address = address, port = port, connections_max = options.connections_max or CONNECTIONS_MAX,
     request_bytes_max = options.request_bytes_max or REQUEST_BYTES_MAX, timeout = options.timeout or TIMEOUT,
   }, function(request, path)
-    runtime.tasks.call(answer, self.core, request, path)
+    local self = weak.self
+    if self then runtime.tasks.call(self.answer, self.core, request, path) end
   end)
   if not core then return nil, err end
-  self = setmetatable({ core = core }, Listener)
+  local self = setmetatable({ core = core, answer = serve(on_request) }, Listener)
+  weak.self = self
   return self
 end
 

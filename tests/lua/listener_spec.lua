@@ -65,6 +65,20 @@ describe("a listener", function()
     all:close()
   end)
 
+  it("ends with whoever holds it", function()
+    local function port_of_one()
+      local l
+      l = listen({}, function() return 200, tostring(l) end)
+      return l:port()
+    end
+    local refs = core.debug_refs()
+    local port = port_of_one()
+    collectgarbage()
+    collectgarbage()
+    assert.equal(refs, core.debug_refs())
+    assert.is_nil((get(port, "/")))
+  end)
+
   it("is deaf once it is closed, holds nothing then, and keeps no program waiting", function()
     local refs = core.debug_refs()
     local l = listen({}, function() return 200, "" end)

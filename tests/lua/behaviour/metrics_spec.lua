@@ -356,6 +356,21 @@ describe("metrics", function()
     assert.is_true(named)
   end)
 
+  it("keep no manager that nobody holds", function()
+    if support.on_server then return end
+    local function port_of_one()
+      local m = assert(iu.open("memory:", { features = { enable_metrics = true }, plugins = { metrics = { port = 0 } } }))
+      assert(m:create_entity("T"))
+      return m.metrics:port()
+    end
+    local port = port_of_one()
+    for _ = 1, 4 do
+      collectgarbage()
+      iu.step(1)
+    end
+    assert.is_nil((get(port, "/metrics")))
+  end)
+
   it("stop: no meter, no hook, no listener is left", function()
     local m = open()
     local x = m.metrics
