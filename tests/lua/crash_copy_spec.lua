@@ -5,6 +5,7 @@
 
 local iu = require "inner_universe"
 local killing = require "crash.killing"
+local spacetimedb = require "spacetimedb"
 local world = require "transfer_world"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
@@ -12,6 +13,8 @@ local KILLS = SANITIZED and { copy = 4, import = 2 } or { copy = 34, import = 16
 local ROWS = 8000
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
+
+local with_server = spacetimedb.address and spacetimedb.wasm and it or pending
 
 local function make_source(path)
   local conn = assert(iu.connect(path))
@@ -122,6 +125,30 @@ describe("a copy that is killed", function()
 
   it("goes on and ends as one that was not, while its source changes", function()
     run("copy", source, source, true)
+  end)
+
+  with_server("goes on in a server", function()
+    local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
+    local plugin = assert(m:plugin("transfer"))
+    local name, kills = spacetimedb.name(), 0
+    local token = assert(spacetimedb.publish(name))
+    local to = ("%s/%s"):format(spacetimedb.address, name)
+    for _ = 1, 8 do
+      local wanted = math.random(2, 12)
+      local lines, died = killing.run(("copier.lua copy '%s' '%s' '%s'"):format(source, to, token), function(line, lines)
+        if line and #lines >= wanted then return math.random() * 0.004 end
+      end)
+      if died then kills = kills + 1 end
+      if not died then break end -- it was quicker
+      assert.equal("begun", lines[1], table.concat(lines, "\n"))
+    end
+    local lines = killing.run(("copier.lua copy '%s' '%s' '%s'"):format(source, to, token), function() end)
+    local resumed = (lines[#lines] or ""):match("^done %d+ true$") ~= nil
+    if not resumed then assert.matches("is not empty", table.concat(lines, " ")) end
+    local proof = assert(plugin:verify(source, to, { to_options = { token = token } }))
+    assert.is_true(proof.equal, proof.words)
+    print(("# server: %d kills, went on to its end: %s"):format(kills, tostring(resumed)))
+    spacetimedb.delete(name, token)
   end)
 
   it("goes on as an import", function()

@@ -7,6 +7,7 @@ local support = require "support"
 local world = require "transfer_world"
 
 local spacetimedb = require "spacetimedb"
+local variant = require "module_variant"
 local with_server = spacetimedb.address and spacetimedb.wasm and it or pending
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
@@ -389,6 +390,24 @@ describe("iu copy, iu export, iu import", function()
     assert.equal(1, done.status)
     assert.truthy(done.err:find("owner", 1, true), done.err)
     for i = 1, 2 do spacetimedb.delete(names[i], tokens[i]) end
+  end)
+
+  with_server("say what to do about a server whose module is older", function()
+    if not variant.possible() then return end
+    local wasm = variant.build(folder .. "/older", {
+      { "schema.h", "X(import_rows, ImportRows)", "X(import_nothing, ImportRows)" },
+      { "import.c", "bool iu__nerv_import_rows(", "bool iu__nerv_import_nothing(" },
+    })
+    local name = spacetimedb.name()
+    local token = assert(spacetimedb.publish(name, wasm))
+    command.write(folder .. "/token", token)
+    os.execute("chmod 600 " .. folder .. "/token")
+    local done = run(("copy @world.universe %s/%s --to-token-file @token"):format(spacetimedb.address, name))
+    assert.equal(1, done.status)
+    assert.truthy(done.err:find("its module is older than this library (it has no `import_rows`); publish it again", 1, true), done.err)
+    done = run(("copy %s/%s @older.universe --from-token-file @token --verify"):format(spacetimedb.address, name)) -- reading it is fine
+    assert.equal(0, done.status, done.err)
+    spacetimedb.delete(name, token)
   end)
 
   it("show how far they are on a terminal", function()

@@ -1,10 +1,10 @@
--- The process that crash_copy_spec kills.  lua5.4 copier.lua copy|import FROM TO
+-- The process that crash_copy_spec kills.  lua5.4 copier.lua copy|import FROM TO [TOKEN]   (TOKEN: of the owner, where TO is a server)
 --
 -- Copies a universe (imports an export) and tells on standard output, unbuffered, how far it is; at the end `done`, and how much it wrote.
 
 local iu = require "inner_universe"
 
-local WHAT, FROM, TO = table.unpack(arg, 1, 3)
+local WHAT, FROM, TO, TOKEN = table.unpack(arg, 1, 4)
 
 io.stdout:setvbuf("no")
 
@@ -12,6 +12,7 @@ local m = assert(iu.open("memory:", { log_level = "error", plugins = { transfer 
 local plugin = assert(m:plugin("transfer"))
 local PAUSE = 0.005 -- seconds after each slice, so that it is met inside, and not behind its end
 local options = {
+  to_options = TOKEN and { token = TOKEN } or nil,
   progress = function(info)
     io.stdout:write(("%s %d\n"):format(info.table, info.rows))
     iu.sleep(PAUSE)
