@@ -97,6 +97,11 @@ return function(env)
       }
     end
     if how.dry_run then
+      for _, step in ipairs(list) do
+        if history.is_halfway(survey.row_of[step.entry.number]) then
+          return failed("HALFWAY", "%s is half way %s: a dry run would begin it anew", step.entry.name, step.direction)
+        end
+      end
       local results, err = session.rehearse(list, how, survey.row_of)
       if not results then return nil, err end
       for i, result in ipairs(results) do done(list[i], result) end
@@ -243,6 +248,8 @@ return function(env)
 
   local function choose_redo(options)
     return function(survey)
+      local ok, halfway_err = halfway(survey, "redo")
+      if not ok then return nil, halfway_err end
       local last = last_applied(survey)
       local number = last and last.number
       if options.to ~= nil then

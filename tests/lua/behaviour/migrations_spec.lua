@@ -230,6 +230,8 @@ describe("migrations of an open universe", function()
     assert.same({ 25, 325 + 1200 }, { ages(m) })
     assert.same({ "applied", "stopped" }, states(g))
     assert.equal("HALFWAY", select(2, g:down()).code)
+    assert.equal("HALFWAY", select(2, g:redo()).code)
+    assert.equal("HALFWAY", select(2, g:up { dry_run = true }).code)
     -- What it is made of stays, until it is through.
     file(folder, "0002_online", (ONLINE:gsub("online = true", "online = false")))
     assert.equal("HALFWAY", select(2, g:up()).code)
