@@ -123,4 +123,25 @@ describe("the files of a universe", function()
     assert.equal("secret card", m.event_bus:events({ type = "PAYMENT" })[1].data.card)
     for _, row in ipairs(support.rows(m, "entity")) do assert.is_nil(row.metadata.properties:find("secret", 1, true)) end
   end)
+
+  it("are read with a key from the environment", function()
+    local path, script = support.path() .. ".universe", support.path() .. ".lua"
+    support.write(script, [[
+      local iu = require "inner_universe"
+      local path, what = ...
+      local m <close> = assert(iu.open(path, { plugins = { security = { sealed = { entity = { "properties.email" } }, keys = { { env = "IU_SPEC_KEY" } } } } }))
+      if what == "write" then print(m:create_entity("Person", { properties = { email = "ada@x.org" } }, "ada")) end
+      local row, err = m:get_entity("ada")
+      print(row and row.metadata.properties.email or err.kind, (m.security:health()))
+    ]])
+    local function run(key, what)
+      return command.sh(("%s scripts/iu run %s %s %s"):format(key and "IU_SPEC_KEY=" .. key or "env -u IU_SPEC_KEY", script, path, what or "read")).out
+    end
+    assert.equal("ada\nada@x.org\ttrue\n", run(KEY, "write"))
+    assert.equal("ada@x.org\ttrue\n", run(KEY))
+    assert.equal("AuthorizationError\ttrue\n", run(("02"):rep(32)))
+    assert.equal("AuthorizationError\tnil\n", run(nil))
+    assert.equal("AuthorizationError\tnil\n", run("short"))
+    assert.is_nil(bytes_of(path):find("ada@x.org", 1, true))
+  end)
 end)

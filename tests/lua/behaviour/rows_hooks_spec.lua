@@ -178,4 +178,25 @@ describe("hooks of rows", function()
     hook:remove()
     assert.equal("kept", m:get_entity(id).metadata.name)
   end)
+
+  it("refuse with any kind of failure, which arrives as it was, with its cause", function()
+    local m = support.open()
+    local id = assert(m:create_entity("T"))
+    local err
+    local function refuse() return nil, err end
+    local hooks = { m.hooks.around("rows.write", refuse), m.hooks.around("rows.read", refuse) }
+    for _, kind in ipairs(iu.errors.kinds()) do
+      err = iu.errors.wrap(kind, "on purpose: " .. kind, iu.errors.new("StorageError", "the cause"))
+      for what, answer in pairs {
+        create = { m:create_entity("T") }, update = { m:update_entity(id, {}) }, by_client = { m.client:create_entity("T") }, event = { m:publish_event("E") },
+        relation = { m:create_relation(id, id, "R") }, get = { m:get_entity(id) }, query = { m:query_entities {} }, events = { m.event_bus:events() },
+        transaction = kind ~= "ConflictError" and { m:transaction(function(tx) return tx:create_entity("T") end) } or nil,
+      } do
+        assert.is_nil(answer[1], what)
+        assert.equal(err, answer[2], what)
+        assert.same({ kind, "on purpose: " .. kind, "the cause" }, { answer[2].kind, answer[2].message, answer[2].cause.message })
+      end
+    end
+    for _, hook in ipairs(hooks) do hook:remove() end
+  end)
 end)

@@ -298,6 +298,27 @@ describe("sealed fields", function()
     assert.equal("still@x.org", m:get_entity(id).metadata.properties.email)
   end)
 
+  it("take at most 64 keys, and those of several sources in their order", function()
+    local many = {}
+    for i = 1, 64 do many[i] = ("%064x"):format(i) end
+    local one, two = key_file(table.unpack(many)), key_file(NEW)
+    local m = support.open(sealing(one))
+    assert.equal(64, #m.security:keys())
+    many[65] = many[1] -- which is there already
+    support.write(one, table.concat(many, "\n"))
+    assert.is_true(m.security:reload_keys())
+    many[65] = ("%064x"):format(65)
+    support.write(one, table.concat(many, "\n"))
+    support.refused("AuthorizationError", nil, select(2, m.security:reload_keys()), "more than 64 keys")
+    support.write(one, OLD)
+    m = support.open(sealing(two, { keys = { { file = two }, { file = one } } }))
+    assert.same({ two, one }, { m.security:keys()[1].source:match("file (.*)$"), m.security:keys()[2].source:match("file (.*)$") })
+    assert.same({ true, false }, support.pluck(m.security:keys(), "newest"))
+    -- Nothing is sealed with an older key where the newest cannot be read.
+    m = support.open(sealing(two, { keys = { { file = "/nonexistent" }, { file = one } } }))
+    support.refused("AuthorizationError", nil, select(2, m:create_entity("Person", { properties = { email = "x@x.org" } })), "/nonexistent")
+  end)
+
   it("that were changed, or moved from another place, are a StorageError", function()
     local m = support.open(sealing(key_file(NEW)))
     local a = assert(m:create_entity("Person", { properties = { email = "a@x.org", contacts = { { phone = "1" }, { phone = "2" } } } }))
@@ -372,6 +393,24 @@ describe("sealed fields", function()
     local all = table.concat(lines, "\n")
     assert.truthy(all:find("asked for [redacted]", 1, true), all)
     assert.truthy(all:find('it says [redacted]..., [redacted], "[redacted]", [redacted] and 4711', 1, true), all)
+  end)
+
+  it("are looked for in the log as long as they are among the latest", function()
+    local lines = {}
+    iu.log.set_sink(function(_, message) lines[#lines + 1] = message end)
+    for max, expected in pairs { [2] = "value1 [redacted] [redacted]", [0] = "value1 value2 value3" } do
+      local m = support.open { plugins = { security = { redacted = { entity = { "properties.phone" } }, redact_values_max = max } } }
+      for i = 1, 3 do assert(m:create_entity("Person", { properties = { phone = "value" .. i } })) end
+      m.hooks.after("create_relation", function() error("value1 value2 value3") end)
+      iu.on_error(nil)
+      assert(m:create_entity("T", nil, "t"))
+      assert(m:create_relation("t", "t", "R"))
+      iu.on_error(function(err, context) support.reported[#support.reported + 1] = { err = err, context = context } end)
+      support.close(m)
+      assert.truthy(table.concat(lines, "\n"):find(expected, 1, true), table.concat(lines, "\n"))
+      lines = {}
+    end
+    iu.log.set_sink(nil)
   end)
 
   it("that do not open are told to no subscriber, and who listens to errors hears why", function()

@@ -79,4 +79,22 @@ describe("the plugin testing", function()
     testing.seed(nil)
     assert.not_equal(id, assert(m:create_entity("T")))
   end)
+
+  it("lets them fail with every kind of failure there is", function()
+    local m = support.open()
+    local mock = assert(testing.mock())
+    for _, kind in ipairs(iu.errors.kinds()) do
+      local failing = assert(testing.fail(m, "query_entities", kind, { message = "as it is", code = "A_CODE", details = { n = 1 } }))
+      local mocked = assert(mock:fail("query_entities", kind, { message = "as it is", code = "A_CODE", details = { n = 1 } }))
+      for _, each in ipairs { m, mock } do
+        local answer, err = each:query_entities {}
+        assert.is_nil(answer)
+        assert.same({ kind, "as it is", "A_CODE", { n = 1 } }, { err.kind, err.message, err.code, err.details })
+        assert.is_true(iu.errors.is(err, "PersistenceError"))
+      end
+      failing.cancel()
+      mocked.cancel()
+    end
+    assert.same({}, m:query_entities {})
+  end)
 end)
