@@ -17,7 +17,7 @@ local WITH_METADATA = { ENTITY_UPDATED = "entity", ENTITY_DELETED = "entity", RE
 --- patterns: { entity, relation }.
 return function(patterns, values_max)
   local redaction = { hidden = HIDDEN }
-  local ring, at, known = {}, 0, {} -- the latest values; `known` counts how often each is in the ring
+  local ring, at, known = {}, 0, {} -- the latest values; `known`: those that are in the ring
 
   local function remember(text)
     if #text < SHORTEST or known[text] then return end
@@ -31,9 +31,10 @@ return function(patterns, values_max)
     if type(value) == "table" then
       for _, inner in pairs(value) do remember_value(inner) end
     elseif type(value) == "string" then
-      remember(value)
+      if known[value] then return end
       local text = iu.json.encode(value)
       if text and #text ~= #value + 2 then remember(text:sub(2, -2)) end
+      remember(value)
     elseif value ~= iu.null and type(value) ~= "boolean" then
       remember(tostring(value))
     end

@@ -231,14 +231,18 @@ function KEYWORDS.prefixItems(given, where, _, depth)
   end
 end
 
-function KEYWORDS.allOf(given, where, _, depth)
-  local checks = list(given, where, depth)
+-- One check of several: what the first of them says that has something to say.
+local function all_of(checks)
   return function(value, path)
     for i = 1, #checks do
       local at, what, expected = checks[i](value, path)
       if at then return at, what, expected end
     end
   end
+end
+
+function KEYWORDS.allOf(given, where, _, depth)
+  return all_of(list(given, where, depth))
 end
 
 local function how_many_fit(checks, value, path)
@@ -301,12 +305,7 @@ function compile(given, where, depth)
   for _, key in ipairs(ORDER) do
     if given[key] ~= nil then checks[#checks + 1] = KEYWORDS[key](given[key], where .. "." .. key, given, depth) end
   end
-  return function(value, path)
-    for i = 1, #checks do
-      local at, what, expected = checks[i](value, path)
-      if at then return at, what, expected end
-    end
-  end
+  return all_of(checks)
 end
 
 --- fn(value, path), or nil and what is wrong with the schema.
