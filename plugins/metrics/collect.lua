@@ -45,10 +45,10 @@ return function(ctx, env)
   define("counter", "events_published_total", "Events that this program published, or tried to.")
   define("counter", "method_calls_total", "Calls of a method.", { "method" })
   define("counter", "method_failures_total", ("Of one call in %d: those that failed."):format(env.watch.every), { "method" })
-  define("counter", "consumer_handled_total", "Events a durable consumer is done with.", { "consumer" })
-  define("counter", "consumer_failed_total", "Attempts that failed.", { "consumer" })
-  define("counter", "consumer_dead_total", "Events it gave up.", { "consumer" })
-  define("gauge", "consumer_lag", "Events it is behind the log.", { "consumer" })
+  define("counter", "consumer_handled_total", "Runs of a durable consumer's handler here, one an attempt.", { "consumer" })
+  define("counter", "consumer_failed_total", "Attempts that failed, here.", { "consumer" })
+  define("counter", "consumer_dead_total", "Events it gave up, here.", { "consumer" })
+  define("gauge", "consumer_lag", "Events it is behind the log, wherever it runs.", { "consumer" })
   define("gauge", "versions", "Versions of states.")
   define("gauge", "branches", "Branches of versions.")
   define("gauge", "state_agreement", "1: the system has our head's state.", { "system", "branch" })
@@ -112,26 +112,22 @@ return function(ctx, env)
   end
 
   function parts.consumers()
-    local list_of = env.bus.consumers
-    if not list_of then return end
-    local list, err = list_of(env.bus)
-    if not list then return nil, err end
-    for _, name in ipairs { "consumer_handled_total", "consumer_failed_total", "consumer_dead_total", "consumer_lag" } do metric[name].begin() end
+    local _, facts = env.bus:health()
     local sums = {} -- of the members that this program has of a consumer
-    for _, member in ipairs(list) do
-      local name = tostring(member.name)
-      local sum = sums[name] or { handled = 0, failed = 0, dead = 0 }
-      sums[name] = sum
-      for field in pairs { handled = true, failed = true, dead = true } do sum[field] = sum[field] + (tonumber(member[field]) or 0) end
-      sum.lag = member.lag or sum.lag
+    for _, member in ipairs(type(facts) == "table" and facts.consumers or {}) do
+      local sum = sums[member.name] or { handled = 0, failed = 0, dead = 0 }
+      sums[member.name] = sum
+      for field, value in pairs(sum) do sum[field] = value + member[field] end
     end
-    for name, sum in pairs(sums) do
-      local labels = { consumer = name }
-      metric.consumer_handled_total.put(sum.handled, labels)
-      metric.consumer_failed_total.put(sum.failed, labels)
-      metric.consumer_dead_total.put(sum.dead, labels)
-      metric.consumer_lag.put(sum.lag, labels)
+    for _, name in ipairs { "handled", "failed", "dead" } do
+      local family = metric[("consumer_%s_total"):format(name)]
+      family.begin()
+      for consumer, sum in pairs(sums) do family.put(sum[name], { consumer = consumer }) end
     end
+    local all, err = env.bus:consumers()
+    if not all then return nil, err end
+    metric.consumer_lag.begin()
+    for _, consumer in ipairs(all) do metric.consumer_lag.put(consumer.lag, { consumer = consumer.name }) end
   end
 
   function parts.versions()

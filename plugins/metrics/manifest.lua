@@ -4,7 +4,7 @@ return {
   version = "0.1.0",
   api = ">=1.0 <2",
   description = "Counters, gauges and histograms of a universe and of its program, for Prometheus and the log.",
-  requires = { persistence_manager = ">=0.1 <1", event_bus = ">=0.1 <1", temporal_store = ">=0.1 <1" },
+  requires = { persistence_manager = ">=0.1 <1", event_bus = ">=0.2 <1", temporal_store = ">=0.1 <1" },
   config = {
     endpoint = { default = true, description = "Answer GET <path> over HTTP." },
     address = { default = "127.0.0.1", description = "Where, in numbers." },

@@ -193,6 +193,25 @@ describe("metrics", function()
       support.raises_here(function() m.event_bus:register_handler("X", 1) end, "fn: callable expected")
     end)
 
+    it("tell durable consumers: runs of their handlers, those that failed, how far behind they are", function()
+      local m = open()
+      local failures = 0
+      local consumer = assert(m.event_bus:consumer("billing", { types = "ORDER", from = "now", retry_delay = 0.01, handler = function(delivery)
+        if delivery.data.bad and failures < 2 then
+          failures = failures + 1
+          return nil, "not yet"
+        end
+      end }))
+      for i = 1, 5 do assert(m:publish_event("ORDER", { bad = i == 3 })) end
+      iu.run(function() assert(consumer:wait_idle(20)) end)
+      local values = parse(m.metrics:text())
+      assert.equal(7, values['iu_consumer_handled_total{consumer="billing"}'])
+      assert.equal(2, values['iu_consumer_failed_total{consumer="billing"}'])
+      assert.equal(0, values['iu_consumer_dead_total{consumer="billing"}'])
+      assert.equal(0, values['iu_consumer_lag{consumer="billing"}'])
+      assert(consumer:stop())
+    end)
+
     it("tell caches, and what the plugins say of themselves", function()
       local m = support.open { features = { enable_metrics = true }, plugins = { metrics = { port = 0 }, cache = true } }
       m.cache:set("k", 1)
