@@ -115,10 +115,9 @@ end
 ---@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)? }
 ---@return { equal: boolean, tables: table<string, table> }?, inner_universe.Error?
 function M.run(a, b, names, options)
-  local last_a, last_b = rows.last_event(a.conn), rows.last_event(b.conn)
   local sides = {}
   for i, name in ipairs(names) do
-    local filters = { a = rows.filter(name, last_a), b = rows.filter(name, last_b) }
+    local filters = { a = rows.filter(name, a.conn), b = rows.filter(name, b.conn) }
     local left, err = rows.slices(a.conn, name, filters.a)
     if not left then return nil, err end
     local right
@@ -148,11 +147,10 @@ end
 ---those. `a` may have changed since.
 ---@param copied table<string, { rows: integer, hash: string }>
 function M.arrived(a, b, names, copied, options)
-  local last_a, last_b = rows.last_event(a.conn), rows.last_event(b.conn)
   local report = { equal = true, tables = {} }
   for _, name in ipairs(names) do
     local entry = { rows = copied[name].rows, hash = copied[name].hash }
-    local filters = { a = rows.filter(name, last_a), b = rows.filter(name, last_b) }
+    local filters = { a = rows.filter(name, a.conn), b = rows.filter(name, b.conn) }
     local slices, err = rows.slices(b.conn, name, filters.b)
     if not slices then return nil, err end
     entry.other_rows, entry.other_hash = digest(slices)

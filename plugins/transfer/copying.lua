@@ -29,16 +29,15 @@ local function since_filter(conn, name, since, keep)
 end
 
 ---All of the source as it is now: `slices` of each table, and `again` a second time; `heads`: where its counters are; `total`: about how many rows.
-function M.look(from, names, since)
-  local last_event = rows.last_event(from.conn)
-  local heads = { [0] = last_event }
+function M.look(env, from, names, since)
+  local heads = { [0] = env.has(names, "event_log") and rows.last_event(from.conn) or nil }
   for id = 1, 2 do
     local head = from.conn.tables.event_head:get(id)
     heads[id] = head and head.sequence
   end
   local view = { heads = heads, total = 0, slices = {}, again = {} }
   for _, name in ipairs(names) do
-    local keep = since_filter(from.conn, name, since, rows.filter(name, last_event))
+    local keep = since_filter(from.conn, name, since, rows.filter(name, from.conn))
     for _, kind in ipairs { "slices", "again" } do -- the second one for a table that is begun anew
       local slices, err = rows.slices(from.conn, name, keep)
       if not slices then return nil, err end
@@ -65,9 +64,9 @@ end
 
 -- Removes from the target what the source does not have.
 local function remove_extra(from, to, receiver, name)
-  local ok, err = to.hold { name, "event_head", "event_log" }
+  local ok, err = to.hold { name, "event_head" }
   if not ok then return nil, err end
-  local keep = rows.filter(name, rows.last_event(to.conn))
+  local keep = rows.filter(name, to.conn)
   local slices
   slices, err = rows.slices(to.conn, name, keep)
   if not slices then return nil, err end
@@ -127,7 +126,7 @@ end
 -- Events at sequences that others have end a copy before it begins; so do, in a merge, rows that both have, but differently.
 local function check_conflicts(env, from, to, names, mode)
   if env.has(names, "event_log") then
-    local slices, why = rows.slices(from.conn, "event_log", rows.filter("event_log", rows.last_event(from.conn)))
+    local slices, why = rows.slices(from.conn, "event_log", rows.filter("event_log", from.conn))
     local ok
     if slices then ok, why = comparing.each_slice(slices, comparing.event_check(to)) end
     if not ok then return nil, why end
@@ -171,7 +170,7 @@ function M.run(env, from, to, options)
   ok, err = ends.check_target(to)
   if ok then ok, err = ends.check_same(tables, names, from, to) end
   if not ok then return nil, err end
-  local held = env.with_log(names)
+  local held = env.with_heads(names)
   ok, err = from.hold(held)
   if not ok then return nil, err end
 
@@ -182,7 +181,7 @@ function M.run(env, from, to, options)
   if not options.dry_run then ok, err = receiver.begin(false) else ok, err = receiver.begin(true) end
   if not ok then return nil, err end
   if options.mode ~= "new" and not receiver.resumed then
-    ok, err = to.hold(options.mode == "merge" and held or { "event_head", "event_log" })
+    ok, err = to.hold(options.mode == "merge" and held or env.log_of(names))
     if ok then ok, err = check_conflicts(env, from, to, names, options.mode) end
     if not ok then
       if not options.dry_run then receiver.finish() end -- nothing was written, so nothing is unfinished
@@ -190,7 +189,7 @@ function M.run(env, from, to, options)
     end
   end
   local view
-  view, err = M.look(from, names, options.since)
+  view, err = M.look(env, from, names, options.since)
   if not view then return nil, err end
   if options.dry_run then return plan(from, to, names, view) end
 

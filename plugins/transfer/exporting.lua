@@ -43,7 +43,7 @@ local function count_rows(slices)
 end
 
 local function write_all(env, from, writer, names, options)
-  local view, err = copying.look(from, names, options.since)
+  local view, err = copying.look(env, from, names, options.since)
   if not view then return nil, err end
   local about, total = iu.array {}, 0
   for i, name in ipairs(names) do
@@ -76,7 +76,7 @@ function M.export(env, from, path, options)
   local left_out
   names, left_out = tables.readable(from, names, options.tables)
   local ok
-  ok, err = from.hold(env.with_log(names))
+  ok, err = from.hold(env.with_heads(names))
   if not ok then return nil, err end
   local opened, why = files.writer(path)
   if not opened then return nil, why end

@@ -86,9 +86,9 @@ local function first_pass(env, path, to, header, options)
   local conflicts = false
   local look, check_events
   if options.mode ~= "new" then
-    local ok, err = to.hold(options.mode == "merge" and env.with_log(names) or { "event_head", "event_log" })
+    local ok, err = to.hold(options.mode == "merge" and env.with_heads(names) or env.log_of(names))
     if not ok then return nil, err end
-    check_events = comparing.event_check(to)
+    check_events = env.has(names, "event_log") and comparing.event_check(to)
   end
   if options.mode == "merge" then
     look = look_up(to, names, function(kind, name, key)
@@ -117,17 +117,16 @@ end
 
 -- Whether all rows of the file are in the target, and, where it was empty, no others.
 local function verify(env, path, to, names, counts, options)
-  local ok, err = to.hold(env.with_log(names))
+  local ok, err = to.hold(env.with_heads(names))
   if not ok then return nil, err end
   local found, note = found_list(env.ctx.config.named_keys)
   ok, err = reading.pass(path, env, to.conn, look_up(to, names, note), yes)
   if not ok then return nil, err end
   local verified = { equal = next(found.tables) == nil, tables = {} }
-  local last_event = rows.last_event(to.conn)
   for _, name in ipairs(names) do
     local entry = found.tables[name] or {}
     entry.rows, entry.hash = counts[name].rows, counts[name].hash
-    entry.other_rows, entry.other_hash = comparing.digest(assert(rows.slices(to.conn, name, rows.filter(name, last_event))))
+    entry.other_rows, entry.other_hash = comparing.digest(assert(rows.slices(to.conn, name, rows.filter(name, to.conn))))
     entry.equal = not entry.differences and (options.mode ~= "new" or entry.other_hash == entry.hash and entry.other_rows == entry.rows)
     if not entry.equal and not entry.differences then
       entry.differences = { missing = 0, extra = entry.other_rows - entry.rows, different = 0, keys = { missing = {}, extra = {}, different = {} } }

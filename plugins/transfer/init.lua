@@ -158,17 +158,20 @@ function M.start(ctx)
     return answer, why
   end
 
-  -- The tables, and those that say where the log ends.
-  function env.with_log(names)
+  -- The tables, and the counters of them.
+  function env.with_heads(names)
     local held = joined(names)
-    for _, name in ipairs { "event_head", "event_log" } do
-      if not env.has(names, name) then held[#held + 1] = name end
-    end
+    held[#held + 1] = "event_head"
     return held
   end
 
+  -- What says where the log ends, if that is among them.
+  function env.log_of(names)
+    return env.has(names, "event_log") and { "event_head", "event_log" } or { "event_head" }
+  end
+
   local function verify_copy(a, b, names, report, settings)
-    local ok, err = b.hold(env.with_log(names))
+    local ok, err = b.hold(env.with_heads(names))
     if not ok then return nil, err end
     local compared
     compared, err = comparing.arrived(a, b, names, report.tables, {
@@ -219,8 +222,8 @@ function M.start(ctx)
       if not right.conn:is_owner() then names, left_out = tables.readable(right, names, settings.tables) end
       local ok
       ok, why = ends.check_same(tables, names, left, right)
-      if ok then ok, why = left.hold(env.with_log(names)) end
-      if ok then ok, why = right.hold(env.with_log(names)) end
+      if ok then ok, why = left.hold(env.with_heads(names)) end
+      if ok then ok, why = right.hold(env.with_heads(names)) end
       if not ok then return nil, why end
       local report
       report, why = comparing.run(left, right, names, {

@@ -37,8 +37,15 @@ end
 
 -- A universe that was just made has its first events and a few rows of configuration.
 local function check_empty(to, names)
-  local ok, err = to.hold { "event_log", "config" }
-  if not ok then return nil, err end
+  local small = {} -- in a universe that may be empty; the others are counted
+  for _, name in ipairs { "event_log", "config" } do
+    if has(names, name) then small[#small + 1] = name end
+  end
+  local ok, err
+  if #small > 0 then
+    ok, err = to.hold(small)
+    if not ok then return nil, err end
+  end
   for _, name in ipairs(names) do
     if name == "event_log" then
       for row in to.conn.tables.event_log:iter() do
@@ -103,7 +110,7 @@ function M.new(env, to, names, options)
 
   -- Events that the target has written about itself, where those to come have their sequences.
   local function events_in_the_way(last_event)
-    local ok, err = to.hold { "event_log" }
+    local ok, err = to.hold { "event_head", "event_log" }
     if not ok then return nil, err end
     local keys = {}
     local first = checkpoint.prepared or options.mode == "new" and 0 or rows.last_event(conn)
@@ -125,7 +132,7 @@ function M.new(env, to, names, options)
   ---Before the first slice, and again when the source has more events by now: the target's counters go on behind the source's, its own events give way: the
   ---first ones, and those of connections that it wrote since. heads: sequences by row of event_head.
   function self.prepare(heads)
-    local last_event = heads[0] or 0
+    local last_event = has(names, "event_log") and heads[0] or 0
     if checkpoint.prepared and checkpoint.prepared >= last_event then return true end
     local list, ids = iu.array {}, {}
     for _, name in ipairs(names) do

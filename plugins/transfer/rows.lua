@@ -25,6 +25,7 @@ end
 -- last event that counts.
 local CONNECTIONS = { CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true }
 
+---The tables event_log and event_head are held.
 ---@return integer sequence of the last event, 0 without any
 function M.last_event(conn)
   local head = conn.tables.event_head:get(0)
@@ -36,16 +37,15 @@ function M.last_event(conn)
   return last
 end
 
----Which rows of a table are copied: nil for all, or a function of a row's bytes. `last_event`: of event_log the events up to there.
-function M.filter(name, last_event)
+---Which rows of a table are copied: nil for all, or a function of a row's bytes. Of event_log those up to the last event that counts now.
+function M.filter(name, conn)
   local own = tables.rule(name).own
-  if name == "event_log" then
-    return function(bytes)
-      local _, sequence = unpack("<s4i8", bytes)
-      return sequence <= last_event
-    end
+  if name ~= "event_log" then return own and function(bytes) return not own(bytes) end end
+  local last_event = M.last_event(conn)
+  return function(bytes)
+    local _, sequence = unpack("<s4i8", bytes)
+    return sequence <= last_event
   end
-  return own and function(bytes) return not own(bytes) end
 end
 
 -- A function that gives row after row, and closes nothing: the pages go when they are collected.
