@@ -10,7 +10,8 @@ local MEMBER_BYTES = 1 << 20 -- of text in one gzip member
 local READ_BYTES = 1 << 16
 
 local function failure(path, why)
-  return iu.errors.new("StorageError", ("%s: %s"):format(path, tostring(why)))
+  why = tostring(why)
+  return iu.errors.new("StorageError", why:sub(1, #path) == path and why or ("%s: %s"):format(path, why))
 end
 
 local function is_gzip(path) return path:match("%.gz$") ~= nil end

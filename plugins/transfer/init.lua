@@ -147,6 +147,7 @@ function M.start(ctx)
   end
 
   local function with_ends(from, to, options, fn)
+    if rawequal(from, to) then return invalid("to: the universe that `from` is") end
     local a, err = ends.open(from, options.from_options, "source")
     if not a then return nil, err end
     local first <close> = a
@@ -154,6 +155,7 @@ function M.start(ctx)
     b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target", a.modules)
     if not b then return nil, err end
     local second <close> = b
+    if rawequal(first.conn, second.conn) then return invalid("to: the universe that `from` is") end
     local answer, why = with({ first, second }, fn)
     return answer, why
   end

@@ -16,9 +16,9 @@ Exit status: 0 done, and equal where that was asked; 1 not.
 
   iu copy world.universe ws://127.0.0.1:3000/world --verify]],
   options = transfer.options({
-    ["from-token-file"] = { value = "FILE", help = "FROM is a server: who to be there" },
+    ["from-token"] = { value = "FILE", help = "of FROM, a server: the file of the token" },
     since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
-    ["to-token-file"] = { value = "FILE", help = "TO is a server: who to be there" },
+    ["to-token"] = { value = "FILE", help = "of TO, a server: the file of the token" },
     merge = { help = "add to what is there; rows that differ are refused" },
     overwrite = { help = "rows of FROM win" },
     delete = { help = "with --overwrite: remove rows that FROM does not have" },

@@ -13,7 +13,7 @@ plugins/transfer/README.md.
 
   iu export world.universe world.jsonl.gz]],
   options = transfer.options({
-    ["from-token-file"] = { value = "FILE", help = "FROM is a server: who to be there" },
+    ["from-token"] = { value = "FILE", help = "of FROM, a server: the file of the token" },
     since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
   }),
   min = 2,

@@ -10,7 +10,7 @@ local import = {
 TO is a universe file (made when it is not there) or ws://host:port/database. A file that was cut or changed is refused, with the line, before
 anything is written. An import that was interrupted goes on when the same command is given again. --merge, --overwrite, --verify: as with `iu copy`.]],
   options = transfer.options({
-    ["to-token-file"] = { value = "FILE", help = "TO is a server: who to be there" },
+    ["to-token"] = { value = "FILE", help = "of TO, a server: the file of the token" },
     merge = { help = "add to what is there; rows that differ are refused" },
     overwrite = { help = "rows of FILE win" },
     restart = { help = "with --overwrite: begin anew over an unfinished copy of something else" },

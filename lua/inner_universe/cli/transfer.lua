@@ -23,11 +23,11 @@ function transfer.names(options, option)
   return names
 end
 
----What iu.connect gets for an end: of a server the token, from `--from-token-file` (`--to-token-file`), else from the configuration (INNER_UNIVERSE_TOKEN).
+---What iu.connect gets for an end: of a server the token, from `--from-token` (`--to-token`), else from the configuration (INNER_UNIVERSE_TOKEN).
 ---@param side "from"|"to"
 function transfer.end_options(options, target, side)
   if not target:match("^wss?://") then return options.module and { module = options.module } or nil end
-  local file = options[side .. "-token-file"]
+  local file = options[side .. "-token"]
   if file then return { token_file = file } end
   local cfg = iu.config()
   if not cfg then return nil end
