@@ -37,9 +37,7 @@ local function backend_of(ctx)
 end
 
 -- What opening says of migrations that are pending: nil where all is well.
-local function complaint(runner)
-  local status, err = runner:status()
-  if not status then return err end
+local function complaint(status)
   if #status.problems > 0 then return iu.errors.new("MigrationError", status.problems[1].message, { details = { problems = status.problems } }) end
   if status.pending == 0 then return nil end
   local names = {}
@@ -65,7 +63,8 @@ function M.start(ctx)
   local methods = make_methods(ctx.check, runner, closed)
 
   if ctx.config.on_pending ~= "ignore" then
-    local err = complaint(runner)
+    local status, err = runner:status()
+    if status then err = complaint(status) end
     if err and ctx.config.on_pending == "refuse" then return nil, err, "fatal" end
     if err then ctx.log.warn("%s", err.message) end
   end
@@ -86,11 +85,14 @@ function M.start(ctx)
 
   function methods:stop() stopped = true end
 
+  -- What is pending is nobody's business where the configuration ignores it; a folder that does not fit always is.
   function methods:health()
     if closed() then return nil, closed() end
-    local err = complaint(runner)
-    if err then return nil, err.message end
-    return true, { folder = ctx.config.folder }
+    local status, failure = runner:status()
+    if not status then return nil, failure.message end
+    local err = complaint(status)
+    if err and (err.code ~= "PENDING" or ctx.config.on_pending ~= "ignore") then return nil, err.message end
+    return true, { folder = ctx.config.folder, applied = status.applied, pending = status.pending, current = status.current }
   end
 
   return ctx.hooks.class("migrations", methods, {}).new {}
