@@ -45,6 +45,8 @@ local function too_late(what, timeout)
   return ("%s: nothing came within %g s"):format(what, timeout > 0 and timeout or 0)
 end
 
+local function pass(...) return ... end
+
 local function finite(timeout)
   if timeout == nil or timeout >= NO_LIMIT then return nil end
   return timeout > 0 and timeout or 0.0
@@ -556,9 +558,14 @@ function tasks.new(core, report)
     else
       self.first, self.second = ...
     end
-    if self.entry then wake(self.entry) end
-    if self.more then
-      for _, entry in ipairs(self.more) do wake(entry) end
+    local entry, more = self.entry, self.more
+    if entry then
+      self.entry, self.more, entry.waiter = false, nil, nil -- nobody needs to be looked for when it goes on
+      wake(entry)
+      for i = 1, more and #more or 0 do
+        more[i].waiter = nil
+        wake(more[i])
+      end
     end
     return true
   end
@@ -585,8 +592,7 @@ function tasks.new(core, report)
   ---The resolved values, or nil and a TimeoutError after `timeout` seconds.
   function Waiter:wait(timeout)
     check.optional(timeout, "number", 1, "wait", "timeout")
-    local values = table.pack(wait(self, timeout, 2))
-    return table.unpack(values, 1, values.n)
+    return pass(wait(self, timeout, 2)) -- `wait` is no tail call: the level is that of this function's caller
   end
 
   ---@return inner_universe.Waiter
