@@ -168,7 +168,7 @@ function M.start(ctx)
   function methods:stop()
     if gather.stopped then return end
     gather.stop()
-    if not ctx.conn then return end
+    if not ctx.conn or ctx.conn:is_closed() then return end
     if ctx.can_wait() then return gather.drain() end
     gather.send_blindly()
   end

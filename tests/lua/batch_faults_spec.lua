@@ -67,6 +67,34 @@ describe("batches over a connection that is lost", function()
     print(("# %d writes in %d batches, %d calls made again, %d writes refused unsent"):format(numbers.applied, numbers.batches, numbers.resent, unsent))
   end)
 
+  it("refuse one for want of a right, and write the others", function()
+    open { max_wait_ms = 2 }
+    assert(manager.client:connection():call("grant", "role:clerk", "create_entity", "*"))
+    local other <close> = assert(iu.open(manager.client:connection():status().url .. "/d1",
+      { token_file = "none", log_level = "off", plugins = { batch = { max_wait_ms = 2 } } }))
+    local answers = {}
+    iu.run(function()
+      for i = 1, 6 do
+        iu.spawn(function()
+          if i % 2 == 0 then
+            answers[i] = table.pack(other.batch:create_entity("T", nil, "e" .. i))
+          else
+            answers[i] = table.pack(other.batch:publish_event("E", { i }))
+          end
+        end)
+      end
+    end)
+    local _, own = other:create_entity("T", nil, "e")
+    for i = 1, 6 do
+      if i % 2 == 0 then
+        assert.equal(own.message, support.refused("AuthorizationError", answers[i][1], answers[i][2]).message)
+      else
+        assert(answers[i][1], tostring(answers[i][2]))
+      end
+    end
+    assert.equal(0, #manager:query_entities({}))
+  end)
+
   it("say what was sent where nobody can know whether it was applied", function()
     local batch = open { max_wait_ms = 1, resend_ms = 50 }
     server:fault('{"hold":true}')
