@@ -27,8 +27,10 @@ struct iu_working_copy {
   iu_lock lock;
   sqlite3 *original, *copy; /* copy: while something is on its way */
   int64_t version;          /* of the original when it was read last: others' commits change it */
+  bool doubtful;            /* it could not be read */
   aim aim;
   bool filled;
+  bool writing;             /* a publish has begun with the original */
   sqlite3_backup *pages;
   uint64_t deadline, page_bytes, done, total; /* done, total: pages */
   atomic_bool cancelled;
@@ -158,6 +160,7 @@ static iu_status begin_fill(iu_working_copy *w, iu_error *err) {
   iu_status status = meta == NULL ? iu__fail_nomem(err) : iu__jdb_exec(w->original, "BEGIN", filling, err);
 
   remove_copy(w);
+  w->doubtful = false;
   if (status == IU_OK) status = iu__jload_state(w->original, w->target, meta, &state, err);
   if (status == IU_OK) status = iu__jdb_int(w->original, "PRAGMA data_version", 0, &w->version, filling, err);
   iu__free(meta);
@@ -237,14 +240,20 @@ static iu_status check_original(iu_working_copy *w, iu_error *err) {
   if (status != IU_OK) return status;
   if (sqlite3_file_control(w->original, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
     return iu__fail(err, IU_E_CONFLICT, "%s was moved or replaced while its copy was worked on", w->target);
-  if (version != w->version) return iu__fail(err, IU_E_CONFLICT, "%s was changed by another program while its copy was worked on", w->target);
+  if (version != w->version && !w->doubtful) return iu__fail(err, IU_E_CONFLICT, "%s was changed by another program while its copy was worked on", w->target);
   return IU_OK;
+}
+
+/* After a publish of our own, or what is left of one. Where the disk refuses even that, the next look at it is taken for the truth. */
+static void note_version(iu_working_copy *w) {
+  w->doubtful = iu__jdb_int(w->original, "PRAGMA data_version", 0, &w->version, publishing, NULL) != IU_OK;
 }
 
 static iu_status begin_publish(iu_working_copy *w, iu_error *err) {
   iu_status status = tidy_copy(w, err);
 
   if (status == IU_OK) status = check_original(w, err);
+  w->writing = status == IU_OK;
   if (status == IU_OK) status = iu__jfile_make_writable(w->original, w->target, err);
   return status == IU_OK ? start(w, w->original, w->copy, publishing, err) : status;
 }
@@ -257,14 +266,16 @@ static void leave_log(iu_working_copy *w) {
   sqlite3_busy_timeout(w->original, BUSY_MS);
 }
 
-/* The backup's last step has committed. */
+/* The backup's last step has committed: what comes now changes nothing about that, whatever the disk says to it. */
 static iu_status end_publish(iu_working_copy *w, iu_error *err) {
   iu_status status = finish(w, w->original, publishing, err);
 
+  if (status != IU_OK) return status;
+  w->writing = false;
   leave_log(w);
   close_copy(w);
-  if (status == IU_OK) status = iu__jdb_int(w->original, "PRAGMA data_version", 0, &w->version, publishing, err);
-  return status;
+  note_version(w);
+  return IU_OK;
 }
 
 /* ---- running ---- */
@@ -288,13 +299,13 @@ static iu_status step(iu_working_copy *w, uint32_t slice_ms, bool *over, iu_erro
 }
 
 static void give_up(iu_working_copy *w) {
-  bool published = w->aim == AIM_PUBLISH && w->pages != NULL;
-
   close_copy(w); /* undoes what it wrote to the original */
   iu__jdb_rollback(w->original);
-  if (published) leave_log(w);
-  if (published) (void)iu__jdb_int(w->original, "PRAGMA data_version", w->version, &w->version, publishing, NULL); /* a rollback looks like another's commit */
   if (w->aim == AIM_FILL) remove_copy(w);
+  if (!w->writing) return;
+  w->writing = false;
+  leave_log(w);
+  note_version(w); /* a rollback looks like another's commit */
 }
 
 iu_status iu__working_copy_run(iu_working_copy *w, uint32_t slice_ms, iu_error *err) {

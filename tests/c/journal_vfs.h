@@ -163,7 +163,7 @@ static inline void vfs_remember(vfs_file *f, bool truncate, sqlite3_int64 at, co
 
   f->real->pMethods->xFileSize(f->real, &op.size_before);
   op.old_len = at >= op.size_before ? 0 : truncate ? (size_t)(op.size_before - at) : len;
-  if (!truncate && at + (sqlite3_int64)op.old_len > op.size_before) op.old_len = (size_t)(op.size_before - at);
+  if (op.old_len != 0 && !truncate && at + (sqlite3_int64)op.old_len > op.size_before) op.old_len = (size_t)(op.size_before - at);
   op.old_bytes = malloc(op.old_len + 1);
   op.new_bytes = malloc(len + 1);
   if (op.old_len != 0) f->real->pMethods->xRead(f->real, op.old_bytes, (int)op.old_len, at);
