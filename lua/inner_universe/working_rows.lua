@@ -66,7 +66,8 @@ function rows.put(writer, row, place)
   return rows.refused(place, err)
 end
 
----Calls `fn(row, place, reader)` with each row of a table; it answers true, or nil, err. place: table, primary key, key and number of the row. How many.
+---Calls `fn(row, place, reader)` with each row of a table; it answers true, or nil, err. place: table, primary key, key and number of the row; one table
+---for all rows. How many.
 ---@return integer?, inner_universe.Error?
 function rows.each(state, t, fn)
   local session = state.session
@@ -74,13 +75,16 @@ function rows.each(state, t, fn)
   if not total then return nil, err end
   local reader <close>, why = session:reader(t.name)
   if not reader then return nil, why end
-  local number = 0
+  local number, key = 0, t.primary_key
+  local place = { table = t.name, primary_key = key }
   while true do
     local row
     row, err = reader:next()
     if row == nil then break end
     number = number + 1
-    local ok, refused = fn(row, { table = t.name, primary_key = t.primary_key, key = t.primary_key and row[t.primary_key], row = number }, reader)
+    place.row = number
+    if key then place.key = row[key] end
+    local ok, refused = fn(row, place, reader)
     if not ok then return nil, refused end
     if number % SLICE == 0 then rows.tell(state, "rows", number, total) end
   end
