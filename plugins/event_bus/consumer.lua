@@ -263,6 +263,8 @@ return function(ctx, env)
       self.rested = nil
     end
     self.wake = ctx.waiter()
+    env.waiting[self] = true
+    local _ <close> = setmetatable({}, { __close = function() env.waiting[self] = nil end })
     self.wake:wait(seconds_left)
     self.wake, self.resting = nil, false
     if not self.ordered or self.state and #self.state.claims > 0 then self.state = nil end
@@ -287,7 +289,9 @@ return function(ctx, env)
 
   --- The log has something new.
   function Consumer:news()
-    if self.wake and (self.resting or not self.ordered) then self.wake:resolve(true) end
+    if not self.resting and self.ordered then return end -- for a failed event's time, or for another member
+    env.waiting[self] = nil
+    self.wake:resolve(true)
   end
 
   for key, method in pairs(make_methods(ctx, env)) do Consumer[key] = method end
@@ -317,7 +321,8 @@ return function(ctx, env)
   return function(settings, fn)
     local self = setmetatable({
       store = make_store(ctx, settings.name), reader = log.reader(settings.topics, settings.filters), fn = fn, scanned = 0, alive = {}, gate = {},
-      counts = { handled = 0, failed = 0, dead = 0 }, ended = ctx.waiter(), ordered = not settings.group,
+      clock = ctx.clock, hears_letters = settings.topics:match(settings.dead_letter_type), ended = ctx.waiter(), ordered = not settings.group,
+      counts = { handled = 0, failed = 0, dead = 0 },
     }, metatable)
     for key, value in pairs(settings) do self[key] = value end
     local ok, err = feed.start()

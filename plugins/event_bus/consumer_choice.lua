@@ -29,12 +29,16 @@ return function(ctx, env)
     while #rows < limit and at < up_to do
       local found, covered = self.reader:read(at, up_to, limit - #rows)
       if not found then return nil, covered end
-      for _, row in ipairs(found) do
-        if #rows == limit then
-          covered = rows[limit].sequence
-          break
+      if #rows == 0 and #found <= limit and not self.hears_letters then
+        rows = found
+      else
+        for _, row in ipairs(found) do
+          if #rows == limit then
+            covered = rows[limit].sequence
+            break
+          end
+          if not is_own_letter(self, row) then rows[#rows + 1] = row end
         end
-        if not is_own_letter(self, row) then rows[#rows + 1] = row end
       end
       at = covered
       if #rows == 0 and at - after >= PASSED_MAX then break end -- the others' turn
@@ -42,11 +46,9 @@ return function(ctx, env)
     return rows, at
   end
 
-  local function begin(self, draft, from, to, rows, attempts, solo)
-    local id = iu.uuid()
-    local claim = claims.new(self, id, from, to, rows, attempts, solo)
-    claim.lease = iu.now() + math.floor(2 * self.ack_timeout * MICRO)
-    draft.claims[#draft.claims + 1] = { id = id, member = ctx.conn:connection_id(), from = from, to = to, ["until"] = claim.lease }
+  local function begin(self, draft, from, to, rows, attempt, solo)
+    local claim = claims.new(self, iu.uuid(), from, to, rows, attempt, solo)
+    draft.claims[#draft.claims + 1] = { id = claim.id, member = ctx.conn:connection_id(), from = from, to = to, ["until"] = claim:renew() }
     return claim
   end
 
@@ -81,7 +83,7 @@ return function(ctx, env)
           earliest = math.min(earliest or due, due)
           if self.ordered then return nil, earliest end
         else
-          local claim = begin(self, draft, from, row.sequence, rows, { n + 1 }, true)
+          local claim = begin(self, draft, from, row.sequence, rows, n + 1, true)
           draft.attempts[row.sequence] = { n = n + 1, due = 0, failure = entry and entry.failure }
           return claim
         end
@@ -106,9 +108,7 @@ return function(ctx, env)
       end
       return nil, nil, covered < feed.last()
     end
-    local attempts = {}
-    for i = 1, #rows do attempts[i] = 1 end
-    local claim = begin(self, draft, from + 1, covered, rows, attempts, false)
+    local claim = begin(self, draft, from + 1, covered, rows, 1, false)
     draft.reach = covered
     return claim
   end

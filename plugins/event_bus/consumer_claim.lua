@@ -17,12 +17,19 @@ Claim.__index = Claim
 
 local claims = {}
 
---- consumer: what commits (commit, transaction) and has the limits. attempts: by place. solo: one that was begun before.
-function claims.new(consumer, id, from, to, rows, attempts, solo)
+--- consumer: what commits (commit, transaction) and has the limits. attempt: which one it is, of all its events. solo: one that was begun before.
+function claims.new(consumer, id, from, to, rows, attempt, solo)
   return setmetatable({
-    consumer = consumer, id = id, from = from, to = to, rows = rows, attempts = attempts, solo = solo, status = {}, failures = {}, due = {}, started = {},
-    next_place = 1, lease = 0,
+    consumer = consumer, id = id, from = from, to = to, rows = rows, attempt = attempt, solo = solo, status = {}, failures = {}, due = {},
+    next_place = 1, renew_at = 0,
   }, Claim)
+end
+
+--- Its lease begins anew: two ack_timeouts, renewed before an event that would have less than one of them. Until when, in microseconds.
+function Claim:renew()
+  local timeout = self.consumer.ack_timeout
+  self.renew_at = self.consumer.clock() + timeout
+  return iu.now() + math.floor(2 * timeout * MICRO)
 end
 
 local function gone(self, place)
@@ -87,7 +94,7 @@ function Claim:confirm() self.unsure = nil end
 --- Notes that a place has failed; stored with the next commit.
 function Claim:fail(place, failure, delay)
   local consumer = self.consumer
-  local attempt = self.attempts[place]
+  local attempt = self.attempt
   self.status[place], self.failures[place] = "failed", failure
   self.due[place] = iu.now() + math.floor((delay or consumer:delay_after(attempt)) * MICRO)
   consumer:note_failure(self.rows[place], failure, attempt)
@@ -118,29 +125,25 @@ end
 -- Where nothing behind them was claimed, events that were not begun are taken back as if nobody had come to them.
 local function take_back(self, draft)
   if self.solo or draft.reach ~= self.to then return false end
-  local last = self.from - 1
-  for place = 1, #self.rows do
-    if self.status[place] or self.started[place] then last = end_of(self, place) end
-  end
-  draft.reach = math.max(last, draft.cursor)
+  local begun = self.next_place - 1
+  draft.reach = math.max(begun > 0 and end_of(self, begun) or self.from - 1, draft.cursor)
   return true
 end
 
 local function settle_open(self, draft, place)
   local sequence = self.rows[place].sequence
   local before = draft.attempts[sequence]
-  local begun = self.started[place] and self.attempts[place] or self.attempts[place] - 1
+  local begun = place < self.next_place and self.attempt or self.attempt - 1
   draft.attempts[sequence] = { n = begun, due = 0, failure = before and before.failure }
 end
 
-local function settle_failed(self, draft, place, low, high, operations)
-  local row, consumer, attempt = self.rows[place], self.consumer, self.attempts[place]
+local function settle_failed(self, draft, place, operations)
+  local row, consumer, attempt = self.rows[place], self.consumer, self.attempt
   if attempt < consumer.max_attempts then
     draft.attempts[row.sequence] = { n = attempt, due = self.due[place], failure = consumer.store.short_failure(self.failures[place]) }
     return false
   end
   operations[#operations + 1] = consumer:dead_letter(row, self.failures[place], attempt)
-  record.finish(draft, low, high)
   return true
 end
 
@@ -152,26 +155,29 @@ function Claim:settle(draft, final, operations)
   if not at then return nil end
   local low, open, dying = self.from, nil, {}
   local fresh = final and take_back(self, draft)
-  if #self.rows == 0 then record.finish(draft, self.from, self.to) end
+  local run -- where a run of ended places begins
   for place = 1, #self.rows do
-    local high, status = end_of(self, place), self.status[place]
+    local status = self.status[place]
     local ended = status == "acked" or status == "dead" or record.is_done(draft, self.rows[place].sequence) -- a write whose answer nobody heard
-    if ended then
-      record.finish(draft, low, high)
-    elseif status == "failed" then
-      ended = settle_failed(self, draft, place, low, high, operations)
+    if not ended and status == "failed" then
+      ended = settle_failed(self, draft, place, operations)
       if ended then dying[#dying + 1] = place end
-    elseif final and (self.started[place] or not fresh) then
+    elseif not ended and final and (place < self.next_place or not fresh) then
       settle_open(self, draft, place)
     end
-    if not ended then open = open or low end
-    low = high + 1
+    if ended then
+      run = run or low
+    else
+      if run then record.finish(draft, run, low - 1) end
+      run, open = nil, open or low
+    end
+    low = end_of(self, place) + 1
   end
+  if run then record.finish(draft, run, self.to) end
   if final then
     table.remove(draft.claims, at)
   else
-    self.lease = iu.now() + math.floor(2 * self.consumer.ack_timeout * MICRO)
-    draft.claims[at] = { id = self.id, member = draft.claims[at].member, from = open or self.to + 1, to = self.to, ["until"] = self.lease }
+    draft.claims[at] = { id = self.id, member = draft.claims[at].member, from = open or self.to + 1, to = self.to, ["until"] = self:renew() }
   end
   return dying
 end

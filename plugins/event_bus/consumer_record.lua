@@ -59,6 +59,11 @@ end
 
 --- A range that is done with; the cursor goes on over what is done.
 function record.finish(state, from, to)
+  if from <= state.cursor + 1 and #state.done == 0 and next(state.attempts) == nil then -- as nearly always
+    state.cursor = math.max(state.cursor, to)
+    state.reach = math.max(state.reach, to)
+    return
+  end
   local merged, placed = {}, false
   for _, range in ipairs(state.done) do
     if range[2] + 1 < from then

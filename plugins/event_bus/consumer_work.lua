@@ -9,12 +9,10 @@ local iu = require "inner_universe"
 local plugin = ...
 local delivery = plugin.load "delivery"
 
-local MICRO = 1000000
-
 ---@param ctx table
 ---@param env table { lock }
 return function(ctx, env)
-  local lock = env.lock
+  local lock, clock, new_delivery = env.lock, ctx.clock, delivery.new
 
   -- On the embedded engine a claim is on disk before its handler runs where that decides whether a killed process makes progress: one that was begun before,
   -- and the first one behind such, or of this process. Others may be lost with the last milliseconds, and are claimed again.
@@ -25,30 +23,32 @@ return function(ctx, env)
   end
 
   local function handle(self, claim, place)
-    claim.started[place], claim.current = ctx.clock(), place
-    local each = delivery.new(claim.rows[place], claim, place, claim.attempts[place], self.name)
-    local results = table.pack(pcall(self.fn, each))
+    local status = claim.status
+    local fine, value, err = pcall(self.fn, new_delivery(claim.rows[place], claim, place, claim.attempt, self.name))
     claim.current = nil
-    self.counts.handled = self.counts.handled + 1
-    if claim.status[place] or claim.lost then return end
-    if not results[1] then
-      claim:fail(place, iu.errors.from(results[2]))
-    elseif results[2] == nil and results[3] ~= nil then
-      claim:fail(place, iu.errors.from(results[3]))
+    if status[place] or claim.lost then return end
+    if not fine then
+      claim:fail(place, iu.errors.from(value))
+    elseif value == nil and err ~= nil then
+      claim:fail(place, iu.errors.from(err))
     elseif not self.manual then
-      claim.status[place] = "acked"
+      status[place] = "acked"
     end
   end
 
   -- Hands over what is left of a claim, in a task of its own.
   local function run(self, claim)
+    local counts, ordered = self.counts, self.ordered
     claim.co = coroutine.running()
     for place = claim.next_place, #claim.rows do
       if self.stopping or claim.lost then return end
-      if claim.lease - iu.now() < self.ack_timeout * MICRO and not self:commit(claim) then return end
-      claim.next_place = place + 1
+      local now = clock()
+      if now >= claim.renew_at and not self:commit(claim) then return end
+      claim.next_place, claim.current, claim.since = place + 1, place, now
+      if claim.times then claim.times[place] = now end
+      counts.handled = counts.handled + 1
       handle(self, claim, place)
-      if self.ordered and (claim.status[place] == "failed" or claim.status[place] == "dead") then return end
+      if ordered and claim.status[place] ~= "acked" and claim.status[place] then return end
     end
   end
 
@@ -61,7 +61,7 @@ return function(ctx, env)
     while true do
       local now, first = ctx.clock(), nil
       for place = 1, #claim.rows do
-        local began = claim.started[place]
+        local began = claim.times[place]
         if began and not claim.status[place] then
           if now - began >= self.ack_timeout then
             time_out(self, claim, place)
@@ -82,13 +82,14 @@ return function(ctx, env)
 
   return function(self, claim)
     make_sure(self, claim)
+    if self.manual then claim.times = {} end
     local _ <close> = lock(self.gate)
     local runner = ctx.spawn(run, self, claim)
     local _ <close> = setmetatable({}, { __close = function() runner:cancel() end })
     while not runner:is_done() do
       local now = ctx.clock()
       local place = claim.current
-      local left = self.ack_timeout - (place and now - claim.started[place] or 0)
+      local left = self.ack_timeout - (place and now - claim.since or 0)
       if self.stop_at then left = math.min(left, self.stop_at - now) end
       if left > 0 then
         runner:wait(left)

@@ -27,6 +27,8 @@ return function(ctx, env)
   local consumers = {}
   local members, count = {}, 0
 
+  env.waiting = {} -- members that wait for news
+
   function env.forget(member)
     if members[member] then
       members[member] = nil
@@ -52,8 +54,7 @@ return function(ctx, env)
 
   --- The log has something new.
   function consumers.news()
-    if count == 0 then return end
-    for member in pairs(members) do member:news() end
+    for member in pairs(env.waiting) do member:news() end
   end
 
   -- Of the stored consumers those that were removed, by name.

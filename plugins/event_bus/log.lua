@@ -134,8 +134,14 @@ return function(ctx, topics)
   -- ---- those that are meant ----
 
   local function right_type(wanted, rows)
+    local out, exact = {}, wanted.exact
     if wanted.all then return rows end
-    local out = {}
+    if exact then
+      for _, row in ipairs(rows) do
+        if row.event_type == exact then out[#out + 1] = row end
+      end
+      return out
+    end
     for _, row in ipairs(rows) do
       if wanted:match(row.event_type) then out[#out + 1] = row end
     end
@@ -144,7 +150,7 @@ return function(ctx, topics)
 
   -- A page, and of it those that are meant.
   local function from_page(self, after, up_to, limit)
-    if #self.conditions > 0 then limit = math.min(PAGE, math.max(PAGE_MIN, 2 * limit)) end
+    if self.share < 1 then limit = math.min(PAGE, math.max(PAGE_MIN, math.ceil(limit / self.share))) end
     local rows, covered = log.page(after, up_to, limit, self.anew)
     if not rows then return nil, covered end
     local found = right_type(self.topics, rows)
@@ -154,6 +160,7 @@ return function(ctx, topics)
       found = passed
     end
     self.sparse = #rows > 0 and #found * 4 < #rows
+    if #rows > 0 then self.share = math.max(#found / #rows, 1 / 16) end
     return found, covered
   end
 
@@ -189,7 +196,7 @@ return function(ctx, topics)
   function log.reader(wanted, filters, anew)
     local conditions = { wanted:condition() }
     for _, filter in ipairs(filters or {}) do conditions[#conditions + 1] = filter end
-    return setmetatable({ topics = wanted, filters = filters, conditions = conditions, sparse = #conditions > 0, anew = anew or false }, Reader)
+    return setmetatable({ topics = wanted, filters = filters, conditions = conditions, sparse = #conditions > 0, share = 1, anew = anew or false }, Reader)
   end
 
   -- ---- places ----
