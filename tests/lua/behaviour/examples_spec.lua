@@ -164,6 +164,18 @@ nothing came free: TimeoutError
 a task that died has given back: true
 leases: 8, given back: 7, ended with a task: 1
 ]],
+  consumers = [[
+order 1, tea: attempt 1
+order 2, coffee: attempt 1
+order 3, a broken cup: attempt 1
+order 3, a broken cup: attempt 2
+order 4, milk: attempt 1
+given up after 2 attempts: a broken cup
+left over: sugar
+0 events behind
+tea: 3 left
+3 parcels
+]],
   play_arena = [[
 Ada enters the arena (spawn)
 nil	ConflictError: you are playing already
@@ -181,7 +193,8 @@ coin 5 is picked up
 describe("the example", function()
   after_each(support.clean)
 
-  for _, name in ipairs({ "entities", "versions", "branches", "events", "cache", "batch", "testing", "metrics", "copy", "fallback", "selective", "pool" }) do
+  for _, name in ipairs({ "entities", "versions", "branches", "events", "consumers", "cache", "batch", "testing", "metrics", "copy", "fallback", "selective",
+    "pool" }) do
     it(name .. " prints what it promises", function()
       assert.equal(PRINTS[name], run(name, support.target()))
     end)
