@@ -258,6 +258,38 @@ describe("selective", function()
     assert.is_true(small.selective:stats().bytes <= 20000)
   end)
 
+  it("works with what other plugins put around the same methods: batch, cache, security", function()
+    local key = support.path()
+    support.write(key, ("ab"):rep(32) .. "\n")
+    assert(os.execute(("chmod 600 '%s'"):format(key)))
+    local m = support.open { plugins = {
+      selective = { rules = RULES }, batch = { max_wait_ms = 5 }, cache = { entities = "always" },
+      security = {
+        keys = { { file = key } }, sealed = { entity = { "properties.email" } }, schemas = { Spark = { properties = { age = { type = "integer" } } } },
+      },
+    } }
+    iu.run(function()
+      for i = 1, 10 do
+        iu.spawn(function() assert(m.batch:create_entity(i % 2 == 0 and "Spark" or "Person", { properties = { email = "e" .. i } }, "e" .. i)) end)
+      end
+    end)
+    assert.same({ 5, 10 }, { #support.rows(m, "entity"), #m:query_entities {} })
+    for i = 1, 10 do
+      for _ = 1, 2 do assert.equal("e" .. i, assert(m:get_entity("e" .. i)).metadata.properties.email) end
+    end
+    iu.run(function()
+      assert(m.batch:update_entity("e2", { properties = { email = "new" } }))
+      assert(m.batch:delete_entity("e4"))
+    end)
+    assert.equal("new", assert(m:get_entity("e2")).metadata.properties.email)
+    support.refused("EntityNotFoundError", nil, select(2, m:get_entity("e4")), "e4")
+    support.refused("ValidationError", nil, select(2, m:create_entity("Spark", { properties = { age = "x" } })), "properties.age")
+    support.refused("ValidationError", nil, select(2, m:update_entity("e2", { properties = { age = "x" } })), "properties.age")
+    assert(m.selective:persist("e2"))
+    assert.equal("new", assert(m:get_entity("e2")).metadata.properties.email)
+    for _, row in ipairs(support.rows(m, "entity")) do assert.is_nil(row.metadata.properties:find("new", 1, true)) end
+  end)
+
   it("changes its rules while it runs; what is in memory stays", function()
     local m = open()
     assert(m:create_entity("Spark", nil, "s1"))
