@@ -86,6 +86,7 @@ FUZZ_SOURCES_document := $(sort $(wildcard core/document/*.c))
 FUZZ_SOURCES_client := $(sort $(wildcard core/store/*.c core/query/*.c core/client/replica*.c core/client/counts.c))
 FUZZ_SOURCES_query := $(sort $(wildcard core/store/*.c core/query/*.c) core/rows.c)
 FUZZ_SOURCES_journal := $(sort $(wildcard core/store/*.c core/journal/*.c))
+FUZZ_SOURCES_net := core/net/http_head.c
 FUZZ_FLAGS_client := -DIU_REPLICA_STRIDE=2u
 
 # The part of the core that also compiles freestanding to wasm32.

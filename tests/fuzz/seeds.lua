@@ -158,6 +158,14 @@ function targets.query_sql()
   end
 end
 
+function targets.net_http_head()
+  for _, method in ipairs { "GET", "HEAD", "POST" } do
+    write(method, " /metrics?a=b HTTP/1.1\r\nHost: localhost:9464\r\nAccept: text/plain;q=0.5\r\n\r\n")
+    write(method, " / HTTP/1.0\r\nContent-Length: 0\r\nX:\r\n\r\nmore")
+    write(method, " / HTTP/2.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n")
+  end
+end
+
 -- ---- universe files ----
 
 local PERSON, COUNTER, TAG, READING, NOTE = 1, 2, 3, 4, 5 -- ids of the tables in a fresh file of tests/c/journal_fixture.h
