@@ -61,9 +61,9 @@ function plan.of(reader, migration, direction, env)
       return true
     end
   end
-  function m.publish(_, path)
+  function m.publish(_, path, options)
     local result, err
-    if env.ctx then result, err = publish.plan(env.ctx, path) end
+    if env.ctx then result, err = publish.plan(env.ctx, path, options or {}) end
     return note("publish", "publish " .. name_of(path), { module = result, problem = err and err.message or nil })
   end
 

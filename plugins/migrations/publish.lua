@@ -75,12 +75,14 @@ local function schema_of(ctx, path)
   return schema, schema_changes.types_of(raw)
 end
 
----What publishing would do: { accepted, breaks_clients, text, changes = array of schema_changes.list, by = "server" | "comparison" }.
+---What publishing would do: { accepted, breaks_clients, text, changes = array of schema_changes.list, by = "server" | "comparison" }. What breaks clients is
+---accepted by a server that is told to (options.break_clients).
 ---@param ctx table
 ---@param path string
+---@param options { break_clients?: boolean }
 ---@return table? plan
 ---@return inner_universe.Error? err
-function publish.plan(ctx, path)
+function publish.plan(ctx, path, options)
   local http, err = http_of(ctx)
   if not http then return nil, err end
   local plan
@@ -94,10 +96,11 @@ function publish.plan(ctx, path)
     changes = schema_changes.list(ctx.conn:schema(), fresh, raw and schema_changes.types_of(raw), types)
   end
   if plan then
-    return {
-      by = "server", accepted = plan.automatic, breaks_clients = plan.break_clients == true, changes = changes,
-      text = plan.automatic and ((plan.plan or ""):gsub("%s+$", "")) or plan.reason or "the server gives no reason",
-    }
+    local breaks = plan.break_clients == true
+    local text = plan.automatic and ((plan.plan or ""):gsub("%s+$", "")) or plan.reason or "the server gives no reason"
+    local refused = breaks and not options.break_clients
+    if refused then text = text .. "\nit breaks running clients, which { break_clients = true } allows" end
+    return { by = "server", accepted = plan.automatic and not refused, breaks_clients = breaks, changes = changes, text = text }
   end
   local accepted, breaks = true, false
   for _, change in ipairs(changes) do

@@ -86,6 +86,10 @@ describe("migrations of a server", function()
     module = assert(g:plan()).migrations[1].steps[2].module
     assert.is_false(module.accepted)
     assert.truthy(iu.json.encode(module.changes):find("table removed", 1, true))
+    assert.is_true(module.breaks_clients)
+    migration(text:gsub("publish%(%%q%)", "publish(%%q, { break_clients = true })"), left_out)
+    local allowed = assert(g:plan()).migrations[1].steps[2].module
+    assert.equal(module.by == "server", allowed.accepted) -- 2.x takes it then, 1.x never does
     local reducer = module_variant.build(folder .. "/reducer", module_variant.CHANGES.reducer)
     migration(text, reducer)
     module = assert(g:plan()).migrations[1].steps[2].module
