@@ -7,7 +7,7 @@ local version = require("inner_universe.version")
 local manifest = {}
 
 local FIELDS = { name = true, version = true, api = true, description = true, requires = true, config = true, essential = true }
-local CONFIG_FIELDS = { type = true, default = true, description = true }
+local CONFIG_FIELDS = { type = true, default = true, description = true, min = true, max = true, one_of = true }
 local TYPES = { string = true, integer = true, number = true, boolean = true, table = true }
 
 local function exists(path)
@@ -78,6 +78,32 @@ local function value_fits(value, expected)
   return type(value) == expected
 end
 
+-- What is wrong with a value of the right type, or nil.
+local function out_of_bounds(value, entry)
+  if entry.one_of then
+    for _, each in ipairs(entry.one_of) do
+      if value == each then return nil end
+    end
+    return ("one of %s expected, got '%s'%s"):format(table.concat(entry.one_of, ", "), value, suggest.hint(value, entry.one_of))
+  end
+  local min, max = entry.min, entry.max
+  if (not min or value >= min) and (not max or value <= max) then return nil end
+  if not max then return ("%s or more expected, got %s"):format(min, value) end
+  return ("%s%s expected, got %s"):format(min and ("%s to "):format(min) or "at most ", max, value)
+end
+
+local function check_bounds(entry, where)
+  local number = entry.type == "integer" or entry.type == "number"
+  for _, bound in ipairs({ "min", "max" }) do
+    if entry[bound] ~= nil and not (number and value_fits(entry[bound], entry.type)) then return ("%s%s is no %s"):format(where, bound, entry.type) end
+  end
+  if entry.one_of ~= nil and (entry.type ~= "string" or type(entry.one_of) ~= "table" or #entry.one_of == 0) then
+    return where .. "one_of is no list of texts, or the type is not string"
+  end
+  local wrong = entry.default ~= nil and out_of_bounds(entry.default, entry)
+  if wrong then return ("%sthe default: %s"):format(where, wrong) end
+end
+
 local function check_config_entry(key, entry)
   local where = ("config.%s: "):format(tostring(key))
   if type(key) ~= "string" or type(entry) ~= "table" then return where .. "{ default = ..., description = \"...\" } expected" end
@@ -92,6 +118,7 @@ local function check_config_entry(key, entry)
     return ("%sunknown type '%s'%s"):format(where, tostring(entry.type), suggest.hint(tostring(entry.type), TYPES))
   end
   if entry.default ~= nil and not value_fits(entry.default, entry.type) then return where .. "the default is no " .. entry.type end
+  return check_bounds(entry, where)
 end
 
 local function check_config(config)
@@ -171,6 +198,8 @@ function manifest.configure(m, given)
     if not value_fits(value, entry.type) then
       return nil, ("configuration: %s: %s expected, got %s"):format(key, entry.type, type(value))
     end
+    local wrong = out_of_bounds(value, entry)
+    if wrong then return nil, ("configuration: %s: %s"):format(key, wrong) end
     effective[key] = value
   end
   return effective

@@ -10,10 +10,6 @@ local make_gather = plugin.load "gather"
 local M = {}
 
 local CLOSED = "batch is closed"
-local POLICIES = { wait = true, refuse = true }
-local RANGES = {
-  max_batch_size = { 1, 10000 }, max_wait_ms = { 0, 3600000 }, queue_max = { 1, 10000000 }, in_flight_max = { 1, 1000 }, resend_ms = { 0, 3600000 },
-}
 
 -- The types of a method's arguments: "?" where nil is fine.
 local ARGUMENTS = {
@@ -27,16 +23,6 @@ local ARGUMENTS = {
   delete_relation = { { "id", "string" } },
   publish_event = { { "event_type", "string" }, { "data", "any", "?" }, { "source", "string", "?" } },
 }
-
-function M.validate(config)
-  for name, range in pairs(RANGES) do
-    if config[name] < range[1] or config[name] > range[2] then
-      return nil, ("%s: expected an integer from %d to %d, got %d"):format(name, range[1], range[2], config[name])
-    end
-  end
-  if not POLICIES[config.when_full] then return nil, ('when_full: one of refuse, wait expected, got "%s"'):format(config.when_full) end
-  return true
-end
 
 function M.start(ctx)
   local check, hooks = ctx.check, ctx.hooks

@@ -16,22 +16,10 @@ local make_writing = plugin.load "writing"
 local M = {}
 
 local CLOSED = "fallback is closed"
-local POLICIES = { refuse = true, wait = true }
-local RANGES = { queue_max = { 1, 10000000 }, queue_bytes = { 1024, 1 << 40 }, refused_max = { 1, 1000000 }, known_bytes = { 0, 1 << 40 } }
 local WRITES = {
   create_entity = "create_entity", update_entity = "update_entity", delete_entity = "delete_entity", create_relation = "create_relation",
   update_relation = "update_relation", delete_relation = "delete_relation", publish_event = "publish_event",
 }
-
-function M.validate(config)
-  for name, range in pairs(RANGES) do
-    if config[name] < range[1] or config[name] > range[2] then
-      return nil, ("%s: expected an integer from %d to %d, got %d"):format(name, range[1], range[2], config[name])
-    end
-  end
-  if not POLICIES[config.when_full] then return nil, ('when_full: one of refuse, wait expected, got "%s"'):format(config.when_full) end
-  return true
-end
 
 -- A file for each database, where the configuration names none.
 local function path_of(ctx)

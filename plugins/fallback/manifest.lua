@@ -7,11 +7,14 @@ return {
   requires = { persistence_manager = ">=0.1 <1" },
   config = {
     path = { default = "", description = "The file of the queue; by default beside db_path, named after the database. One process at a time." },
-    queue_max = { default = 10000, description = "Writes that may be kept at once." },
-    queue_bytes = { default = 67108864, description = "And their bytes." },
-    when_full = { default = "refuse", description = "What a write does when so much is kept: refuse (OverloadedError) or wait (for room, in turn)." },
-    refused_max = { default = 1000, description = "Refused writes that are remembered; the oldest go first." },
+    queue_max = { default = 10000, min = 1, max = 10000000, description = "Writes that may be kept at once." },
+    queue_bytes = { default = 67108864, min = 1024, max = 1099511627776, description = "And their bytes." },
+    when_full = {
+      default = "refuse", one_of = { "refuse", "wait" },
+      description = "What a write does when so much is kept: refuse (OverloadedError) or wait (for room, in turn).",
+    },
+    refused_max = { default = 1000, min = 1, max = 1000000, description = "Refused writes that are remembered; the oldest go first." },
     reads = { default = false, description = "While the server is away get_entity and get_relation answer from what is known here." },
-    known_bytes = { default = 16777216, description = "Memory for what was read last, where reads is on." },
+    known_bytes = { default = 16777216, min = 0, max = 1099511627776, description = "Memory for what was read last, where reads is on." },
   },
 }

@@ -22,30 +22,22 @@ describe("while the server is away", function()
     support.clean()
   end)
 
-  local function wait_until(done, what)
-    local ends = iu.now() + 20 * 1000000
-    while not done() do
-      assert(iu.now() < ends, "did not happen in time: " .. what)
-      iu.sleep(0.002)
-    end
-  end
-
   local function open(config, more)
     config = config or {}
     config.path = path
     local settings = { token = token, log_level = "off", reconnect_min_delay_ms = 5, reconnect_max_delay_ms = 20, plugins = { fallback = config } }
     for key, value in pairs(more or {}) do settings[key] = value end
     settings.plugins.batch = { max_wait_ms = 5, resend_ms = 100 }
-    wait_until(function()
+    support.wait_until(function()
       manager = iu.open(target, settings)
       return manager
-    end, "the server")
+    end, 20)
     return manager, assert(manager:plugin("fallback"))
   end
 
   local function go_away(ms)
     server:fault(('{"restart_ms":%d}'):format(ms or AWAY_MS))
-    wait_until(function() return manager.fallback:state() == "offline" end, "offline")
+    support.wait_until(function() return manager.fallback:state() == "offline" end, 20)
   end
 
   local function events_of(event_type)
@@ -147,7 +139,7 @@ describe("while the server is away", function()
     assert(m:create_entity("T", { name = "0" }, "e"))
     go_away(300)
     for i = 1, 200 do assert(m:update_entity("e", { name = tostring(i) })) end
-    wait_until(function() return fallback:state() ~= "offline" end, "the connection")
+    support.wait_until(function() return fallback:state() ~= "offline" end, 20)
     local seen_replaying = fallback:state() == "replaying"
     assert.is_true(m:update_entity("e", { name = "last" }))
     assert.equal("last", m:get_entity("e").metadata.name)
@@ -311,17 +303,17 @@ describe("while the server is away", function()
     assert(m:shutdown())
     local first, first_token = target, token
     local name
-    wait_until(function()
+    support.wait_until(function()
       local ok
       ok, name, token = pcall(server.database, server)
       return ok
-    end, "the server")
+    end, 20)
     target = ("ws://%s/%s"):format(server.address, name)
     local other
-    wait_until(function()
+    support.wait_until(function()
       other = iu.open(target, { token = token, log_level = "off", plugins = { fallback = { path = path } } })
       return other
-    end, "the server")
+    end, 20)
     support.refused("PluginError", nil, select(2, other:plugin("fallback")), "1 writes of " .. first, target)
     assert(other:shutdown())
     target, token = first, first_token

@@ -136,6 +136,27 @@ describe("plugins", function()
     contains(reason(started({ a = { n = "4" } }), "a"), "configuration: n: integer expected, got string")
   end)
 
+  it("are refused values outside of the bounds of their manifest", function()
+    plugin("a", [[config = {
+      n = { default = 3, min = 1, max = 5, description = 'N.' }, least = { default = 0.5, min = 0.5, description = 'L.' },
+      most = { type = 'integer', max = 2, description = 'M.' }, s = { default = 'wait', one_of = { 'wait', 'refuse' }, description = 'S.' },
+    }]])
+    assert.same({ n = 5, least = 7.5, most = -1, s = "refuse" }, started({ a = { n = 5, least = 7.5, most = -1, s = "refuse" } }):get("a").ctx.config)
+    contains(reason(started({ a = { n = 0 } }), "a"), "configuration: n: 1 to 5 expected, got 0")
+    contains(reason(started({ a = { n = 6 } }), "a"), "configuration: n: 1 to 5 expected, got 6")
+    contains(reason(started({ a = { least = 0.0 / 0.0 } }), "a"), "configuration: least: 0.5 or more expected, got")
+    contains(reason(started({ a = { most = 3 } }), "a"), "configuration: most: at most 2 expected, got 3")
+    contains(reason(started({ a = { s = "wiat" } }), "a"), "configuration: s: one of wait, refuse expected, got 'wiat' (did you mean 'wait'?)")
+    for text, part in pairs({
+      ["default = 3, min = 4"] = "config.n: the default: 4 or more expected, got 3", ["default = 3, min = 'x'"] = "config.n: min is no integer",
+      ["default = 'x', max = 1"] = "config.n: max is no string", ["default = 3, one_of = { 'x' }"] = "config.n: one_of is no list of texts",
+      ["default = 'x', one_of = { 'y' }"] = "config.n: the default: one of y expected, got 'x'",
+    }) do
+      plugin("a", ("config = { n = { %s, description = 'N.' } }"):format(text))
+      contains(reason(started({ a = true }), "a"), part)
+    end
+  end)
+
   it("may judge their configuration", function()
     plugin("a", "config = { n = { default = 3, description = 'N.' } }", [[
       return {

@@ -25,14 +25,6 @@ describe("a pool of connections", function()
     pool = assert(manager:plugin("pool"))
   end
 
-  local function wait_until(done, what)
-    local ends = iu.now() + 20 * 1000000
-    while not done() do
-      assert(iu.now() < ends, "did not happen in time: " .. what)
-      iu.sleep(0.002)
-    end
-  end
-
   local function number(name) return pool:statistics()[name] end
 
   it("uses one again", function()
@@ -68,12 +60,12 @@ describe("a pool of connections", function()
 
   it("keeps min open, from the start", function()
     open { min = 2, max = 4, upkeep_ms = 10 }
-    wait_until(function() return number("idle") == 2 end, "two connections")
+    support.wait_until(function() return number("idle") == 2 end, 20)
     local a = assert(pool:acquire())
     a.conn:close() -- whoever had it did what one should not
     a:release()
     assert.equal(1, number("broken"))
-    wait_until(function() return number("idle") == 2 end, "two connections again")
+    support.wait_until(function() return number("idle") == 2 end, 20)
   end)
 
   it("closes what nobody needs, down to min", function()
@@ -82,7 +74,7 @@ describe("a pool of connections", function()
     for i = 1, 4 do leases[i] = assert(pool:acquire()) end
     for i = 1, 4 do leases[i]:release() end
     assert.is_true(number("opened") >= 4)
-    wait_until(function() return number("idle") == 1 end, "one left")
+    support.wait_until(function() return number("idle") == 1 end, 20)
     assert.equal(3, number("unused"))
     iu.sleep(0.1)
     assert.equal(1, number("idle"))
@@ -95,7 +87,7 @@ describe("a pool of connections", function()
     iu.sleep(0.05)
     assert.is_false(conn:is_closed())
     lease:release()
-    wait_until(function() return conn:is_closed() end, "the close")
+    support.wait_until(function() return conn:is_closed() end, 20)
     assert.same({ 0, 1 }, { number("idle"), number("too_old") })
   end)
 
@@ -116,7 +108,7 @@ describe("a pool of connections", function()
     pool:with(function(conn) id = conn:connection_id() end)
     server:fault('{"cut":true}')
     local own = manager.client:connection()
-    wait_until(function() return own:state().phase == "connected" and own:status().connects == 2 end, "the loss")
+    support.wait_until(function() return own:state().phase == "connected" and own:status().connects == 2 end, 20)
     pool:with(function(conn)
       assert.not_equal(id, conn:connection_id())
       assert(conn:query("SELECT * FROM config"))
@@ -156,7 +148,7 @@ describe("a pool of connections", function()
     assert.is_nil(well)
     assert.truthy(why:find("could not be opened", 1, true))
     assert.same({ 0, 0 }, { number("leased"), number("waiting") })
-    wait_until(function() return pool:with(function() return true end) end, "the server")
+    support.wait_until(function() return pool:with(function() return true end) end, 20)
     assert.is_true(pool:health())
   end)
 
@@ -165,7 +157,7 @@ describe("a pool of connections", function()
     server:fault('{"upgrade_delay_ms":100}')
     iu.run(function()
       local task = iu.spawn(function() assert(pool:acquire()) end)
-      wait_until(function() return number("opening") == 1 end, "the opening")
+      support.wait_until(function() return number("opening") == 1 end, 20)
       task:cancel()
       assert.same({ 0, 0 }, { number("leased"), number("opening") })
     end)

@@ -313,9 +313,9 @@ function support.pluck(rows, key)
   return out
 end
 
---- Runs the loop until `fn` answers something true; fails after two seconds.
-function support.wait_until(fn)
-  local deadline = os.time() + 3
+--- Runs the loop until `fn` answers something true; fails after two seconds, or as many as are given.
+function support.wait_until(fn, seconds)
+  local deadline = os.time() + (seconds or 2) + 1
   while not fn() do
     if os.time() > deadline then error("nothing happened in time", 2) end
     iu.sleep(0.001)
