@@ -29,14 +29,14 @@ static iu_status read_schema(iu_reshape *s, iu_error *err) {
   return status;
 }
 
-/* Nothing of it is synced. What a rollback needs is kept in memory: tables are written anew and not in place, so that is little. */
+/* Nothing of it is synced. What a rollback needs is in a file and not in memory: dropping a large table takes all of its pages. */
 static iu_status settings(iu_reshape *s, iu_error *err) {
   int64_t groups = 0;
   iu_status status;
 
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  status = iu__jdb_exec(s->db, "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-" CACHE_KIB, iu__reshaping, err);
+  status = iu__jdb_exec(s->db, "PRAGMA synchronous=OFF; PRAGMA journal_mode=TRUNCATE; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-" CACHE_KIB, iu__reshaping, err);
   if (status == IU_OK) status = iu__jdb_int(s->db, "SELECT count(*) FROM _iu_journal", 0, &groups, iu__reshaping, err);
   if (status == IU_OK && groups != 0) status = iu__fail(err, IU_E_CONFLICT, "%s was not closed properly", s->file);
   return status;
