@@ -271,6 +271,7 @@ return function(ctx, env)
   end
 
   local function work(self)
+    local _ <close> = setmetatable({}, { __close = function() self.ended:resolve(true) end })
     while not self.stopping and ctx.conn do
       local wait = step(self)
       if self.claim then
@@ -284,7 +285,6 @@ return function(ctx, env)
     for _ = 1, TRIES do
       if not ctx.conn or step(self) ~= 0 then break end
     end
-    self.ended:resolve(true)
   end
 
   --- The log has something new.

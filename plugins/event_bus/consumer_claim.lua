@@ -45,8 +45,13 @@ function Claim:may_end(place)
   return true
 end
 
-local function answered(self, place, ok, err)
+--- Wakes who waits for the claim's end: something has changed.
+function Claim:signal()
   if self.wake then self.wake:resolve(true) end
+end
+
+local function answered(self, place, ok, err)
+  self:signal()
   if ok then return true end
   if self.lost then return nil, gone(self, place) end
   return nil, err

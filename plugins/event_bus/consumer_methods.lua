@@ -72,18 +72,18 @@ return function(ctx, env)
     self.stopping, self.stop_at = true, deadline
     if self.wake then self.wake:resolve(true) end
     if self.rested then self.rested:resolve(true) end
+    if self.claim then self.claim:signal() end
   end
 
   --- Ends it: the event at hand is finished, what has ended is stored, the rest given back. After `timeout` seconds (drain_ms) the handler is cancelled.
   ---@param timeout? number seconds
   ---@return true? ok
-  ---@return inner_universe.Error? err TimeoutError: the handler was cancelled
+  ---@return inner_universe.Error? err TimeoutError: what has ended could not be stored in time
   function public:stop(timeout)
     if self.ended:is_resolved() then return true end
     self:leave(ctx.clock() + (timeout or ctx.config.drain_ms / 1000))
     if not ctx.can_wait() then return true end
     if self.claim and self.claim.co == coroutine.running() then return stop_inside(self) end
-    if self.claim and self.claim.wake then self.claim.wake:resolve(true) end
     local ok, err = self.ended:wait(math.max(0, self.stop_at - ctx.clock()) + GRACE)
     if ok then
       env.forget(self)

@@ -41,9 +41,9 @@ end
 ---@return inner_universe.Error? err
 function record.decode(text, cursor, key)
   local value, err = iu.json.decode(text)
-  if type(value) ~= "table" or math.type(value.reach) ~= "integer" then
-    return nil, iu.errors.new("StorageError", ("record %s is none of a consumer"):format(key), { cause = err })
-  end
+  local whole = type(value) == "table" and math.type(value.reach) == "integer"
+  for _, part in ipairs { "done", "claims", "attempts" } do whole = whole and type(value[part]) == "table" end
+  if not whole then return nil, iu.errors.new("StorageError", ("record %s is none of a consumer"):format(key), { cause = err }) end
   local attempts = {}
   for _, entry in ipairs(value.attempts) do attempts[entry.sequence] = { n = entry.n, due = entry.due, failure = entry.failure } end
   return { cursor = cursor, reach = math.max(value.reach, cursor), done = value.done, claims = value.claims, attempts = attempts, removed = value.removed }

@@ -9,6 +9,8 @@ local iu = require "inner_universe"
 local plugin = ...
 local delivery = plugin.load "delivery"
 
+local TURN = 0.001 -- seconds; then the others have theirs, also where no handler waits
+
 ---@param ctx table
 ---@param env table { lock }
 return function(ctx, env)
@@ -38,11 +40,18 @@ return function(ctx, env)
 
   -- Hands over what is left of a claim, in a task of its own.
   local function run(self, claim)
+    local _ <close> = setmetatable({}, { __close = function() claim:signal() end })
     local counts, ordered = self.counts, self.ordered
     claim.co = coroutine.running()
+    local turn = clock() -- when the others had theirs
     for place = claim.next_place, #claim.rows do
-      if self.stopping or claim.lost then return end
       local now = clock()
+      if now - turn > TURN then
+        coroutine.yield()
+        turn = clock()
+        now = turn
+      end
+      if self.stopping or claim.lost then return end
       if now >= claim.renew_at and not self:commit(claim) then return end
       claim.next_place, claim.current, claim.since = place + 1, place, now
       if claim.times then claim.times[place] = now end
@@ -92,7 +101,9 @@ return function(ctx, env)
       local left = self.ack_timeout - (place and now - claim.since or 0)
       if self.stop_at then left = math.min(left, self.stop_at - now) end
       if left > 0 then
-        runner:wait(left)
+        claim.wake = ctx.waiter()
+        claim.wake:wait(left)
+        claim.wake = nil
       elseif self.stop_at and now >= self.stop_at then
         break
       else

@@ -352,6 +352,49 @@ describe("a durable consumer", function()
     assert.same({ "1:1", "2:1", "3:1", "4:1" }, seen)
   end)
 
+  it("cancels a handler that does not end in time when it is stopped", function()
+    local seen = {}
+    publish("N", 1, 2)
+    local consumer = noting("c", seen, { handler = function(d)
+      seen[#seen + 1] = d.data.n .. ":" .. d.attempt
+      if d.attempt == 1 and d.data.n == 2 then iu.sleep(600) end
+    end })
+    support.wait_until(function() return #seen == 2 end)
+    assert.is_true(consumer:stop(0.01))
+    consumer = noting("c", seen, { handler = function(d) seen[#seen + 1] = d.data.n .. ":" .. d.attempt end })
+    assert(consumer:wait_idle(WAIT))
+    assert.same({ "1:1", "2:1", "2:2" }, seen)
+  end)
+
+  it("ends, and says why, where its record is none of a consumer", function()
+    local consumer = noting("c", {})
+    assert(consumer:stop())
+    local row = support.rows(m, "plugin_record")[1]
+    assert(m.client:connection():call("put_record", row.key, '{"reach":1}', row.revision, nil))
+    support.refused("StorageError", nil, select(2, bus:consumer("c", { handler = print })), row.key)
+  end)
+
+  it("gives the others their turn between two events", function()
+    local seen, turns = {}, 0
+    publish("N", 1, 50)
+    local consumer = noting("c", seen, { handler = function(d)
+      seen[#seen + 1] = d.data.n
+      local finish = iu.now() + 1500
+      while iu.now() < finish do end
+    end })
+    iu.run(function()
+      local other = iu.spawn(function()
+        while #seen < 50 do
+          turns = turns + 1
+          coroutine.yield()
+        end
+      end)
+      assert(consumer:wait_idle(WAIT))
+      other:wait()
+    end)
+    assert.is_true(turns > 20, "turns: " .. turns)
+  end)
+
   it("may be stopped, and its universe closed, by its own handler", function()
     local seen = {}
     noting("c", seen, { handler = function(d)
