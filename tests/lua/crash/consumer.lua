@@ -5,24 +5,12 @@
 -- it gets it. Each says what it is handed (`> NAME SEQUENCE ATTEMPT`) before it does anything with it.
 
 local iu = require "inner_universe"
-local core = require "inner_universe.core"
 local content = require "crash.content"
+local dying = require "crash.dying"
 
 local PATH, FOLD_BYTES, DURABILITY, SEED = table.unpack(arg, 1, 4)
 
-io.stdout:setvbuf("no")
-math.randomseed(math.tointeger(SEED))
-
-local function say(...)
-  io.stdout:write(table.concat({ ... }, " ") .. "\n") -- one write
-end
-
--- The manager's configuration has no key for it.
-local open = core.open
-function core.open(options)
-  options.fold_bytes = math.tointeger(FOLD_BYTES)
-  return open(options)
-end
+local say = dying.begin(SEED, FOLD_BYTES)
 
 local m = assert(iu.open(PATH, { durability = DURABILITY, log_level = "off" }))
 local bus = m.event_bus

@@ -4,24 +4,12 @@
 -- about to do and what has been acknowledged: `> OPERATION...` before each call, `< VALUE` after it has returned.
 
 local iu = require "inner_universe"
-local core = require "inner_universe.core"
 local content = require "crash.content"
+local dying = require "crash.dying"
 
 local PATH, FOLD_BYTES, ROUND, SEED = table.unpack(arg, 1, 4)
 
-io.stdout:setvbuf("no")
-math.randomseed(math.tointeger(SEED))
-
-local function say(...)
-  io.stdout:write(table.concat({ ... }, " ") .. "\n") -- one write
-end
-
--- The manager's configuration has no key for it.
-local open = core.open
-function core.open(options)
-  options.fold_bytes = math.tointeger(FOLD_BYTES)
-  return open(options)
-end
+local say = dying.begin(SEED, FOLD_BYTES)
 
 local m = assert(iu.open(PATH, { durability = "full", log_level = "error", plugins = { temporal_store = content.versions_config } }))
 local store = m.temporal_store

@@ -6,26 +6,14 @@
 -- compensation's does, `ended ID STATUS`.
 
 local iu = require "inner_universe"
-local core = require "inner_universe.core"
 local content = require "crash.content"
+local dying = require "crash.dying"
 
 local TARGET, FOLD_BYTES, ROUND, SEED, PARK_AFTER, MODE, TOKEN = table.unpack(arg, 1, 7)
 local FINISH = MODE == "finish"
 local AT_ONCE = 4 -- runs that are under way
 
-io.stdout:setvbuf("no")
-math.randomseed(math.tointeger(SEED))
-
-local function say(...)
-  io.stdout:write(table.concat({ ... }, " ") .. "\n") -- one write
-end
-
--- The manager's configuration has no key for it.
-local open = core.open
-function core.open(options)
-  options.fold_bytes = math.tointeger(FOLD_BYTES)
-  return open(options)
-end
+local say = dying.begin(SEED, FOLD_BYTES)
 
 local m = assert(iu.open(TARGET, {
   durability = "full", log_level = "error", token = TOKEN, plugins = { workflow = { park_after = tonumber(PARK_AFTER) + 0.0, events = true, lease = 0.5 } },
