@@ -271,7 +271,12 @@ describe("the cache", function()
       local cache = open({ wait_timeout_ms = 10 }).cache
       local err, late
       iu.run(function()
-        iu.spawn(function() late = cache:get_or_compute("k", function() iu.sleep(0.1) return "late" end) end)
+        iu.spawn(function()
+          late = cache:get_or_compute("k", function()
+            while not err do iu.sleep(0.001) end
+            return "late"
+          end)
+        end)
         iu.sleep(0.001)
         err = select(2, cache:get_or_compute("k", print))
       end)
