@@ -387,23 +387,35 @@ static void keep_defaults(lua_State *L, writer_box *b, int index) {
   lua_setiuservalue(L, -2, UV_DEFAULTS);
 }
 
+/* How many columns a writer will have: known before it is made, so that its userdata is there first. */
+static uint32_t count_columns(const iu_reshape *s, const char *name, const char *definition) {
+  uint32_t n = 0;
+  int at = iu__reshape_find(s, name);
+  if (definition == NULL) return at >= 0 ? iu__reshape_table(s, (uint32_t)at)->row->count : 0;
+  for (const char *p = definition; p != NULL && strncmp(p, "column ", 7) == 0; n++) {
+    p = strchr(p, '\n');
+    if (p != NULL) p++;
+  }
+  return n;
+}
+
 static int m_writer(lua_State *L) {
   static const char *const modes[] = {"create", "replace", "append", NULL};
   iu_reshape *s = check_session(L)->s;
   iu_reshape_mode mode = (iu_reshape_mode)luaL_checkoption(L, 2, NULL, modes);
   const char *name = luaL_checkstring(L, 3), *definition = mode == IU_RESHAPE_APPEND ? NULL : luaL_checkstring(L, 4);
-  iu_reshape_writer *w;
   iu_error err;
   lua_settop(L, 5);
-  if (iu__reshape_writer_new(s, mode, name, definition, &w, &err) != IU_OK) return fail(L, &err);
-  const iu_table_def *def = iu__reshape_writer_table(w);
-  writer_box *b = lua_newuserdatauv(L, sizeof *b + def->row->count * sizeof b->shape.columns[0], UV_COUNT); /* raises: the session keeps the writer to its end */
+  uint32_t count = count_columns(s, name, definition);
+  writer_box *b = lua_newuserdatauv(L, sizeof *b + count * sizeof b->shape.columns[0], UV_COUNT);
   memset(b, 0, sizeof *b);
-  b->w = w;
   b->row.limit = IU_ENGINE_TX_BYTES_MAX;
   b->calling = -1;
-  shape_init(&b->shape, def);
   luaL_setmetatable(L, WRITER);
+  if (iu__reshape_writer_new(s, mode, name, definition, &b->w, &err) != IU_OK) return fail(L, &err);
+  const iu_table_def *def = iu__reshape_writer_table(b->w);
+  if (def->row->count != count) return luaL_error(L, "writer: the definition of table `%s`", name);
+  shape_init(&b->shape, def);
   keep_names(L, def, 1);
   keep_defaults(L, b, 5);
   return 1;
