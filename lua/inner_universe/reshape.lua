@@ -299,17 +299,21 @@ local function put_answer(writer, answer, place)
   return true
 end
 
+-- Numbers of a table that is written anew by a declaration go on in the columns that have the same name.
+local function keep_by_name(state, t, writer, made)
+  local new, err = file_tables.read(t.name, made.definition)
+  if not new then return nil, err end
+  for _, column in ipairs(new.columns) do column.was = column.name end
+  return rows.keep_positions(state.session, t.name, writer, position_pairs(t, new))
+end
+
 function reshape.rewrite_table(state, t, declaration, fn, types)
   local made, err = declared("rewrite_table", t.name, declaration, types)
   if not made then return nil, err end
-  local new
-  new, err = file_tables.read(t.name, made.definition)
-  if not new then return nil, err end
-  for _, column in ipairs(new.columns) do column.was = column.name end
   local writer <close>, why = state.session:writer("replace", t.name, made.definition, made.defaults)
   if not writer then return nil, why end
   local ok
-  ok, err = rows.keep_positions(state.session, t.name, writer, position_pairs(t, new))
+  ok, err = keep_by_name(state, t, writer, made)
   if not ok then return nil, err end
   local number
   number, err = rows.each(state, t, function(row, place)
@@ -350,6 +354,14 @@ local function open_target(what, state, writers, name, declaration, types, old)
     if not made then return nil, err end
     writer, err = state.session:writer(there and "replace" or "create", name, made.definition, made.defaults)
     primary_key = declaration.primary_key
+    if writer and there then
+      local ok
+      ok, err = keep_by_name(state, there, writer, made)
+      if not ok then
+        writer:close()
+        return nil, err
+      end
+    end
   end
   if not writer then return nil, err end
   writers[name] = { writer = writer, primary_key = primary_key, replaces = declaration ~= true and there ~= nil }
