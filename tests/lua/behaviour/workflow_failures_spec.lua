@@ -367,6 +367,28 @@ describe("a workflow that fails", function()
       function(wf, step) step(wf, "new") step(wf, "a") end, "call 1", "nothing is recorded there")
   end)
 
+  it("is stuck where a record is damaged", function()
+    local w, m = open { park_after = 0.0 }
+    local ran = 0
+    define(w, "code", function(wf)
+      must(wf:step("a", function() ran = ran + 1 end))
+      must(wf:wait_signal("go"))
+    end)
+    assert(w:start("code", nil, { id = "c" }))
+    support.wait_until(function() return w:get("c").status == "waiting" end)
+    local key = ("workflow.step:%s:000001"):format(w:get("c").uid)
+    local conn = assert(m.client:connection())
+    local text = assert(conn:get("plugin_record", key)).value
+    assert(conn:call("put_record", key, "[1", nil, nil))
+    support.refused("StorageError", w:get("c"))
+    assert(w:signal("c", "go"))
+    support.refused("ConflictError", w:wait("c", SOON))
+    assert(conn:call("put_record", key, text, nil, nil))
+    assert(w:resume("c"))
+    assert.is_true(w:wait("c", SOON))
+    assert.equal(1, ran)
+  end)
+
   it("numbers steps of one name, and takes each for itself", function()
     local w = open { park_after = 0.0 }
     local ran = 0

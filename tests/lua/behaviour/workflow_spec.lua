@@ -275,6 +275,29 @@ describe("a workflow", function()
     support.refused("ValidationError", w:list { limit = 0 })
   end)
 
+  it("hears signals and wishes to cancel of another process", function()
+    if not support.on_server then return end
+    local w1, m1 = open()
+    local target = support.target_of(m1)
+    local w2 = assert(support.open({ plugins = { workflow = true }, token = support.token(target) }, target):plugin("workflow"))
+    local undone = 0
+    define(w1, "held", function(wf)
+      wf:step("a", function() end, { compensate = function() undone = undone + 1 end })
+      return wf:wait_signal("go")
+    end)
+    for _, id in ipairs { "1", "2" } do
+      assert(w1:start("held", nil, { id = id }))
+      support.wait_until(function() return #w2:get(id).steps == 1 end)
+      assert.equal("running", w2:get(id).status)
+    end
+    assert(w2:signal("1", "go", { from = "w2" }))
+    assert(w2:cancel("2"))
+    support.exactly({ from = "w2" }, w2:wait("1", SOON))
+    support.refused("PersistenceError", w2:wait("2", SOON))
+    assert.equal(1, undone)
+    support.refused("ValidationError", w2:start("held"))
+  end)
+
   it("is not run by two processes of a server at once, and is taken over from one that ends", function()
     if not support.on_server then return end
     local w1, m1 = open { lease = 1.0 }
