@@ -48,6 +48,8 @@ return function(ctx, env)
   env.lock = lock
   local process = make_work(ctx, env)
 
+  local function is_gone() return not ctx.conn or ctx.conn:is_closed() end
+
   local function load(self)
     if self.state then return self.state end
     local state, err = self.store.load()
@@ -118,8 +120,8 @@ return function(ctx, env)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function Consumer:commit_with(claim, place, extra)
-    if not ctx.conn then return nil, closed_error() end
     local _ <close> = lock(self)
+    if is_gone() then return nil, closed_error() end
     if claim.closed and not extra and claim.stored then return true end -- with all else of it
     if claim.lost or claim.closed then return nil, lost_error(self) end
     local _ <close> = claim:tentative(place)
@@ -146,8 +148,8 @@ return function(ctx, env)
 
   --- manager:transaction(fn) with that place acknowledged, and what has ended of the claim besides.
   function Consumer:transaction(claim, place, fn)
-    if not ctx.conn then return nil, closed_error() end
     local _ <close> = lock(self)
+    if is_gone() then return nil, closed_error() end
     if claim.lost or claim.closed then return nil, lost_error(self) end
     local _ <close> = claim:tentative(place)
     local base, draft, operations, dying
@@ -213,6 +215,7 @@ return function(ctx, env)
   -- Stores what has ended of the claim, and the next claim, where there is one: then it is self.claim. Seconds to wait, or nil: for news.
   local function step(self)
     local _ <close> = lock(self)
+    if is_gone() then return nil end
     local base, err = load(self)
     if not base then return trouble(self, err) end
     local draft, operations, buried, old = record.copy(base), {}, {}, self.claim
@@ -272,7 +275,7 @@ return function(ctx, env)
 
   local function work(self)
     local _ <close> = setmetatable({}, { __close = function() self.ended:resolve(true) end })
-    while not self.stopping and ctx.conn do
+    while not self.stopping and not is_gone() do
       local wait = step(self)
       if self.claim then
         process(self, self.claim)
@@ -283,7 +286,7 @@ return function(ctx, env)
       end
     end
     for _ = 1, TRIES do
-      if not ctx.conn or step(self) ~= 0 then break end
+      if is_gone() or step(self) ~= 0 then break end
     end
   end
 

@@ -307,6 +307,40 @@ describe("a durable consumer", function()
     consumer:stop(0)
   end)
 
+  if support.on_server then -- of an embedded universe there is one manager
+    it("works in several programs: one holds what it claimed while it is connected, then the other takes it over", function()
+      publish("N", 1, 3)
+      local held, seen = {}, {}
+      noting("c", {}, { manual = true, handler = function(d) held[#held + 1] = d.data.n end })
+      support.wait_until(function() return #held == 3 end)
+      local target = support.target_of(m)
+      local other = support.open({ log_level = "off", plugins = { event_bus = { drain_ms = 0 } } }, target)
+      assert(other.event_bus:consumer("c", { types = "N", handler = function(d) seen[#seen + 1] = d.data.n .. ":" .. d.attempt end }))
+      iu.sleep(1.3) -- it has looked once more
+      assert.same({}, seen)
+      m.client:connection():close() -- as a program ends that is killed
+      support.wait_until(function() return #seen == 3 end)
+      assert.same({ "1:2", "2:2", "3:2" }, seen)
+    end)
+
+    it("shares the work of a group between several programs", function()
+      local target, by = support.target_of(m), {}
+      local managers = { m, support.open({ log_level = "off" }, target), support.open({ log_level = "off" }, target) }
+      local seen = {}
+      for i, each in ipairs(managers) do
+        assert(each.event_bus:consumer("c", { types = "N", from = "start", group = true, batch = 3, handler = function(d)
+          seen[#seen + 1], by[i] = d.data.n, (by[i] or 0) + 1
+          iu.sleep(0.002)
+        end }))
+      end
+      publish("N", 1, 60)
+      support.wait_until(function() return #seen >= 60 end)
+      table.sort(seen)
+      assert.same(numbers(1, 60), seen)
+      assert.is_true(by[1] ~= nil and by[2] ~= nil and by[3] ~= nil)
+    end)
+  end
+
   it("replays events to its handler beside what is stored", function()
     local seen = {}
     local consumer = noting("c", seen, { filters = { { "data.n", "LessThan", 90 } }, handler = function(d)
