@@ -312,6 +312,10 @@ function M.start(ctx)
     local facts = listeners.stats()
     facts.subscribed, facts.last_sequence, facts.requests = feed.is_live(), feed.last(), requests.open()
     facts.consumers, facts.retention, facts.bridges = consumers.stats(), retention.facts(), bridges.stats()
+    -- What `iu doctor` shows of it.
+    facts.events, facts.pruned, facts.held_by = facts.retention.events, facts.retention.removed, facts.retention.held_by
+    facts.pruning = facts.retention.owner == false and "left to the owner" or facts.retention.last_error or "on"
+    facts.members, facts.bridged = #facts.consumers, facts.bridges.bridges
     return true, facts
   end
 

@@ -294,6 +294,8 @@ describe("the event bus", function()
     local ok, facts = bus:health()
     assert.is_true(ok)
     assert.same({ 1, 0, 0, 0, true, 0 }, { facts.handlers, facts.running, facts.queued, facts.dropped, facts.subscribed, #facts.consumers })
+    assert.same({ "on", 0, 0 }, { facts.pruning, facts.members, facts.bridged })
+    assert.is_true(facts.events > 0)
   end)
 
   it("refuses a configuration that makes no sense", function()
