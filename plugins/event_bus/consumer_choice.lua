@@ -11,7 +11,6 @@ local claims = plugin.load "consumer_claim"
 
 local POLL = 1.0            -- seconds between two looks at what other members do
 local PASSED_MAX = 1000     -- events of other topics that are passed over before that is stored
-local HOLES_MAX = 1000      -- events that wait for another attempt before nothing new is begun
 local MICRO = 1000000
 
 ---@param ctx table
@@ -130,7 +129,7 @@ return function(ctx, env)
       if due then earliest = math.min(earliest or due, due) end
       if due and self.ordered then return nil, seconds(now, due) end
     end
-    if record.count(draft) >= HOLES_MAX then return nil, POLL end
+    if record.count(draft) >= ctx.config.waiting_max then return nil, POLL end
     local claim, err, more = fresh(self, draft)
     if claim or err then return claim, nil, err end
     if more then return nil, 0 end

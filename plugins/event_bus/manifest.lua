@@ -20,6 +20,7 @@ return {
     batch = { default = 100, description = "Events that a consumer claims at once, unless it says otherwise; at most 1000." },
     ack_timeout_ms = { default = 30000, description = "How long a consumer's handler may take for one event, unless it says otherwise." },
     max_attempts = { default = 5, description = "After so many attempts an event becomes a dead letter, unless its consumer says otherwise." },
+    waiting_max = { default = 1000, description = "When so many events of a consumer wait for another attempt, nothing new is begun." },
     retry_delay_ms = { default = 1000, description = "Before the second attempt, then twice as long each time." },
     retry_delay_max_ms = { default = 60000, description = "And at most so long." },
     retention_audit_events = { default = 200000, description = "Events of the audit types go when they are not among the last so many of the log; 0: never." },

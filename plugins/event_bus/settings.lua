@@ -14,7 +14,7 @@ local RANGES = {
   handler_queue = { 0, 1 << 20 }, drain_ms = { 0, 3600000 }, requests_max = { 1, 1 << 20 }, request_timeout_ms = { 1, 86400000 },
   consumers_max = { 1, 1 << 20 },
   retention_audit_events = { 0, 1 << 40 }, retention_days = { 0, 36500 }, retention_events = { 0, 1 << 40 }, retention_bytes = { 0, 1 << 50 },
-  batch = { 1, BATCH_MAX }, ack_timeout_ms = { 1, 86400000 }, max_attempts = { 1, 1000000 }, retry_delay_ms = { 0, 86400000 },
+  waiting_max = { 1, 1 << 20 }, batch = { 1, BATCH_MAX }, ack_timeout_ms = { 1, 86400000 }, max_attempts = { 1, 1000000 }, retry_delay_ms = { 0, 86400000 },
   retry_delay_max_ms = { 0, 86400000 },
 }
 

@@ -505,6 +505,23 @@ describe("a durable consumer", function()
     assert.same({}, bus:consumers())
   end)
 
+  it("begins nothing new while too many events wait for another attempt", function()
+    m = support.open { log_level = "off", plugins = { event_bus = { waiting_max = 4 } } }
+    bus = m.event_bus
+    publish("N", 1, 20)
+    local seen, fine = {}, false
+    local consumer = noting("c", {}, { group = true, batch = 1, retry_delay = 0.2, handler = function(d)
+      seen[#seen + 1] = d.data.n
+      assert(fine)
+    end })
+    support.wait_until(function() return consumer:status().waiting == 4 end)
+    iu.sleep(0.05)
+    assert.same({ 1, 2, 3, 4 }, seen)
+    fine = true
+    assert(consumer:wait_idle(WAIT))
+    assert.equal(24, #seen)
+  end)
+
   it("caps how many run at once", function()
     m = support.open { plugins = { event_bus = { consumers_max = 2 } } }
     bus = m.event_bus
