@@ -20,13 +20,7 @@ local function open(config)
   return m
 end
 
-local function wait_until(done, what)
-  local finish = iu.now() + 20 * 1000000
-  while not done() do
-    assert(iu.now() < finish, "did not happen in time: " .. what)
-    iu.sleep(0.002)
-  end
-end
+local wait_until = support.wait_until
 
 local function phase() return m.client:connection():state().phase end
 local function row(n) return { name = tostring(n), tags = {}, properties = "{}" } end

@@ -28,13 +28,7 @@ local function connect(target, options)
   return conn
 end
 
-local function wait_until(done, what)
-  local finish = iu.now() + 20 * 1000000
-  while not done() do
-    assert(iu.now() < finish, "did not happen in time: " .. what)
-    iu.sleep(0.002)
-  end
-end
+local wait_until = support.wait_until
 
 local function connected(conn)
   wait_until(function() return conn:state().phase == "connected" end, "connected again")

@@ -12,13 +12,7 @@ local with_server = spacetimedb.address and spacetimedb.wasm and it or pending
 local CALLS, WORKERS, KILL_AT = 600, 16, { 150, 350 }
 local NO_METADATA = { tags = {}, properties = "{}" }
 
-local function wait_until(done, what)
-  local finish = iu.now() + 20 * 1000000
-  while not done() do
-    assert(iu.now() < finish, "did not happen in time: " .. what)
-    iu.sleep(0.005)
-  end
-end
+local wait_until = support.wait_until
 
 local function connected(conn)
   wait_until(function() return conn:state().phase == "connected" end, "connected again")

@@ -104,11 +104,7 @@ describe("a module of all types", function()
     return next_key
   end
 
-  local function wait_until(done)
-    local finish = iu.now() + 10 * 1000000
-    while not done() and iu.now() < finish do iu.sleep(0.002) end
-    assert.is_true(done(), "did not happen in time")
-  end
+  local wait_until = support.wait_until
 
   local function round_trip(conn, version, name, v, other)
     local keyed, plain, heard, k = conn.tables["t_" .. name], conn.tables["l_" .. name], {}, key()

@@ -2,6 +2,7 @@
 -- entities of the type Person.
 
 local iu = require "inner_universe"
+local support = require "support"
 local peers = require "peer"
 
 local NO_METADATA = { tags = {}, properties = "{}" }
@@ -31,11 +32,7 @@ for _, protocol in ipairs(PROTOCOLS) do
       return table.concat(list, " ")
     end
 
-    local function wait_until(done)
-      local finish = iu.now() + 10 * 1000000
-      while not done() and iu.now() < finish do iu.sleep(0.002) end
-      assert.is_true(done(), "did not happen in time")
-    end
+    local wait_until = support.wait_until
 
     it("is in the schema, without a key; one with parameters is not", function()
       local def = conn:schema().tables.peer_people

@@ -31,13 +31,13 @@ describe("while the server is away", function()
     support.wait_until(function()
       manager = iu.open(target, settings)
       return manager
-    end, 20)
+    end)
     return manager, assert(manager:plugin("fallback"))
   end
 
   local function go_away(ms)
     server:fault(('{"restart_ms":%d}'):format(ms or AWAY_MS))
-    support.wait_until(function() return manager.fallback:state() == "offline" end, 20)
+    support.wait_until(function() return manager.fallback:state() == "offline" end)
   end
 
   local function events_of(event_type)
@@ -139,7 +139,7 @@ describe("while the server is away", function()
     assert(m:create_entity("T", { name = "0" }, "e"))
     go_away(300)
     for i = 1, 200 do assert(m:update_entity("e", { name = tostring(i) })) end
-    support.wait_until(function() return fallback:state() ~= "offline" end, 20)
+    support.wait_until(function() return fallback:state() ~= "offline" end)
     local seen_replaying = fallback:state() == "replaying"
     assert.is_true(m:update_entity("e", { name = "last" }))
     assert.equal("last", m:get_entity("e").metadata.name)
@@ -325,13 +325,13 @@ describe("while the server is away", function()
       local ok
       ok, name, token = pcall(server.database, server)
       return ok
-    end, 20)
+    end)
     target = ("ws://%s/%s"):format(server.address, name)
     local other
     support.wait_until(function()
       other = iu.open(target, { token = token, log_level = "off", plugins = { fallback = { path = path } } })
       return other
-    end, 20)
+    end)
     support.refused("PluginError", nil, select(2, other:plugin("fallback")), "1 writes of " .. first, target)
     assert(other:shutdown())
     target, token = first, first_token

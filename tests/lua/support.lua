@@ -243,6 +243,15 @@ function support.census(conn, but_sessions)
   return table.concat(parts, " ")
 end
 
+--- Waits for what others do, 20 seconds at most.
+function support.wait_until(done, what)
+  local finish = iu.now() + 20 * 1000000
+  while not done() do
+    if iu.now() >= finish then error("did not happen in time" .. (what and ": " .. what or ""), 2) end
+    iu.sleep(0.002)
+  end
+end
+
 --- nil, err of that kind; every further argument is a plain text that the message must contain. Gives the err.
 function support.refused(kind, result, err, ...)
   if result ~= nil then error(("expected a refusal, got %s"):format(tostring(result)), 2) end
@@ -311,15 +320,6 @@ function support.pluck(rows, key)
   local out = {}
   for i, row in ipairs(rows) do out[i] = row[key] end
   return out
-end
-
---- Runs the loop until `fn` answers something true; fails after two seconds, or as many as are given.
-function support.wait_until(fn, seconds)
-  local deadline = os.time() + (seconds or 2) + 1
-  while not fn() do
-    if os.time() > deadline then error("nothing happened in time", 2) end
-    iu.sleep(0.001)
-  end
 end
 
 return support
