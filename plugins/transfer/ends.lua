@@ -62,10 +62,21 @@ local function open_source(what, settings)
   return iu.connect(what, settings)
 end
 
--- The tables of modules that are to come are made where they are missing; a file that has others keeps those.
-local function open_target(what, settings, coming)
+local function is_there(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- The tables of modules that are to come are made where they are missing; a file that has others keeps those. dry: what is not there stays away, and is
+-- looked at as it would be.
+local function open_target(what, settings, coming, dry)
   local path = path_of(what)
   if not path then return invalid("to: memory: keeps nothing; give a connection or a file") end
+  if dry and not is_there(path) then
+    what = type(what) == "table" and copied(what) or "memory:"
+    if type(what) == "table" then what.db_path = "memory:" end
+  end
   if settings.module ~= nil or settings.nerv ~= nil then return iu.connect(what, settings) end
   settings.module = coming
   local conn, err = iu.connect(what, settings)
@@ -74,11 +85,11 @@ local function open_target(what, settings, coming)
   return iu.connect(what, settings)
 end
 
-local function open(what, options, role, coming)
+local function open(what, options, role, coming, dry)
   local settings = copied(options)
   if is_server(what) then return open_server(what, settings) end
   local conn, err
-  if role == "source" then conn, err = open_source(what, settings) else conn, err = open_target(what, settings, coming) end
+  if role == "source" then conn, err = open_source(what, settings) else conn, err = open_target(what, settings, coming, dry) end
   return conn, err, settings.module
 end
 
@@ -91,8 +102,9 @@ end
 ---@param options? table of iu.connect
 ---@param role "source"|"target"
 ---@param coming? any modules whose tables come to a target
+---@param dry? boolean a target's file that is not there is not made
 ---@return table? end_, inner_universe.Error?
-function M.open(what, options, role, coming)
+function M.open(what, options, role, coming, dry)
   local argument = role == "source" and "from" or "to"
   local conn, owned, err, modules = connection_of(what), false
   if conn and options ~= nil then return invalid("%s_options: for ends that are opened here; %s is open already", argument, argument) end
@@ -100,7 +112,7 @@ function M.open(what, options, role, coming)
     if type(what) ~= "string" and type(what) ~= "table" then
       return invalid("%s: expected a file, an address, a connection or a manager, got %s", argument, type(what))
     end
-    conn, err, modules = open(what, options, role, coming)
+    conn, err, modules = open(what, options, role, coming, dry)
     if not conn then return nil, err end
     owned = true
   end

@@ -152,7 +152,7 @@ function M.start(ctx)
     if not a then return nil, err end
     local first <close> = a
     local b
-    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target", a.modules)
+    b, err = ends.open(to, options.to_options, options.reads_both and "source" or "target", a.modules, options.dry_run)
     if not b then return nil, err end
     local second <close> = b
     if rawequal(first.conn, second.conn) then return invalid("to: the universe that `from` is") end
@@ -236,8 +236,8 @@ function M.start(ctx)
     end)
   end
 
-  local function with_end(what, options, role, fn)
-    local side, err = ends.open(what, options, role)
+  local function with_end(what, options, role, dry, fn)
+    local side, err = ends.open(what, options, role, nil, dry)
     if not side then return nil, err end
     local only <close> = side
     local answer, why = with({ only }, fn)
@@ -256,7 +256,7 @@ function M.start(ctx)
     check.optional(options, "table", 3, "export", "options")
     local settings, err = checked("export", options, EXPORT_OPTIONS)
     if not settings then return nil, err end
-    return with_end(from, settings.from_options, "source", function(side) return exporting.export(env, side, path, settings) end)
+    return with_end(from, settings.from_options, "source", false, function(side) return exporting.export(env, side, path, settings) end)
   end
 
   --- Brings the rows of an export into `to`. A cut or changed file is refused, with the line, before anything is written.
@@ -271,7 +271,7 @@ function M.start(ctx)
     check.optional(options, "table", 3, "import", "options")
     local settings, err = checked("import", options, IMPORT_OPTIONS)
     if not settings then return nil, err end
-    return with_end(to, settings.to_options, "target", function(side) return importing.import(env, path, side, settings) end)
+    return with_end(to, settings.to_options, "target", settings.dry_run, function(side) return importing.import(env, path, side, settings) end)
   end
 
   function methods:stop() stopped = true end
