@@ -38,7 +38,7 @@ describe("processes of a server that are killed and stopped while they work at w
     local name = spacetimedb.name()
     local token = spacetimedb.publish(name)
     local target = ("%s/%s"):format(spacetimedb.address, name)
-    local m = assert(iu.open(target, { token = token, log_level = "off", plugins = { workflow = true } }))
+    local m = assert(iu.open(target, { token = token, log_level = "off", plugins = { workflow = { keep_runs = 0 } } }))
     local w, conn = assert(m:plugin("workflow")), assert(m.client:connection())
     local model, number, processes = orders.new_model(), 0, {}
     model.together = true

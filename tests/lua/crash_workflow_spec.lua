@@ -28,7 +28,7 @@ end
 
 local function check_ends(path, model)
   local store = read(path)
-  local m = assert(iu.open(path, { log_level = "error", plugins = { workflow = true } }))
+  local m = assert(iu.open(path, { log_level = "error", plugins = { workflow = { keep_runs = 0 } } }))
   local seen = orders.check_ends(store, model, assert(m:plugin("workflow")))
   assert.equal(0, #orders.rows_of(assert(m.client:connection()), "signal"))
   assert(m:shutdown())

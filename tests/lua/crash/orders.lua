@@ -136,9 +136,9 @@ function orders.check_ends(store, model, workflow)
   for id, run in pairs(store.runs) do
     local n = number_of(id)
     seen[n % 4] = (seen[n % 4] or 0) + 1
-    assert.equal(ENDS[n % 4], run.status, id)
-    assert.equal(ENDS[n % 4], model.ended[id] or run.status, id)
     local value, err = workflow:wait(id, 0)
+    assert.equal(ENDS[n % 4], run.status, ("%s: %s"):format(id, tostring(err)))
+    assert.equal(ENDS[n % 4], model.ended[id] or run.status, id)
     if run.status == "completed" then check_completed(run, n, value) else check_undone(id, run, n, err, model) end
   end
   return seen
