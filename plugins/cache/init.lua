@@ -16,20 +16,6 @@ local COUNTED = { "hits", "negative_hits", "misses", "computed", "shared", "fail
 local ENTITY_COUNTED = { "hits", "negative_hits", "misses", "passed", "changes", "evicted", "expired", "deleted", "replaced", "cleared", "failed" }
 local SET_OPTIONS = { ttl = "number" }
 local COMPUTE_OPTIONS = { ttl = "number", negative_ttl = "number", timeout = "number" }
-local ENTITIES = { auto = true, always = true, never = true }
-
-function M.validate(config)
-  local function integer(name, low, high)
-    local value = config[name]
-    if value >= low and value <= high then return nil end
-    return ("%s: expected an integer from %d to %d, got %d"):format(name, low, high, value)
-  end
-  local why = integer("max_bytes", 0, 1 << 40) or integer("ttl_ms", 0, 1 << 40) or integer("negative_ttl_ms", 0, 1 << 40)
-    or integer("wait_timeout_ms", 1, 24 * 3600 * 1000) or integer("max_entities", 0, 9000) or integer("max_entity_bytes", 0, 1 << 40)
-  if why then return nil, why end
-  if not ENTITIES[config.entities] then return nil, ("entities: expected auto, always or never, got %s"):format(config.entities) end
-  return true
-end
 
 local function zeros(names)
   local counts = {}

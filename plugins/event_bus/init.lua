@@ -25,7 +25,7 @@ local CLOSED = "event_bus is closed"
 local POLICIES = { wait = true, drop_oldest = true, error = true }
 
 function M.validate(config)
-  return settings.validate(config, POLICIES)
+  return settings.validate(config)
 end
 
 local function invalid(format, ...)

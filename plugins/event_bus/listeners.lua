@@ -11,7 +11,6 @@
 local iu = require "inner_universe"
 
 local DRAIN_LOOK = 0.005 -- seconds between two looks of who drains
-local POLICIES = { wait = true, drop_oldest = true, error = true }
 
 ---@class inner_universe.event_bus.Listener
 local Listener = { __name = "inner_universe.event_bus.Listener" }
@@ -46,7 +45,7 @@ Listener.__close = Listener.cancel
 ---@param message table message.lua
 ---@param head fun(): integer the last event that was told
 return function(ctx, topics, log, message, head)
-  local listeners = { POLICIES = POLICIES }
+  local listeners = {}
   local exact, patterns = {}, {} -- arrays of listeners, copied when they change
   local running = {} -- what runs now: token -> true
   local stopped = false

@@ -8,32 +8,10 @@ local BATCH_MAX = 1000
 local NAME_MAX = 200 -- bytes of a consumer's name
 local SECONDS_MAX = 86400 * 365
 
--- Integers of the configuration: lowest and highest.
-local RANGES = {
-  rollover = { 1, 1 << 30 }, tail_events = { 1, 1 << 24 }, tail_bytes = { 1024, 1 << 32 }, handlers_max = { 1, 1 << 24 }, handler_concurrent = { 1, 1 << 20 },
-  handler_queue = { 0, 1 << 20 }, drain_ms = { 0, 3600000 }, requests_max = { 1, 1 << 20 }, request_timeout_ms = { 1, 86400000 },
-  consumers_max = { 1, 1 << 20 },
-  retention_audit_events = { 0, 1 << 40 }, retention_days = { 0, 36500 }, retention_events = { 0, 1 << 40 }, retention_bytes = { 0, 1 << 50 },
-  waiting_max = { 1, 1 << 20 }, batch = { 1, BATCH_MAX }, ack_timeout_ms = { 1, 86400000 }, max_attempts = { 1, 1000000 }, retry_delay_ms = { 0, 86400000 },
-  retry_delay_max_ms = { 0, 86400000 },
-}
-
 --- The configuration: true, or nil and what is wrong.
 ---@return true?
 ---@return string? why
-function settings.validate(config, policies)
-  local names = {}
-  for name in pairs(RANGES) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local value, range = config[name], RANGES[name]
-    if math.type(value) ~= "integer" or value < range[1] or value > range[2] then
-      return nil, ("%s: expected an integer from %d to %d, got %s"):format(name, range[1], range[2], tostring(value))
-    end
-  end
-  if not policies[config.handler_policy] then
-    return nil, ("handler_policy: expected wait, drop_oldest or error, got %s"):format(tostring(config.handler_policy))
-  end
+function settings.validate(config)
   for i, name in ipairs(config.retention_audit_types) do
     if type(name) ~= "string" or name == "" then return nil, ("retention_audit_types[%d]: expected a type, got %s"):format(i, tostring(name)) end
   end

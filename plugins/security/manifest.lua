@@ -14,9 +14,12 @@ return {
       .. "otherwise they are a StorageError." },
     redacted = { default = {}, description = "Paths that logs and audit events show as [redacted], beside the sealed ones: { entity = {...}, "
       .. "relation = {...} }." },
-    redact_values_max = { default = 1024, description = "Values at those paths, the latest that were written or read, that are looked for in log messages." },
+    redact_values_max = {
+      default = 1024, min = 0,
+      description = "Values at those paths, the latest that were written or read, that are looked for in log messages.",
+    },
     schemas = { default = {}, description = "What properties of entities must be like, by entity type: a subset of JSON Schema." },
     relation_schemas = { default = {}, description = "The same by relation type." },
-    rotate_batch = { default = 100, description = "Rows that rotate() re-seals in one transaction." },
+    rotate_batch = { default = 100, min = 1, description = "Rows that rotate() re-seals in one transaction." },
   },
 }

@@ -91,10 +91,6 @@ end
 --- is wrong.
 function settings.read(config)
   local out, wrong = { schemas = {} }
-  for _, name in ipairs { "redact_values_max", "rotate_batch" } do
-    local least = name == "rotate_batch" and 1 or 0
-    if config[name] < least then return nil, ("%s: expected an integer from %d, got %d"):format(name, least, config[name]) end
-  end
   out.sealed, wrong = read_sealed(thawed(config.sealed))
   if not out.sealed then return nil, wrong end
   out.redacted, wrong = read_redacted(thawed(config.redacted))

@@ -11,15 +11,6 @@ local store_of = plugin.load "store"
 local M = {}
 
 local CLOSED = "selective is closed"
-local WHEN_FULL = { refuse = true, drop_oldest = true }
-
-function M.validate(config)
-  if not WHEN_FULL[config.when_full] then return nil, ("when_full: expected refuse or drop_oldest, got %s"):format(config.when_full) end
-  for _, name in ipairs { "max_entities", "max_bytes" } do
-    if config[name] < 0 then return nil, ("%s: expected an integer from 0, got %d"):format(name, config[name]) end
-  end
-  return true
-end
 
 -- Frozen configuration as plain tables.
 local function plain(value)

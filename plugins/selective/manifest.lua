@@ -8,8 +8,8 @@ return {
   config = {
     rules = { type = "table", description = "An array of rules; the first that fits decides. Without one that fits: persisted." },
     seed = { default = "", description = "Of sampling: with the same seed the same ids are sampled." },
-    max_entities = { default = 100000, description = "Entities in memory only." },
-    max_bytes = { default = 67108864, description = "Memory for them and their relations." },
-    when_full = { default = "refuse", description = "refuse (OverloadedError) or drop_oldest." },
+    max_entities = { default = 100000, min = 0, description = "Entities in memory only." },
+    max_bytes = { default = 67108864, min = 0, description = "Memory for them and their relations." },
+    when_full = { default = "refuse", one_of = { "refuse", "drop_oldest" }, description = "refuse (OverloadedError) or drop_oldest." },
   },
 }

@@ -26,14 +26,6 @@ local BACKOFF, BACKOFF_MAX = 0.001, 0.05 -- seconds that such a commit waits at 
 local REFUSALS = { ConflictError = true, VersionNotFoundError = true, ValidationError = true, AuthorizationError = true } -- nothing was written
 
 function M.validate(config)
-  local function integer(name, low, high)
-    local value = config[name]
-    if math.type(value) == "integer" and value >= low and value <= high then return nil end
-    return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
-  end
-  local why = integer("part_bytes", 1024, 16777216) or integer("snapshot_every", 1, 10000) or integer("cache_bytes", 0, 1 << 40)
-    or integer("commit_bytes", 0, 16777216) or integer("staged_seconds", 0, 1 << 31)
-  if why then return nil, why end
   if config.branch == "" then return nil, "branch: expected a name" end
   return true
 end

@@ -137,11 +137,6 @@ function M.kit(seams)
   return kit
 end
 
-function M.validate(config)
-  if config.calls_max >= 1 then return true end
-  return nil, ("calls_max: expected an integer from 1, got %d"):format(config.calls_max)
-end
-
 function M.start(ctx)
   local kit, err = iu.testing()
   if not kit then return nil, err end

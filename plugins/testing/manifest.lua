@@ -6,6 +6,6 @@ return {
   description = "For test suites: mock managers, fixtures, failures on demand, a clock and ids that come again.",
   requires = { persistence_manager = ">=0.1 <1" },
   config = {
-    calls_max = { default = 100000, description = "Calls that one mock remembers; one more raises." },
+    calls_max = { default = 100000, min = 1, description = "Calls that one mock remembers; one more raises." },
   },
 }

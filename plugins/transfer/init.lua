@@ -59,17 +59,6 @@ local times = plugin.load "times"
 
 local M = {}
 
-function M.validate(config)
-  local function integer(name, low, high)
-    local value = config[name]
-    if math.type(value) == "integer" and value >= low and value <= high then return nil end
-    return ("%s: expected an integer from %d to %d, got %s"):format(name, low, high, tostring(value))
-  end
-  local why = integer("checkpoint_rows", 1, 1 << 40) or integer("named_keys", 1, 100000) or integer("line_bytes", 1024, 1 << 30)
-  if why then return nil, why end
-  return true
-end
-
 local MODES = { new = true, merge = true, overwrite = true }
 local COMMON = { tables = "table", except = "table", from_options = "table", to_options = "table", progress = "callable" }
 local COPY = { since = "any", mode = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }

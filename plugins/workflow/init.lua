@@ -11,28 +11,6 @@ local definitions = plugin.load "definitions"
 local M = {}
 
 local CLOSED = "workflow is closed"
-local INTEGERS = {
-  runs_max = { 1, 10000 }, live_max = { 1, 10000000 }, steps_max = { 1, 999999 }, bytes_max = { 1024, 16777216 }, signals_max = { 1, 1000000 },
-  keep_runs = { 0, 1 << 40 }, keep_days = { 0, 36500 },
-}
-local SECONDS = { lease = { 0.5, 86400 }, park_after = { 0, 86400 } }
-
-function M.validate(config)
-  for name, range in pairs(INTEGERS) do
-    local value = config[name]
-    if math.type(value) ~= "integer" or value < range[1] or value > range[2] then
-      return nil, ("%s: expected an integer from %d to %d, got %s"):format(name, range[1], range[2], tostring(value))
-    end
-  end
-  for name, range in pairs(SECONDS) do
-    local value = config[name]
-    if not (value >= range[1] and value <= range[2]) then
-      return nil, ("%s: expected a number from %g to %g, got %s"):format(name, range[1], range[2], tostring(value))
-    end
-  end
-  return true
-end
-
 -- The parts, each with those that it uses.
 local function assemble(ctx)
   local env = {
