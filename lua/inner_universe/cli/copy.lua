@@ -15,7 +15,7 @@ options) or kept by connections.
 Exit status: 0 done, and equal where that was asked; 1 not.
 
   iu copy world.universe ws://127.0.0.1:3000/world --verify]],
-  options = transfer.options({
+  options = transfer.choosing({
     ["from-token"] = { value = "FILE", help = "of FROM, a server: the file of the token" },
     since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
     ["to-token"] = { value = "FILE", help = "of TO, a server: the file of the token" },
@@ -42,32 +42,25 @@ local function verify(plugin, options, from, to)
   return report.equal and 0 or 1
 end
 
-local function run(plugin, options, from, to)
+local function run(plugin, options, mode, from, to)
   local report, err = plugin:copy(from, to, {
     tables = transfer.names(options, "tables"), except = transfer.names(options, "except"),
-    since = options.since, mode = options.merge and "merge" or options.overwrite and "overwrite" or "new",
+    since = options.since, mode = mode,
     delete = options.delete, restart = options.restart, verify = options.verify, dry_run = options["dry-run"], progress = transfer.progress("copying"),
     from_options = transfer.end_options(options, from, "from"), to_options = transfer.end_options(options, to, "to"),
   })
   if not report then return nil, err end
   out.clear()
-  if report.dry_run then
-    transfer.print(report, options, "nothing was written")
-  else
-    transfer.print(report, options, ("%s: %s%s%s"):format(to, transfer.amount(report.rows, report), report.resumed and ", went on where it was" or "",
-      report.verified and ", verified" or ""))
-  end
+  transfer.print(report, options, report.dry_run and "nothing was written" or transfer.told(to, report.rows, report))
   return 0
 end
 
 function copy.run(options, arguments)
-  if options.merge and options.overwrite then
-    out.error("--merge and --overwrite are two ways; give one")
-    return 2
-  end
+  local mode = transfer.mode(options)
+  if not mode then return 2 end
   return transfer.with(function(plugin)
     if options["verify-only"] then return verify(plugin, options, arguments[1], arguments[2]) end
-    return run(plugin, options, arguments[1], arguments[2])
+    return run(plugin, options, mode, arguments[1], arguments[2])
   end)
 end
 

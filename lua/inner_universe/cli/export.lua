@@ -12,7 +12,7 @@ rows and the hash of each table, so that `iu import` finds what was cut or chang
 plugins/transfer/README.md.
 
   iu export world.universe world.jsonl.gz]],
-  options = transfer.options({
+  options = transfer.choosing({
     ["from-token"] = { value = "FILE", help = "of FROM, a server: the file of the token" },
     since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
   }),

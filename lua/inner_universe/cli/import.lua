@@ -20,27 +20,19 @@ anything is written. An import that was interrupted goes on when the same comman
   min = 2,
   max = 2,
 }
-import.options.tables, import.options.except = nil, nil
 
 function import.run(options, arguments)
   local path, to = arguments[1], arguments[2]
-  if options.merge and options.overwrite then
-    out.error("--merge and --overwrite are two ways; give one")
-    return 2
-  end
+  local mode = transfer.mode(options)
+  if not mode then return 2 end
   return transfer.with(function(plugin)
     local report, err = plugin:import(path, to, {
-      mode = options.merge and "merge" or options.overwrite and "overwrite" or "new", restart = options.restart, verify = options.verify,
+      mode = mode, restart = options.restart, verify = options.verify,
       dry_run = options["dry-run"], progress = transfer.progress("importing"), to_options = transfer.end_options(options, to, "to"),
     })
     if not report then return nil, err end
     out.clear()
-    if report.dry_run then
-      transfer.print(report, options, "the file is whole; nothing was written")
-    else
-      transfer.print(report, options, ("%s: %s%s%s"):format(to, transfer.amount(report.written, report), report.resumed and ", went on where it was" or "",
-        report.verified and ", verified" or ""))
-    end
+    transfer.print(report, options, report.dry_run and "the file is whole; nothing was written" or transfer.told(to, report.written, report))
     return 0
   end)
 end

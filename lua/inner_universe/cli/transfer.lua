@@ -7,11 +7,26 @@ local transfer = {}
 
 ---Options of all three, with those of one.
 function transfer.options(own)
-  own.tables = { value = "NAMES", help = "only these tables, with commas between them" }
-  own.except = { value = "NAMES", help = "all tables but these" }
   own.module = { value = "FILE", help = "the module in Lua whose tables the universes have" }
   own.json = { help = "the report as one object" }
   return own
+end
+
+---The same of those that choose tables.
+function transfer.choosing(own)
+  own.tables = { value = "NAMES", help = "only these tables, with commas between them" }
+  own.except = { value = "NAMES", help = "all tables but these" }
+  return transfer.options(own)
+end
+
+---What becomes of rows that are there already; nil, and it is said, where two ways are given.
+---@return "new"|"merge"|"overwrite"|nil
+function transfer.mode(options)
+  if options.merge and options.overwrite then
+    out.error("--merge and --overwrite are two ways; give one")
+    return nil
+  end
+  return options.merge and "merge" or options.overwrite and "overwrite" or "new"
 end
 
 ---The list that --tables (--except) is; nil: it was not given.
@@ -99,6 +114,11 @@ end
 function transfer.amount(rows, report)
   local took = report.seconds or 0
   return ("%s in %.1f s%s"):format(out.count(rows, "row"), took, took > 0 and (" (%s/s)"):format(out.thousands(rows / took)) or "")
+end
+
+---What was written to `to`, when it is done.
+function transfer.told(to, rows, report)
+  return ("%s: %s%s%s"):format(to, transfer.amount(rows, report), report.resumed and ", went on where it was" or "", report.verified and ", verified" or "")
 end
 
 return transfer
