@@ -162,16 +162,7 @@ function iu.open(where, options)
   where, of_target = without_modules(where)
   local cfg, err = configuration_for(where, options)
   if not cfg then return nil, err end
-  local manager
-  manager, err = universe.new(cfg, modules or of_target)
-  if not manager then return nil, err end
-  local ok
-  ok, err = manager:initialize()
-  if not ok then
-    manager:shutdown()
-    return nil, err
-  end
-  return manager
+  return universe.open(cfg, modules or of_target)
 end
 
 ---Migrations of a universe before it is opened (plugins/migrations): new, status, plan, up, down, redo, baseline, verify. Nothing is opened before one is

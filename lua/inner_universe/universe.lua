@@ -346,6 +346,21 @@ function universe.new(cfg, modules)
   return manager
 end
 
+---The same, initialized; nothing is left of one that cannot be.
+---@param cfg inner_universe.Config
+---@param modules? any
+---@return table? manager
+---@return inner_universe.Error?
+function universe.open(cfg, modules)
+  local manager, err = universe.new(cfg, modules)
+  if not manager then return nil, err end
+  local ok
+  ok, err = manager:initialize()
+  if ok then return manager end
+  manager:shutdown()
+  return nil, err
+end
+
 ---The plugins of a configuration, read and validated but not started: rows as `host:list()`.
 ---@param cfg inner_universe.Config
 ---@return table[]

@@ -319,14 +319,8 @@ function Copy:open_universe(config)
     local cfg, err = configuration.new(settings, { overrides = { backend = "embedded", db_path = state.file } })
     if not cfg then return nil, err end
     local manager
-    manager, err = universe.new(cfg, made)
+    manager, err = universe.open(cfg, made)
     if not manager then return nil, err end
-    local ok
-    ok, err = manager:initialize()
-    if not ok then
-      manager:shutdown()
-      return nil, err
-    end
     return lend(state, manager, function(m) m:shutdown() end, function(m) return not m:is_initialized() end)
   end)
 end
