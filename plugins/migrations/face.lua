@@ -145,26 +145,18 @@ function face.new(exec)
     end
   end
 
-  --- fn(entity) for every entity of a type: metadata (or the entity, changed) replaces its metadata, nil leaves it, false deletes it.
-  function m.update_entities(_, entity_type, fn, options)
-    wanted(entity_type, "string", "update_entities", "entity_type")
-    wanted(fn, "function", "update_entities", "fn")
-    local size = size_of(options, "update_entities")
-    exec.step("entities", entity_type, function(state)
-      exec.batches(graph_source(exec, "entity", entity_type, fn), size, state)
-    end)
-    return true
-  end
-
-  --- The same for relations.
-  function m.update_relations(_, relation_type, fn, options)
-    wanted(relation_type, "string", "update_relations", "relation_type")
-    wanted(fn, "function", "update_relations", "fn")
-    local size = size_of(options, "update_relations")
-    exec.step("relations", relation_type, function(state)
-      exec.batches(graph_source(exec, "relation", relation_type, fn), size, state)
-    end)
-    return true
+  --- fn(entity) for every entity of a type: metadata (or the entity, changed) replaces its metadata, nil leaves it, false deletes it. The same for relations.
+  for kind, all in pairs { entity = "entities", relation = "relations" } do
+    local method = "update_" .. all
+    m[method] = function(_, type_name, fn, options)
+      wanted(type_name, "string", method, kind .. "_type")
+      wanted(fn, "function", method, "fn")
+      local size = size_of(options, method)
+      exec.step(all, type_name, function(state)
+        exec.batches(graph_source(exec, kind, type_name, fn), size, state)
+      end)
+      return true
+    end
   end
 
   -- ---- rows ----
