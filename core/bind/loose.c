@@ -19,17 +19,25 @@ int iu__row_bytes_method(lua_State *L) {
   return iu__give_buffer(L, lc->x, status, &err, &bytes);
 }
 
-/* The other way round: bytes that something else kept, so they are checked. Nothing of C's is held while Lua's memory is asked for. */
-int iu__row_of_bytes_method(lua_State *L) {
-  iu_lua_connection *lc = iu__check_connection(L, 1);
+/* The table at 2 and the bytes at 3, which something else kept: a row of it, or `nil, err` is pushed and NULL answered. */
+static const iu_table_def *kept_row(lua_State *L, iu_lua_connection *lc, const uint8_t **bytes, size_t *len) {
   iu_error err;
   bool ok;
   uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  *bytes = (const uint8_t *)luaL_checklstring(L, 3, len);
+  const iu_table_def *def = ok ? &lc->c->schema->tables[table] : NULL;
+  if (def != NULL && iu__bsatn_check_all(def->row, *bytes, *len, &err) == IU_OK) return def;
+  iu__push_failure(L, lc->x, &err);
+  return NULL;
+}
+
+/* The other way round. Nothing of C's is held while Lua's memory is asked for. */
+int iu__row_of_bytes_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  const uint8_t *bytes;
   size_t len;
-  const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 3, &len);
-  if (!ok) return iu__push_failure(L, lc->x, &err);
-  const iu_table_def *def = &lc->c->schema->tables[table];
-  if (iu__bsatn_check_all(def->row, bytes, len, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
+  const iu_table_def *def = kept_row(L, lc, &bytes, &len);
+  if (def == NULL) return 2;
   iu__push_value(L, def->row, &bytes, bytes + len);
   return 1;
 }
@@ -39,17 +47,12 @@ int iu__row_json_method(lua_State *L) {
   iu_lua_connection *lc = iu__check_connection(L, 1);
   iu_buf text = {0};
   iu_error err;
-  bool ok;
-  uint32_t table = iu__check_table(L, lc->c, 2, &err, &ok);
+  const uint8_t *bytes;
   size_t len;
-  const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 3, &len);
-  if (!ok) return iu__push_failure(L, lc->x, &err);
-  const iu_table_def *def = &lc->c->schema->tables[table];
-  iu_status status = iu__bsatn_check_all(def->row, bytes, len, &err);
-  if (status == IU_OK) {
-    iu_reader r = iu__reader(bytes, len);
-    status = iu__sats_to_json(def->row, &r, IU_SJ_TYPED, &text, &err);
-  }
+  const iu_table_def *def = kept_row(L, lc, &bytes, &len);
+  if (def == NULL) return 2;
+  iu_reader r = iu__reader(bytes, len);
+  iu_status status = iu__sats_to_json(def->row, &r, IU_SJ_TYPED, &text, &err);
   if (status == IU_OK) status = iu__buf_status(&text, &err, "row");
   return iu__give_buffer(L, lc->x, status, &err, &text);
 }
