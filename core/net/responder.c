@@ -153,9 +153,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     return;
   }
   if (p->phase != READING || n == 0) return;
+  size_t from = p->len > 3 ? p->len - 3 : 0; /* what was looked through before has no end, but perhaps the beginning of one */
   p->len += (size_t)n;
-  size_t head_len = iu__http_head_length(p->in, p->len);
-  if (head_len > 0) tell(p, head_len);
+  size_t head_len = iu__http_head_length(p->in + from, p->len - from);
+  if (head_len > 0) tell(p, from + head_len);
   else if (p->len == p->r->request_bytes_max) refuse(p, 431);
 }
 
