@@ -66,12 +66,13 @@ local function clipped(text, limit)
 end
 
 ---The fields of record_migration, in order and by name.
----@param what { version, name, checksum, status, step, checkpoint, error, duration_ms }
+---@param migration { version, name, checksum }
+---@param what { status, step, checkpoint, error, duration_ms }
 ---@param error_bytes_max integer
 ---@return table
-function history.fields(what, error_bytes_max)
+function history.fields(migration, what, error_bytes_max)
   return {
-    version = what.version, name = what.name, checksum = what.checksum or "", status = what.status, step = what.step or 0,
+    version = migration.version, name = migration.name, checksum = migration.checksum or "", status = what.status, step = what.step or 0,
     checkpoint = what.checkpoint and assert(iu.json.encode(what.checkpoint)) or "", error = clipped(what.error or "", error_bytes_max),
     duration_ms = math.max(0, math.floor(what.duration_ms or 0)),
   }

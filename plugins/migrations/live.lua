@@ -62,8 +62,7 @@ return function(env)
   end
 
   local function fields_of(migration, what)
-    what.version, what.name, what.checksum = migration.version, migration.name, migration.checksum
-    return history.fields(what, ctx.config.error_bytes_max)
+    return history.fields(migration, what, ctx.config.error_bytes_max)
   end
 
   -- A refused transaction: the lock's loss comes before anything else it may look like.

@@ -148,8 +148,7 @@ return function(tool)
     end
 
     local function fields_of(migration, what)
-      what.version, what.name, what.checksum = migration.version, migration.name, migration.checksum
-      return history.fields(what, tool.config.error_bytes_max)
+      return history.fields(migration, what, tool.config.error_bytes_max)
     end
 
     local function row_now(migration)

@@ -434,7 +434,7 @@ return function(env)
     if not list then return nil, err end
     if #list > 0 and not options.dry_run then
       local rows = {}
-      for i, each in ipairs(list) do rows[i] = history.fields(each, env.config.error_bytes_max) end
+      for i, each in ipairs(list) do rows[i] = history.fields(each, each, env.config.error_bytes_max) end
       ok, err = place.session(how_of(options), function(session) return session.record(rows) end)
       if not ok then return nil, err end
     end
