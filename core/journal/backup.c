@@ -13,6 +13,7 @@
 #include "file.h"
 #include "load.h"
 #include "lock.h"
+#include "snapshot.h"
 
 #define BUSY_MS 5000
 #define STEP_PAGES 64 /* between looks at the clock and for a cancel */
@@ -101,7 +102,7 @@ static iu_status begin(iu_backup *b, iu_error *err) {
   iu_file_state state;
   iu_meta_set *meta = iu__alloc_zero(1, sizeof *meta);
   int64_t bytes = 0;
-  iu_status status = meta == NULL ? iu__fail_nomem(err) : open_one(b->source, SQLITE_OPEN_READONLY, &b->from, err);
+  iu_status status = meta == NULL ? iu__fail_nomem(err) : iu__jsnapshot_open(b->source, &b->from, err);
   if (status == IU_OK) status = iu__jdb_exec(b->from, "BEGIN", copying, err);
   if (status == IU_OK) status = iu__jload_state(b->from, b->source, meta, &state, err); /* the first read: the moment that is copied */
   if (status == IU_OK) status = iu__jdb_int(b->from, "PRAGMA page_size", 0, &bytes, copying, err);

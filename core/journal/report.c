@@ -12,6 +12,7 @@
 #include "db.h"
 #include "file.h"
 #include "journal.h"
+#include "snapshot.h"
 
 #define BUSY_MS 5000
 #define BUSY_STEP_MS 5
@@ -92,18 +93,14 @@ static iu_status ended_early(const iu_report *r, iu_error *err) {
 iu_status iu__report_open(const char *path, iu_report **out, iu_error *err) {
   iu_report *r = iu__alloc_zero(1, sizeof *r);
   iu_status status;
-  int rc;
   *out = NULL;
   if (r == NULL) return iu__fail_nomem(err);
-  rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL);
-  status = rc == SQLITE_OK ? IU_OK : iu__jdb_fail(r->db, rc, "opening", err);
-  if (status != IU_OK) iu__error_prefix(err, "%s", path);
+  status = iu__jsnapshot_open(path, &r->db, err);
   if (status == IU_OK) {
     sqlite3_busy_handler(r->db, on_busy, r);
     sqlite3_progress_handler(r->db, LOOK_EVERY, on_progress, r);
     sqlite3_limit(r->db, SQLITE_LIMIT_LENGTH, (int)IU_REPORT_VALUE_MAX);
     sqlite3_limit(r->db, SQLITE_LIMIT_ATTACHED, 0);
-    sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     status = check_ours(r, path, err);
   }
   if (status == IU_OK) sqlite3_set_authorizer(r->db, authorize, NULL);

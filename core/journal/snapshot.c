@@ -6,6 +6,20 @@
 
 #define BUSY_MS 5000
 
+static const char first_look[] = "PRAGMA schema_version";
+
+/* A process that was killed while SQLite wrote into the file itself (the switch out of write-ahead mode at a close, a publish) leaves a rollback
+ * journal, and whoever may only read can then not read. SQLite undoes what was begun when one who may write looks: the same file, as of before. */
+static void undo_what_was_begun(const char *path) {
+  sqlite3 *db = NULL;
+
+  if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+    sqlite3_busy_timeout(db, BUSY_MS);
+    (void)sqlite3_exec(db, first_look, NULL, NULL, NULL); /* where it fails, the reader's own error says why the file cannot be read */
+  }
+  sqlite3_close(db);
+}
+
 iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   int rc = sqlite3_open_v2(path, out, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL);
   iu_status status;
@@ -13,6 +27,7 @@ iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   if (rc == SQLITE_OK) {
     sqlite3_busy_timeout(*out, BUSY_MS);
     sqlite3_db_config(*out, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    if (sqlite3_exec(*out, first_look, NULL, NULL, NULL) == SQLITE_READONLY_ROLLBACK) undo_what_was_begun(path);
     return IU_OK;
   }
   status = iu__jdb_fail(*out, rc, path, err);

@@ -1,4 +1,5 @@
-/* snapshot.h: everything a universe file holds, without a lock and without a change to it: also while it is open elsewhere, then as of one moment. */
+/* snapshot.h: everything a universe file holds, without a lock and without a change to it: also while it is open elsewhere, then as of one moment.
+ * Only a write that a killed process left half done in the file itself is undone first, as any reader's SQLite that may write does. */
 #ifndef IU_JOURNAL_SNAPSHOT_H
 #define IU_JOURNAL_SNAPSHOT_H
 

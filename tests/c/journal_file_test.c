@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 
 #include "../../core/base/hash.h"
+#include "../../core/journal/backup.h"
+#include "../../core/journal/check.h"
 
 #define DAMAGES 200
 
@@ -234,6 +236,74 @@ static void test_a_log_without_its_file(void **state) {
   assert_int_equal(iu__journal_open(&c, &j, &err), IU_E_STORAGE);
   assert_says(&err, "is missing but its log");
   assert_int_equal(entries_of(f.folder), 1);
+  fixture_end(&f);
+}
+
+/* ---- a write left half done ---- */
+
+/* A process that is killed while it writes into the file itself: pages are changed there, what they were is in SQLite's rollback journal. */
+static void leave_half_written(const char *path) {
+  pid_t child = fork();
+  int status;
+
+  assert_true(child >= 0);
+  if (child == 0) {
+    sqlite3 *db;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) _exit(2);
+    if (sqlite3_exec(db, "PRAGMA journal_mode=DELETE; BEGIN IMMEDIATE; UPDATE _iu_meta SET value=99; DELETE FROM person", NULL, NULL, NULL) != SQLITE_OK) _exit(3);
+    _exit(sqlite3_db_cacheflush(db) == SQLITE_OK ? 0 : 4);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_true(file_exists(path, "-journal"));
+}
+
+static iu_status nothing_found(void *ud, bool warning, const char *table, const char *message) {
+  (void)ud, (void)warning;
+  fail_msg("%s: %s", table != NULL ? table : "the file", message);
+  return IU_OK;
+}
+
+/* Whoever only reads (a snapshot, a check, a backup) has to read what was there before. */
+static void test_a_write_left_half_done_is_undone_by_readers(void **state) {
+  fixture f;
+  model m = {0}, back;
+  iu_journal_config c;
+  iu_check_counts counts;
+  iu_backup *b;
+  iu_error err;
+  char copy[192];
+  uint64_t done, total;
+
+  (void)state;
+  fixture_begin(&f);
+  make_universe(&f, &m, 60);
+  snprintf(copy, sizeof copy, "%s/copy", f.folder);
+
+  leave_half_written(f.path);
+  c = config_for(&f);
+  c.snapshot = true;
+  back = (model){.f = &f};
+  close_ok(open_loaded(&c, &f, &back, NULL));
+  assert_model_equal(&m, &back);
+  model_free(&back);
+
+  leave_half_written(f.path);
+  assert_ok(iu__check_file(f.path, &f.schema, nothing_found, NULL, &counts, &err), &err);
+  assert_int_equal(counts.rows, m.count);
+
+  leave_half_written(f.path);
+  assert_ok(iu__backup_new(f.path, copy, true, false, &b, &err), &err);
+  do assert_ok(iu__backup_run(b, 0, &err), &err);
+  while (!iu__backup_progress(b, &done, &total));
+  iu__backup_free(b);
+  c.path = copy;
+  back = (model){.f = &f};
+  close_ok(open_loaded(&c, &f, &back, NULL));
+  assert_model_equal(&m, &back);
+  model_free(&back);
+  model_free(&m);
   fixture_end(&f);
 }
 
@@ -819,6 +889,7 @@ int main(void) {
       cmocka_unit_test(test_paths_that_cannot_be),
       cmocka_unit_test(test_read_only_folder_and_file),
       cmocka_unit_test(test_a_log_without_its_file),
+      cmocka_unit_test(test_a_write_left_half_done_is_undone_by_readers),
       cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
       cmocka_unit_test(test_the_commits_before_the_damage_are_kept),
