@@ -132,6 +132,8 @@ for _, protocol in ipairs(newest == 1 and { "v1" } or { "v1", "v2", "v3" }) do
   local text = ("%6.0f ms (%.0f rows), on the wire %.0f ms (%.1f times)"):format(m.lua[1], m.lua[2], m.bare[1], m.lua[1] / m.bare[1])
   if m.sdk then text = text .. (", SDK %.0f ms (%.1f times)"):format(m.sdk[1], m.sdk[1] / m.lua[1]) end
   tell(protocol .. ": subscribed rows, applied and told", text .. (failed.sdk and ", SDK: " .. failed.sdk or ""))
+  local floor = measure(protocol, { lua = lua }, "tables").lua
+  if floor then tell(protocol .. ": of it Lua's own tables and calls", ("%6.0f ms, made by a bare C loop from nothing"):format(floor[1])) end
   tell(protocol .. ": memory for them", ("%6.0f MB grown, %.0f bytes a row of 100%s"):format(m.lua[3], m.lua[4],
     m.sdk and (", SDK %.0f MB"):format(m.sdk[3]) or ""))
   m = measure(protocol, { lua = lua }, "frames " .. BUDGET)

@@ -10,7 +10,8 @@
 --
 -- `prepare(folder, count)` (for a peer: its work with `prepare_` before it) runs once; then all measurements of the side use its folder.
 --
--- `variants` are peers of our own: functions like `ours`, by name, that do the work another way.
+-- `variants` are peers of our own: functions like `ours`, by name, that do the work another way. `floors` are the same, but of what any way of doing the work
+-- has to do, and nothing else: they are said, and no aim is about them. `aims` has, by name, the peers whose aim is another one.
 --
 -- `program` instead of `ours` names a program of harness/ in C that is given folder and count, and prints its seconds.
 --
@@ -152,9 +153,11 @@ local function with_sides(file, def, fn)
     sides[peer] = function(folder) return command(work, folder, def.count) end
     prepares[peer] = function(folder) return command("prepare_" .. work, folder, def.count) end
   end
-  for name in pairs(def.variants or {}) do
-    order[#order + 1] = name
-    sides[name] = ours("variant=" .. name)
+  for _, list in ipairs{ def.variants or {}, def.floors or {} } do
+    for name in pairs(list) do
+      order[#order + 1] = name
+      sides[name] = ours("variant=" .. name)
+    end
   end
   table.sort(order, function(a, b) return (a == "ours" and "" or a) < (b == "ours" and "" or b) end)
   if not def.prepare then return fn(order, function(side) return run_once(sides[side]) end) end
@@ -197,9 +200,14 @@ end
 
 local function reached(def, row)
   if def.aim_rate then return row.ours >= def.aim_rate end
-  local worst
-  for _, ratio in pairs(row.ratios) do worst = math.min(worst or ratio, ratio) end
-  return worst and worst >= def.aim
+  local compared = false
+  for side, ratio in pairs(row.ratios) do
+    if not (def.floors and def.floors[side]) then
+      compared = true
+      if ratio < (def.aims and def.aims[side] or def.aim) then return false end
+    end
+  end
+  return compared
 end
 
 local function say_speed(def, row, side)
@@ -219,10 +227,14 @@ local function report(def, measured)
   if def.extra then row.extra = def.extra(details, row) end
   row.reached = reached(def, row)
   local parts = { say_speed(def, row, "ours") }
-  for side in pairs(row.ratios) do parts[#parts + 1] = ("%s %s (%.2fx)"):format(side, say_speed(def, row, side), row.ratios[side]) end
+  for side in pairs(row.ratios) do
+    local floor = def.floors and def.floors[side] and ", the floor" or ""
+    parts[#parts + 1] = ("%s %s (%.2fx%s)"):format(side, say_speed(def, row, side), row.ratios[side], floor)
+  end
   for side, why in pairs(missing) do parts[#parts + 1] = side .. ": " .. why end
   if row.extra then parts[#parts + 1] = row.extra end
   local aim = def.aim_rate and "aim " .. thousands(def.aim_rate) or ("aim %gx"):format(def.aim)
+  for side, other in pairs(def.aims or {}) do aim = aim .. (", of %s %gx"):format(side, other) end
   parts[#parts + 1] = aim .. (row.reached and ", reached" or ", missed")
   print(("  %s\n      %s"):format(def.what, table.concat(parts, "; ")))
   write_row(row)
@@ -231,7 +243,7 @@ end
 return function(args, def)
   local variant = args[1] and args[1]:match("^%-%-variant=(.+)$")
   if variant then
-    print(def.variants[variant](args[2], tonumber(args[3])))
+    print((def.variants and def.variants[variant] or def.floors[variant])(args[2], tonumber(args[3])))
     return
   elseif args[1] == "--side" then
     print(def.ours(args[2], tonumber(args[3])))

@@ -1,6 +1,7 @@
 -- What the JSON jobs do with a document, by Inner Universe and by lua-cjson, and the jobs' common shape: speeds in MB of the document's text a second.
 -- Each measurement is one call in a fresh process, as when a program reads a file.
 
+local bare = require "harness.bare"
 local documents = require "harness.documents"
 local iu = require "inner_universe"
 local world = require "harness.world"
@@ -32,6 +33,14 @@ local function encode(library, path)
   return seconds
 end
 
+-- What every writer of tables through Lua's C API does before it writes a byte.
+local function walk(path)
+  local value = assert(iu.json.decode(documents.read(path)))
+  local walk_all = bare().walk
+  collectgarbage()
+  return world.seconds(function() walk_all(value) end)
+end
+
 local works = {
   parse = function(library, path) return parse(library.decode, path) end,
   encode = encode,
@@ -41,9 +50,10 @@ local works = {
 function json_work.job(work, kind, what)
   local name = kind == "real" and "json_" .. work or ("json_%s_%s"):format(work, kind)
   local path = json_work.path(kind, name)
-  return { name = name, what = what, aim = 2, count = #documents.read(path) // 1000000, unit = "MB a second",
+  return { name = name, what = what, aim = 2, aims = { node = 1 }, count = #documents.read(path) // 1000000, unit = "MB a second",
     ours = function() return works[work](iu.json, path) end,
     variants = { ["lua-cjson"] = function() return works[work](require "cjson", path) end },
+    floors = work == "encode" and { walk = function() return walk(path) end } or nil,
     peers = { node = work .. " " .. path } }
 end
 

@@ -3,6 +3,8 @@
 --   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 calls COUNT IN_FLIGHT FIRST    prints calls a second
 --   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 rows                           prints milliseconds until the rows are
 --       applied and their callbacks have run, rows, the growth of the process in MB, and bytes per cached row
+--   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 tables                         prints milliseconds that a bare C loop takes to make
+--       as many such tables, and to call the same callback with each: the floor of `rows`
 --   scripts/iu run scripts/bench/server/lua.lua PORT DATABASE v1|v2|v3 frames BUDGET                  the same in frames of 60 a second: prints the
 --       longest and the median `iu.step(BUDGET)` in ms, frames, rows, and the longest in ms of this process's own time (the server has a processor, too)
 
@@ -56,6 +58,21 @@ local function rows()
     (status.row_bytes + status.overhead_bytes) / math.max(1, status.rows)))
 end
 
+local function tables()
+  package.path = package.path .. ";./scripts/bench/?.lua"
+  local bare = require "harness.bare"()
+  local seen, largest = 0, -1
+  local function callback(row)
+    seen = seen + 1
+    if row.id > largest then largest = row.id end
+  end
+  collectgarbage()
+  local started = core.mono()
+  bare.rows(200000, callback)
+  print(("%.1f"):format((core.mono() - started) * 1e3))
+  assert(seen == 200000)
+end
+
 local function frames(budget)
   local seen, applied, spent, longest = 0, false, {}, 0
   conn.tables.item:on_insert(function() seen = seen + 1 end)
@@ -77,6 +94,8 @@ if what == "frames" then
   frames(assert(tonumber(arg[5])))
 elseif what == "calls" then
   calls(math.tointeger(arg[5]), math.tointeger(arg[6]), math.tointeger(arg[7]))
+elseif what == "tables" then
+  tables()
 else
   rows()
 end
