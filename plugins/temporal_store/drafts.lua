@@ -1,6 +1,7 @@
 -- drafts.lua: drafts as users have them. overlay.lua records what is changed in the table; here a commit makes a version of it, at the cost of the change: the
 -- operations are the delta, a hash tree in the core follows them, and a snapshot that becomes due is written afterwards (or, where the loop does not turn,
 -- by a commit when the chain has become PATIENCE times as long, and when the store closes). Killed in between, a version just has a longer chain.
+-- `made` and `made_bytes` count all the deltas, `based` and `based_bytes` those up to the last snapshot: what lies between is the chain.
 --
 -- A draft remembers `trunk`, the document of the last snapshot (or of where it began), and the operations committed since: a snapshot is made of them.
 
@@ -10,6 +11,7 @@ local plugin = ...
 local overlay = plugin.load "overlay"
 
 local PATIENCE = 4 -- times a snapshot may be late
+local NOTHING = { chain = 0, chain_bytes = 0, bytes = 0 } -- stored so far
 local SPARE = 16 << 20 -- bytes that a hash tree may have taken up before it is made anew, at least
 
 ---@class inner_universe.Draft
@@ -36,37 +38,50 @@ return function(env)
 
   -- Snapshots --------------------------------------------------------------------------------------------------------
 
+  local function count_from(draft, state)
+    draft.made, draft.made_bytes, draft.bytes = state.chain, state.chain_bytes, state.bytes
+    draft.based, draft.based_bytes = 0, 0
+  end
+
   local function write_snapshot(draft, aside)
-    local id, chain, chain_bytes = draft.head, draft.chain, draft.chain_bytes
+    local id, made, made_bytes = draft.head, draft.made, draft.made_bytes
     local document, err = committed(draft)
     if not document then return nil, err end
     draft.trunk, draft.pending = document, {}
     if draft.tree and draft.tree:spare() > math.max(SPARE, draft.bytes) then draft.tree = nil end
     local parts, why, _, bytes = states.parts_of(document, aside)
     if not parts then return nil, why end
+    if env.closed() then return true end -- the store's end has written what was due
     local ok
     ok, err = states.put_snapshot(id, parts)
     if not ok then return nil, err end
-    draft.chain, draft.chain_bytes, draft.bytes = draft.chain - chain, draft.chain_bytes - chain_bytes, bytes -- others may be there by now
+    if made < draft.based then return true end -- a commit could not wait for this one, and has written a later one
+    draft.based, draft.based_bytes, draft.bytes = made, made_bytes, bytes
     if draft.head == id then states.remember(id, { document = document, bytes = bytes, chain = 0, chain_bytes = 0 }) end
     if not draft.tree then draft.tree = iu.json.hash_tree(document) end
     return true
   end
 
-  -- aside: a task of its own does it, which may wait.
+  -- aside: a task of its own does it, which may wait. Who cannot wait for it writes one more.
   local function try_snapshot(draft, aside)
-    if not late[draft] or draft.writing or env.closed() then return end
-    draft.writing = true -- commits that come while it waits owe nothing yet
+    local how = aside and "aside" or "at_once"
+    if not late[draft] or draft[how] or env.closed() then return end
+    draft[how] = true -- commits that come while it waits owe nothing yet
     local ok, err = write_snapshot(draft, aside)
-    draft.writing, late[draft] = false, nil
-    if not ok then ctx.log.warn("the snapshot of version %s was not written, its chain grows: %s", draft.head, err.message) end
+    draft[how] = false
+    if not draft.aside and not draft.at_once then late[draft] = nil end
+    if not ok and not env.closed() then ctx.log.warn("the snapshot of version %s was not written, its chain grows: %s", draft.head, err.message) end
+  end
+
+  local function is_due(draft, patience)
+    return states.is_due(draft.made - draft.based, draft.made_bytes - draft.based_bytes, draft.bytes, patience)
   end
 
   local function owe_snapshot(draft)
-    if states.is_due(draft.chain, draft.chain_bytes, draft.bytes, PATIENCE) then
+    if is_due(draft, PATIENCE) then
       late[draft] = true
       try_snapshot(draft)
-    elseif not late[draft] and states.is_due(draft.chain, draft.chain_bytes, draft.bytes) then
+    elseif not late[draft] and is_due(draft) then
       late[draft] = true
       iu.spawn(try_snapshot, draft, true)
     end
@@ -88,7 +103,7 @@ return function(env)
     if not id then return nil, err end
     local state = what.state
     draft.trunk, draft.pending, draft.is_stored = what.document, {}, true
-    draft.chain, draft.chain_bytes, draft.bytes = state.chain, state.chain_bytes, state.bytes
+    count_from(draft, state)
     return id
   end
 
@@ -100,7 +115,7 @@ return function(env)
       "", what.tree_hash, draft.head, delta, {}, id)
     if not ok then return nil, err end
     table.move(operations, 1, #operations, #draft.pending + 1, draft.pending)
-    draft.chain, draft.chain_bytes = draft.chain + 1, draft.chain_bytes + bytes
+    draft.made, draft.made_bytes = draft.made + 1, draft.made_bytes + bytes
     return id
   end
 
@@ -216,9 +231,9 @@ return function(env)
       if not document then return nil, err end
     end
     if not iu.json.document_kind(document) then return nil, iu.errors.new("ValidationError", "track: initial: expected an object or an array, got a scalar") end
-    local draft = { branch = branch, head = head, pending = {}, trunk = document, chain = 0, chain_bytes = 0, bytes = 0 }
+    local draft = { branch = branch, head = head, pending = {}, trunk = document }
     draft.is_stored = state ~= nil and state.document == document
-    if draft.is_stored then draft.chain, draft.chain_bytes, draft.bytes = state.chain, state.chain_bytes, state.bytes end
+    count_from(draft, draft.is_stored and state or NOTHING)
     draft.tree, err = iu.json.hash_tree(document)
     if not draft.tree then return nil, err end
     draft.live = overlay.new(document, Methods)
