@@ -20,6 +20,23 @@ static void undo_what_was_begun(const char *path) {
   sqlite3_close(db);
 }
 
+/* A rollback journal or a log without its index, as a killed process leaves them, and we may not bring it in order. (The file itself could be opened.) */
+static bool needs_a_writer(int rc) { return (rc & 0xff) == SQLITE_READONLY || (rc & 0xff) == SQLITE_CANTOPEN; }
+
+/* Other failures are those of whoever reads next: they last. */
+static iu_status look(sqlite3 *db, const char *path, iu_error *err) {
+  int rc = sqlite3_exec(db, first_look, NULL, NULL, NULL);
+
+  if (rc == SQLITE_READONLY_ROLLBACK) {
+    undo_what_was_begun(path);
+    rc = sqlite3_exec(db, first_look, NULL, NULL, NULL);
+  }
+  if (!needs_a_writer(rc)) return IU_OK;
+  return iu__fail(err, IU_E_STORAGE,
+                  "%s was not closed properly: somebody who may write it and its folder has to open it once, before others can read it (SQLite: %s, code %d)", path,
+                  sqlite3_errmsg(db), rc);
+}
+
 iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   int rc = sqlite3_open_v2(path, out, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL);
   iu_status status;
@@ -27,10 +44,11 @@ iu_status iu__jsnapshot_open(const char *path, sqlite3 **out, iu_error *err) {
   if (rc == SQLITE_OK) {
     sqlite3_busy_timeout(*out, BUSY_MS);
     sqlite3_db_config(*out, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    if (sqlite3_exec(*out, first_look, NULL, NULL, NULL) == SQLITE_READONLY_ROLLBACK) undo_what_was_begun(path);
-    return IU_OK;
+    status = look(*out, path, err);
+    if (status == IU_OK) return IU_OK;
+  } else {
+    status = iu__jdb_fail(*out, rc, path, err);
   }
-  status = iu__jdb_fail(*out, rc, path, err);
   sqlite3_close(*out);
   *out = NULL;
   return status;

@@ -8,6 +8,8 @@
 #include "../../core/base/hash.h"
 #include "../../core/journal/backup.h"
 #include "../../core/journal/check.h"
+#include "../../core/journal/db.h"
+#include "../../core/journal/snapshot.h"
 
 #define DAMAGES 200
 
@@ -304,6 +306,93 @@ static void test_a_write_left_half_done_is_undone_by_readers(void **state) {
   assert_model_equal(&m, &back);
   model_free(&back);
   model_free(&m);
+  fixture_end(&f);
+}
+
+static int read_as_nobody(const char *path) {
+  iu_error err;
+  sqlite3 *db;
+  int64_t people = 0;
+
+  if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0)) return 10;
+  if (iu__jsnapshot_open(path, &db, &err) != IU_OK) {
+    if (strstr(err.message, path) != NULL && strstr(err.message, "who may write it and its folder has to open it once") != NULL) return 1;
+    fprintf(stderr, "%s\n", err.message);
+    return 11;
+  }
+  if (iu__jdb_int(db, "SELECT count(*) FROM person", 0, &people, "reading", &err) != IU_OK) fprintf(stderr, "%s\n", err.message);
+  sqlite3_close(db);
+  return people > 0 ? 0 : 12;
+}
+
+/* What a reader without the right to write gets: 0 the rows, 1 the word that somebody else has to open it first. */
+static int reads(const fixture *f) {
+  int status;
+  pid_t pid;
+
+  assert_int_equal(chmod(f->folder, 0555), 0);
+  fflush(stdout);
+  pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) _exit(read_as_nobody(f->path));
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(chmod(f->folder, 0777), 0);
+  return WEXITSTATUS(status);
+}
+
+/* The log of a process that was killed, without its index: only one who may write beside the file can read it. */
+static void leave_log_alone(const char *path) {
+  pid_t child = fork();
+  int status;
+
+  assert_true(child >= 0);
+  if (child == 0) {
+    sqlite3 *db;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) _exit(2);
+    _exit(sqlite3_exec(db, "PRAGMA journal_mode=WAL; UPDATE _iu_meta SET value=value+1; UPDATE _iu_meta SET value=value-1", NULL, NULL, NULL) == SQLITE_OK ? 0 : 3);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  assert_true(file_exists(path, "-wal"));
+}
+
+/* Who may not write cannot bring in order what a killed process left; the message says who can. */
+static void test_who_may_only_read_is_told_who_has_to_open_the_file(void **state) {
+  fixture f;
+  model m = {0};
+  char *base = getenv("TMPDIR") != NULL ? strdup(getenv("TMPDIR")) : NULL;
+  char beside[160];
+  sqlite3 *db;
+  iu_error err;
+
+  (void)state;
+  unsetenv("TMPDIR"); /* which others may not enter */
+  fixture_begin(&f);
+  if (base != NULL) setenv("TMPDIR", base, 1);
+  free(base);
+  make_universe(&f, &m, 20);
+  model_free(&m);
+  assert_int_equal(chmod(f.path, 0444), 0);
+  assert_int_equal(reads(&f), 0);
+  assert_int_equal(chmod(f.path, 0644), 0);
+
+  leave_half_written(f.path);
+  snprintf(beside, sizeof beside, "%s-journal", f.path);
+  assert_int_equal(chmod(beside, 0444), 0);
+  assert_int_equal(chmod(f.path, 0444), 0);
+  assert_int_equal(reads(&f), 1);
+  assert_int_equal(chmod(f.path, 0644), 0);
+  assert_int_equal(chmod(beside, 0644), 0);
+  assert_ok(iu__jsnapshot_open(f.path, &db, &err), &err); /* by one who may */
+  sqlite3_close(db);
+  assert_int_equal(reads(&f), 0);
+
+  leave_log_alone(f.path);
+  snprintf(beside, sizeof beside, "%s-shm", f.path);
+  assert_int_equal(unlink(beside), 0);
+  assert_int_equal(reads(&f), 1);
   fixture_end(&f);
 }
 
@@ -890,6 +979,7 @@ int main(void) {
       cmocka_unit_test(test_read_only_folder_and_file),
       cmocka_unit_test(test_a_log_without_its_file),
       cmocka_unit_test(test_a_write_left_half_done_is_undone_by_readers),
+      cmocka_unit_test(test_who_may_only_read_is_told_who_has_to_open_the_file),
       cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
       cmocka_unit_test(test_the_commits_before_the_damage_are_kept),
