@@ -28,10 +28,15 @@ local function wanted(value, expected, method, name)
   end
 end
 
-local function size_of(options, method)
-  if options == nil then return nil end
+local function checked(exec, options, method, known)
+  if options == nil then return {} end
   wanted(options, "table", method, "options")
-  local size = options.size
+  must(exec.check.options("m:" .. method, options, known))
+  return options
+end
+
+local function size_of(exec, options, method)
+  local size = checked(exec, options, method, { size = "any" }).size
   if size ~= nil and (math.type(size) ~= "integer" or size < 1 or size > 50000) then
     error(iu.errors.new("ValidationError", ("m:%s: size: 1 to 50000 expected, got %s"):format(method, tostring(size))), 0)
   end
@@ -43,9 +48,27 @@ local function metadata_of(answer)
   return type(answer.metadata) == "table" and answer.metadata or answer
 end
 
+-- What else a row has; a change of it would be lost without a word.
+local FIXED = { "id", "entity_type", "relation_type", "from_entity", "to_entity", "created_at", "updated_at" }
+local function fixed_of(row)
+  local kept = {}
+  for _, name in ipairs(FIXED) do kept[name] = row[name] end
+  return kept
+end
+local function check_fixed(answer, kept, method)
+  if type(answer.metadata) ~= "table" then return end
+  for _, name in ipairs(FIXED) do
+    if answer[name] ~= kept[name] then
+      error(iu.errors.new("ValidationError", ("m:%s: %s: it stays '%s', only metadata is replaced; got '%s' (m:update_rows changes the rest of a row)"):format(
+        method, name, tostring(kept[name]), tostring(answer[name]))), 0)
+    end
+  end
+end
+
 -- A source of work.batches over entities or relations of a type.
 local function graph_source(exec, kind, type_name, fn)
-  local column, query = kind .. "_type", kind == "entity" and "query_entities" or "query_relations"
+  local all = kind == "entity" and "entities" or "relations"
+  local column, query, method = kind .. "_type", "query_" .. all, "update_" .. all
   local function ask(reader, filters, more)
     local spec = { [column] = type_name, filters = filters }
     for key, value in pairs(more) do spec[key] = value end
@@ -69,12 +92,14 @@ local function graph_source(exec, kind, type_name, fn)
     for _, row in ipairs(rows) do
       -- read by id: proven to be unchanged when it is written
       if exec.shared then row = must(tx["get_" .. kind](tx, row.id)) end
+      local kept = fixed_of(row)
       local answer = fn(row)
       if answer == false then
-        must(tx["delete_" .. kind](tx, row.id))
+        must(tx["delete_" .. kind](tx, kept.id))
       elseif answer ~= nil then
-        wanted(answer, "table", "update_" .. (kind == "entity" and "entities" or "relations"), "what the function returned")
-        must(tx["update_" .. kind](tx, row.id, metadata_of(answer)))
+        wanted(answer, "table", method, "what the function returned")
+        check_fixed(answer, kept, method)
+        must(tx["update_" .. kind](tx, kept.id, metadata_of(answer)))
       end
     end
   end
@@ -151,7 +176,7 @@ function face.new(exec)
     m[method] = function(_, type_name, fn, options)
       wanted(type_name, "string", method, kind .. "_type")
       wanted(fn, "function", method, "fn")
-      local size = size_of(options, method)
+      local size = size_of(exec, options, method)
       exec.step(all, type_name, function(state)
         exec.batches(graph_source(exec, kind, type_name, fn), size, state)
       end)
@@ -178,12 +203,16 @@ function face.new(exec)
     if type(options) == "function" then options, fn = nil, options end
     wanted(name, "string", "batches", "table")
     wanted(fn, "function", "batches", "fn")
-    local size = size_of(options, "batches") or exec.how.batch_size
+    local size = size_of(exec, options, "batches") or exec.how.batch_size
     exec.step("batches", name, function(state)
       exec.batches(rows_of.source(exec, name, function(rows, put)
         local changed = fn(rows)
         if changed ~= nil then
           wanted(changed, "table", "batches", "what the function returned")
+          if #changed == 0 and next(changed) ~= nil then
+            error(iu.errors.new("ValidationError",
+              "m:batches: what the function returned: an array of rows expected, got a table without one (a single row?)"), 0)
+          end
           put(changed)
         end
       end), size, state)
@@ -195,7 +224,7 @@ function face.new(exec)
   function m.update_rows(_, name, fn, options)
     wanted(name, "string", "update_rows", "table")
     wanted(fn, "function", "update_rows", "fn")
-    local size = size_of(options, "update_rows") or exec.how.batch_size
+    local size = size_of(exec, options, "update_rows") or exec.how.batch_size
     exec.step("rows", name, function(state) exec.update_rows(name, fn, size, state) end)
     return true
   end
@@ -206,9 +235,8 @@ function face.new(exec)
   --- the version's metadata.
   function m.states(_, fn, options)
     wanted(fn, "function", "states", "fn")
-    options = options or {}
-    wanted(options, "table", "states", "options")
-    exec.step("states", options.branch or "all", function() rewrite_states(exec, fn, options.branch) end)
+    local branch = checked(exec, options, "states", { branch = "string" }).branch
+    exec.step("states", branch or "all", function() rewrite_states(exec, fn, branch) end)
     return true
   end
 

@@ -11,6 +11,7 @@ local lexer = plugin.load "lexer"
 local FIELDS = { up = "function", down = "function", description = "string", online = "boolean" }
 local DIGITS = 4 -- of a new file's number
 local ENTRY = "^(%d+)_([%w_%-]+)%.lua$"
+local MEANT = "^%d.*%.lua$" -- what was meant to be one
 
 ---@param env { folders: table, config: table }
 return function(env)
@@ -48,7 +49,8 @@ return function(env)
     return env.folders.names(folder)
   end
 
-  ---The migrations of the folder by number: { version, number, name, path }. Two with one number are a MigrationError.
+  ---The migrations of the folder by number: { version, number, name, path }. Two with one number are a MigrationError, and so is a name that begins like
+  ---one and is none: it would never run. Other names are the program's own.
   ---@return table[]?, inner_universe.Error?
   function files.list()
     local all, err = names()
@@ -62,6 +64,8 @@ return function(env)
         local other = seen[number]
         if other then return failed("%s and %s have the same number; give one of them another", other.path, entry.path) end
         seen[number], list[#list + 1] = entry, entry
+      elseif name:find(MEANT) then
+        return failed("%s/%s: no name of a migration: NNNN_name.lua expected, with letters, digits, `_` and `-`", env.config.folder, name)
       end
     end
     if #list > env.config.files_max then return failed("%s: %d files, at most %d (files_max)", env.config.folder, #list, env.config.files_max) end
@@ -90,7 +94,7 @@ return function(env)
     if not chunk then return failed("%s", why) end
     local ok, made = pcall(chunk)
     if not ok then
-      return nil, iu.errors.new("MigrationError", ("%s: it raised while it was loaded"):format(entry.path), { cause = made })
+      return nil, iu.errors.new("MigrationError", ("%s: it raised while it was loaded: %s"):format(entry.path, iu.errors.from(made).message), { cause = made })
     end
     ok, err = check(entry.path, made)
     if not ok then return nil, err end

@@ -25,17 +25,25 @@ local function direct(manager)
   return tx
 end
 
----@param env { log: table, config: table, universe: table } universe: the configuration of the universe on the copy
+---@param env { log: table, check: table, config: table, universe: table } universe: the configuration of the universe on the copy
 return function(env)
   local in_copy = {}
 
   local function executor(copy, w, how)
-    local exec = { work = w, how = how, backend = "file", dry_run = how.dry_run == true, online = false, log = env.log, shared = false,
+    local exec = { work = w, how = how, check = env.check, backend = "file", dry_run = how.dry_run == true, online = false, log = env.log, shared = false,
       page_size = how.batch_size }
-    local run, in_step, manager, tx = iu.uuid(), false, nil, nil
+    local run, manager, tx = iu.uuid(), nil, nil
     local waiting = {} -- rows of modules' tables, by table, written when the step is over
+    local walked -- the table that the copy itself is going through: its functions have no m
+
+    function exec.refuse_walked()
+      if not walked then return end
+      error(iu.errors.new("MigrationError",
+        ("m inside of a function over rows of `%s`: it only answers for its row (m:batches can do more)"):format(walked)), 0)
+    end
 
     function exec.manager()
+      exec.refuse_walked()
       if not manager then
         manager = must(copy:open_universe(env.universe))
         tx = direct(manager)
@@ -65,26 +73,26 @@ return function(env)
       waiting = {}
     end
 
-    local function enter(label)
-      if in_step then return false end
-      w.counter, w.label = w.counter + 1, label
-      w.check_stop()
-      return true
+    -- What the copy itself does, calling functions of the migration: its summary.
+    local function on_copy(name, fn)
+      exec.close()
+      local left <close> = setmetatable({}, { __close = function() walked = nil end })
+      walked = name
+      local _, summary = must(fn())
+      return left and summary
     end
 
     function exec.write(label, fn)
-      enter(label)
+      exec.refuse_walked()
+      w.enter(label)
       exec.manager()
       return must(fn(tx))
     end
 
     function exec.step(kind, label, fn)
-      if not enter(("%s %s"):format(kind, label)) then
-        error(iu.errors.new("MigrationError", ("m: %s %s inside of a batch: a batch has no steps of its own"):format(kind, label)), 0)
-      end
-      in_step = true
-      fn {}
-      in_step = false
+      exec.refuse_walked()
+      waiting = {} -- of one that failed, which the migration knows
+      w.step(("%s %s"):format(kind, label), function() fn {} end)
       flush()
     end
 
@@ -103,16 +111,17 @@ return function(env)
 
     function exec.update_rows(name, fn, size, state)
       if rows.OWN[name] then return rows.update(exec, name, fn, size, state) end -- what other rows say of them follows
-      exec.close()
-      local done = must(copy:update(name, fn))
+      local done = on_copy(name, function() return true, must(copy:update(name, fn)) end)
       w.rows = w.rows + done.rows
       w.tell(done.rows, done.rows)
     end
 
     function exec.schema(name, ...)
-      enter(("%s %s"):format(name, tostring((...))))
-      exec.close()
-      local _, summary = must(copy[name](copy, ...))
+      local label, args = ("%s %s"):format(name, tostring((...))), table.pack(...)
+      exec.refuse_walked()
+      w.refuse_inside(label)
+      w.enter(label)
+      local summary = on_copy(tostring((...)), function() return copy[name](copy, table.unpack(args, 1, args.n)) end)
       if type(summary) == "table" and summary.rows then w.rows = w.rows + summary.rows end
       return true
     end
@@ -136,6 +145,7 @@ return function(env)
     local exec = executor(copy, w, how)
     local ok, raised = pcall(function()
       migration[direction](face.new(exec))
+      w.check_ended()
       w.label = nil
       exec.close()
     end)

@@ -45,7 +45,7 @@ return function(env)
 
   -- What both ways share of an executor.
   local function base(w, how)
-    local exec = { work = w, how = how, backend = env.backend, dry_run = how.dry_run == true, log = ctx.log, shared = true }
+    local exec = { work = w, how = how, check = ctx.check, backend = env.backend, dry_run = how.dry_run == true, log = ctx.log, shared = true }
     if env.backend ~= "server" then exec.page_size = how.batch_size end -- of rows that are only read; nil: all of them
     function exec.manager() return manager end
     function exec.conn() return ctx.conn end
@@ -80,9 +80,48 @@ return function(env)
 
   -- one transaction ----------------------------------------------------------------------------------------------------
 
-  local function one_of(tx, w, how)
+  -- The tables that methods of a transaction read and write.
+  local KIND_OF = {}
+  for _, kind in ipairs { "entity", "relation" } do
+    local plural = kind == "entity" and "entities" or "relations"
+    for _, what in ipairs { "create", "update", "delete" } do KIND_OF[("%s_%s"):format(what, kind)] = { kind, writes = true } end
+    KIND_OF["get_" .. kind], KIND_OF["query_" .. plural] = { kind }, { kind }
+  end
+  local PUTS_ROWS = { ImportRows = true, RemoveRows = true }
+
+  -- The transaction for one migration. It reads raw rows (and states) as they were committed, and its methods do not know of raw rows that it puts: a step
+  -- that would stand on what an earlier one wrote, and not see it, is refused. written: table -> { w, step, rows }, of the whole transaction.
+  local function guarded(tx, w, written)
+    local function touch(name, as_rows, writes)
+      local before = written[name]
+      local other = before and (before.w ~= w or before.step ~= w.counter)
+      if other and (as_rows or before.rows) then
+        local way = before.w ~= w and "run one after the other (`to`)" or not w.migration.online and "mark it online = true, or do both in one step"
+        error(iu.errors.new("MigrationError",
+          ("table `%s` was written by step %d of %s before: within one transaction its rows are read as they were committed%s"):format(
+            name, before.step, before.w.migration.name, way and ": " .. way or ""), { code = "ONE_TRANSACTION" }), 0)
+      end
+      if writes then written[name] = { w = w, step = w.counter, rows = as_rows or (before and before.rows) } end
+    end
+    local mine = { publish_event = function(_, ...) return tx:publish_event(...) end }
+    for name, what in pairs(KIND_OF) do
+      mine[name] = function(_, ...)
+        touch(what[1], false, what.writes)
+        return tx[name](tx, ...)
+      end
+    end
+    function mine.join(_, tag, fields)
+      if PUTS_ROWS[tag] then touch(fields.table, true, true) end
+      if tag == "UpdateConfig" then touch("config", false, true) end
+      return tx:join(tag, fields)
+    end
+    return mine
+  end
+
+  local function one_of(raw_tx, w, how, written)
     local exec = base(w, how)
-    local run, in_step = iu.uuid(), false
+    local run = iu.uuid()
+    local tx = guarded(raw_tx, w, written)
     local done = {}
     exec.online = false
     function exec.reader() return tx end
@@ -90,16 +129,11 @@ return function(env)
     function exec.run_id() return run end
     function exec.after(fn) done[#done + 1] = fn end
     function exec.write(label, fn)
-      if not in_step then w.counter, w.label = w.counter + 1, label end
-      w.check_stop()
+      w.enter(label)
       return must(fn(tx))
     end
     function exec.step(kind, label, fn)
-      w.counter, w.label = w.counter + 1, ("%s %s"):format(kind, label)
-      w.check_stop()
-      in_step = true
-      fn {}
-      in_step = false
+      w.step(("%s %s"):format(kind, label), function() fn {} end)
     end
     function exec.batch(fn) fn(tx) end
     function exec.batches(source, size, state)
@@ -117,12 +151,14 @@ return function(env)
   local function in_transaction(list, how)
     local w, done, finished
     local ok, err = manager:transaction(function(tx)
+      local written = {}
       done, finished = {}, {}
       for _, step in ipairs(list) do
         local migration, direction = step.entry, step.direction
         w = work.new(migration, direction, how)
-        local exec, after = one_of(tx, w, how)
+        local exec, after = one_of(tx, w, how, written)
         migration[direction](face.new(exec))
+        w.check_ended()
         table.move(after, 1, #after, #done + 1, done)
         finished[#finished + 1] = w
         tx:join("RecordMigration", fields_of(migration, {
@@ -267,6 +303,7 @@ return function(env)
     local ok, raised = pcall(function()
       if not resumes then commit(function() end, function() return note("running") end) end
       migration[direction](face.new(exec))
+      w.check_ended()
       w.label = nil
       commit(function() end, function()
         return fields_of(migration, {

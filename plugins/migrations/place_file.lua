@@ -24,8 +24,11 @@ return function(tool)
   end
 
   -- A universe without anything in it, where there is none.
-  function place.create()
+  function place.create(dry_run)
     if exists(path) then return true end
+    if dry_run then
+      return nil, iu.errors.new("StorageError", ("%s: there is no such file, and a dry run makes none: nothing to try it on"):format(path))
+    end
     local conn, err = iu.connect("file:" .. path)
     if not conn then return nil, err end
     return conn:close()
@@ -114,7 +117,7 @@ return function(tool)
     local session = {}
     local copy
     local undoing = false -- which nobody stops
-    local in_copy = make_in_copy { log = tool.log, config = tool.config, universe = universe_config() }
+    local in_copy = make_in_copy { log = tool.log, check = tool.check, config = tool.config, universe = universe_config() }
 
     local function progress(_, done, total)
       local w = how.telling
@@ -256,11 +259,11 @@ return function(tool)
     return guard and answer, why
   end
 
-  -- A universe to read from: on a working copy, with the tables of modules; while somebody has the file open a snapshot of it, without them. It is opened when
-  -- something is read.
+  -- A universe to read from: on a working copy; where there can be none (somebody has the file open, the folder is not ours to write) a snapshot. It is opened
+  -- when something is read.
   local function reading_universe()
     local copy, err = iu.working_copy(path)
-    if not copy and err.kind ~= "UniverseLockedError" then return nil, err end
+    if not copy and err.kind ~= "UniverseLockedError" and err.kind ~= "StorageError" then return nil, err end
     local manager
     local function universe()
       if manager then return manager end
@@ -268,7 +271,11 @@ return function(tool)
       if copy then
         opened, why = copy:open_universe(universe_config())
       else
-        opened, why = iu.open("file:" .. path, { snapshot = true, log_level = tool.settings.log_level })
+        local modules
+        modules, why = iu.file_modules(path)
+        if modules then
+          opened, why = iu.open("file:" .. path, { snapshot = true, module = #modules > 0 and modules or nil, log_level = tool.settings.log_level })
+        end
       end
       if not opened then error(why, 0) end
       manager = opened

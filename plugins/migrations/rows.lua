@@ -103,6 +103,14 @@ function rows.source(exec, name, fn)
   }
 end
 
+-- A row under another key would be one more beside the old one, and be met again further on.
+local function check_answer(name, key, id, answer)
+  if answer == nil or answer == false then return end
+  local where = ("m:update_rows: table `%s`: row with %s = %s"):format(name, key, tostring(id))
+  if type(answer) ~= "table" then raise("ValidationError", "%s: expected a row (a table by column), nil or false, got %s", where, type(answer)) end
+  if answer[key] ~= id then raise("ValidationError", "%s: its key stays, got '%s'", where, tostring(answer[key])) end
+end
+
 ---Goes through one of NERV's tables in batches: fn(row) answers a row that replaces it, nil (it stays) or false (it goes). Where others may write meanwhile
 ---(exec.shared) the rows that are changed are proven to be what was read.
 ---@param exec table
@@ -119,6 +127,7 @@ function rows.update(exec, name, fn, size, state)
       -- before the function may change the row
       local proof = exec.shared and type(id) == "string" and must(exec.conn():row_bytes(name, row))
       local answer = fn(row)
+      check_answer(name, key, id, answer)
       if answer ~= nil and proof then tx:join("Expect", { table = name, key = id, row = proof }) end
       if answer == false then gone[#gone + 1] = id elseif answer ~= nil then changed[#changed + 1] = answer end
     end

@@ -38,9 +38,14 @@ return function(env)
   local function survey_of(rows)
     local entries, err = entries_of()
     if not entries then return nil, err end
-    local survey = { entries = entries, rows = rows, by_number = {}, row_of = {}, problems = history.problems(entries, rows) }
-    for _, entry in ipairs(entries) do survey.by_number[entry.number] = entry end
+    local survey = { entries = entries, rows = rows, by_number = {}, row_of = {} }
     for _, row in ipairs(rows) do survey.row_of[row.number] = row end
+    for _, entry in ipairs(entries) do
+      survey.by_number[entry.number] = entry
+      local row = survey.row_of[entry.number]
+      if row then entry.version = row.version end -- files that got more digits are what they were
+    end
+    survey.problems = history.problems(entries, rows)
     return survey
   end
 
@@ -238,7 +243,7 @@ return function(env)
         local to
         to, err = number_of(survey, options.to)
         if not to then return nil, err end
-        return backwards(survey, to)
+        return backwards(survey, to == 0 and -1 or to) -- 0: all, a 0000 too
       end
       local last = last_applied(survey)
       if not last then return {} end
@@ -362,8 +367,8 @@ return function(env)
     local ok, err = checked("up", options, UP_OPTIONS)
     if not ok then return nil, err end
     options = options or {}
-    if options.create and place.create and not options.dry_run then
-      ok, err = place.create()
+    if options.create and place.create then
+      ok, err = place.create(options.dry_run)
       if not ok then return nil, err end
     end
     return in_session(how_of(options), choose_up(options))

@@ -9,12 +9,24 @@ local work = plugin.load "work"
 
 local must = work.must
 
-local function done_by(version, run)
+-- In this step of the run; one that an earlier release began did not note its step.
+local function done_by(version, run, step)
   local list = version.metadata and version.metadata.migrations
   for _, each in ipairs(type(list) == "table" and list or {}) do
-    if type(each) == "table" and each.run == run then return true end
+    if type(each) == "table" and each.run == run and (each.step == nil or each.step == step) then return true end
   end
   return false
+end
+
+-- One that has neither a version nor a head is a slip of the pen.
+local function check_branch(store, list, branch)
+  for _, version in ipairs(list) do
+    if version.branch == branch then return end
+  end
+  for _, each in ipairs(must(store:branches())) do
+    if each.name == branch then return end
+  end
+  error(iu.errors.new("ValidationError", ("m:states: branch: there is no branch '%s'"):format(branch)), 0)
 end
 
 ---@param exec table
@@ -25,7 +37,8 @@ return function(exec, fn, branch)
   local tools = store:rewriter()
   local list = must(tools.youngest_first())
   local made = {} -- documents of versions that others stand on, until it is their turn: { document, changed }
-  local run = exec.run_id()
+  local run, step = exec.run_id(), exec.work.counter
+  if branch then check_branch(store, list, branch) end
 
   -- A version's new document, and whether it differs; nil where it has no state.
   local function migrated(version)
@@ -45,12 +58,12 @@ return function(exec, fn, branch)
 
   local function one(version, tx)
     local id = version.version_id
-    if done_by(version, run) then return end
+    if done_by(version, run, step) then return end
     local document, changed = migrated(version)
     made[id] = nil
     if document == nil then return end
     local options = {}
-    if changed then options.note = { migration = exec.work.migration.name, direction = exec.work.direction, run = run } end
+    if changed then options.note = { migration = exec.work.migration.name, direction = exec.work.direction, run = run, step = step } end
     local base = tools.base_of(id)
     if base and not exec.in_batches then
       local base_version = must(store:get_version(base))

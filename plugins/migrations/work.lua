@@ -43,15 +43,51 @@ function work.new(migration, direction, how)
   }
 
   local breathed = self.began
+  local inside, ended = false, nil -- in a step; the err of a run that was told to stop
+
+  ---Raises it again where a migration's own pcall caught it: what was stopped in the middle is not gone on with, and never counts as through.
+  function self.check_ended()
+    if ended then error(ended, 0) end
+  end
 
   ---Where a run may end: now and then others get their turn, and signals are noticed.
   function self.check_stop()
+    self.check_ended()
     local now = how.clock()
     if now - breathed >= BREATH and how.can_wait() then
       pcall(iu.sleep, 0)
       breathed = how.clock()
     end
-    if how.stop and how.stop() then error(work.stopped(migration), 0) end
+    if how.stop and how.stop() then
+      ended = work.stopped(migration)
+      error(ended, 0)
+    end
+  end
+
+  ---Begins a step: it is counted, and a place to stop. What is called inside of one is part of it.
+  ---@param label string
+  function self.enter(label)
+    if inside then return self.check_ended() end
+    self.counter, self.label = self.counter + 1, label
+    self.check_stop()
+  end
+
+  ---Refuses what is a step of its own inside of one.
+  function self.refuse_inside(label)
+    if not inside then return end
+    error(iu.errors.new("MigrationError", ("m: %s inside of a batch: a batch has no steps of its own"):format(label)), 0)
+  end
+
+  ---A step that calls functions of the migration: fn is the whole of it, also where it raises.
+  ---@param label string
+  ---@param fn function
+  function self.step(label, fn)
+    self.refuse_inside(label)
+    self.enter(label)
+    local left <close> = setmetatable({}, { __close = function() inside = false end })
+    inside = true
+    fn()
+    return left and nil
   end
 
   function self.tell(done, total)

@@ -103,6 +103,7 @@ describe("iu migrate", function()
     local run = refused("up FILE", 1, "0003_bad.lua: up: step 1 (delete_entity): ")
     assert.matches("^applied 0001_people.*applied 0002_online", run.out)
     assert.matches("0003_bad%s+failed", migrate("status FILE").out)
+    assert.equal("", refused("up FILE", 1, "0003_bad.lua").out) -- and not that there was nothing to do
     run = refused("up FILE --json", 1, "0003_bad.lua")
     local failure = assert(iu.json.decode(run.out))
     assert.same({ false, "MigrationError", 1 }, { failure.ok, failure.kind, failure.step })
@@ -129,6 +130,11 @@ describe("iu migrate", function()
     refused("up memory:", 1, "memory:")
     refused("up http://x/y", 1, "ws://host:port/database expected")
     refused("new 'a/b'", 1, "letters, digits")
+    for _, word in ipairs { "up", "status", "plan", "verify" } do
+      local run = command.iu(("migrate %s %s --folder %s"):format(word, quote(file), quote(folder .. "/none")))
+      assert.equal(1, run.status)
+      assert.truthy(run.err:find("no such folder: " .. folder .. "/none", 1, true), run.err)
+    end
   end)
 
   it("takes the target and the folder from the configuration", function()

@@ -297,6 +297,42 @@ describe("migrations of a file", function()
     assert.equal(before, bytes_of(path))
   end)
 
+  it("plan with them where no copy can be made, as while the file is open", function()
+    local path, folder, g, module = world()
+    file(folder, "0001_level", LEVEL)
+    local m = support.open({ module = module }, path)
+    assert.same({ 100, 100, 5, 1, 100, 100, 1 }, support.pluck(assert(g:plan()).migrations[1].steps, "rows"))
+    support.close(m)
+  end)
+
+  it("have no steps inside of steps, and no m inside of a row", function()
+    local path, folder, g, module = world()
+    for _, case in ipairs {
+      { "m:batches('player', function() m:drop_table('player') end)", "drop_table player inside of a batch" },
+      { "m:batches('player', function() m:update_entities('Person', function() end) end)", "inside of a batch" },
+      { "m:update_rows('player', function() m:create_entity('Note', {}) end)", "row with id = 1: m inside of a function over rows of `player`" },
+      { "m:add_column('player', 'n', 'u32', { value = function() return m:count('player') end })", "m inside of a function over rows" },
+      { "m:retype_column('player', 'xp', 'u64', function(v) m:drop_table('player') return v end)", "m inside of a function over rows" },
+    } do
+      file(folder, "0001_case", ("return { up = function(m) %s end }"):format(case[1]))
+      support.refused("MigrationError", select(1, g:up()), select(2, g:up()), case[2])
+    end
+    file(folder, "0001_case", [[return { up = function(m)
+      pcall(m.update_rows, m, "player", function() m:create_entity("Note", {}) end)
+      pcall(m.batches, m, "player", { size = 40 }, function(rows)
+        if rows[1].id > 1 then error("in the second batch") end
+        return rows
+      end)
+      m:rename_column("player", "xp", "points")
+      m:batches("player", { size = 40 }, function(rows) for _, r in ipairs(rows) do r.points = 7 end return rows end)
+      m:rename_column("player", "points", "xp")
+    end }]])
+    assert.equal(5, assert(g:up()).done[1].steps)
+    looks(path, module, function(_, conn)
+      for _, row in ipairs(support.rows(conn, "player")) do assert.equal(7, row.xp) end
+    end)
+  end)
+
   it("take a baseline, and say what is not there", function()
     local path, folder, g, module = world()
     file(folder, "0001_level", LEVEL)
@@ -305,7 +341,8 @@ describe("migrations of a file", function()
     looks(path, module, function(_, conn) assert.same({ id = 1, name = "p1", xp = 10 }, conn:get("player", 1)) end)
     local none = assert(iu.migrations(path .. ".none", { folder = folder }))
     support.refused("StorageError", none:up())
-    support.refused("StorageError", none:up { create = true, dry_run = true })
+    local answer, err = none:up { create = true, dry_run = true }
+    support.refused("StorageError", answer, err, "a dry run makes none")
     file(folder, "0001_level", [[return { up = function(m)
       m:add_table("player", { columns = { { "id", "u64" }, { "name", "string" }, { "xp", "u32" } }, primary_key = "id", public = true })
       m:batches("player", function() error("there are none") end)
@@ -321,6 +358,26 @@ describe("migrations of a file", function()
     support.refused("PluginError", iu.migrations(path, { folders = "x" }))
     support.raises_here(function() g:up(1) end, "bad argument #1 to 'up'")
     assert.equal(folder .. "/0002_next.lua", g:new("next"))
+  end)
+
+  it("rewrite states in two steps", function()
+    local path, folder, g, module = world()
+    local m = support.open({ module = module }, path)
+    for i = 1, 3 do assert(m:commit_version({ n = i }, "v" .. i)) end
+    support.close(m)
+    file(folder, "0001_states", [[return { up = function(m)
+      m:states(function(state) state.first = 1 return state end)
+      m:states(function(state) state.second = 2 return state end)
+    end }]])
+    assert(g:up())
+    looks(path, module, function(manager)
+      for _, version in ipairs(assert(manager.temporal_store:history())) do
+        local state = assert(manager.temporal_store:get_state(version.version_id))
+        assert.same({ 1, 2 }, { state.first, state.second })
+        assert.equal(2, #version.metadata.migrations)
+      end
+      assert(manager.temporal_store:verify())
+    end)
   end)
 
   it("rewrite the states of versions in the copy", function()

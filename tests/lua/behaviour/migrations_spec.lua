@@ -575,6 +575,158 @@ describe("migrations of an open universe", function()
     end
   end)
 
+  it("give states another shape in two steps, or say that one transaction cannot", function()
+    for _, online in ipairs { "true", "false" } do
+      local folder = support.folder()
+      file(folder, "0001_states", ([[return { online = %s, up = function(m)
+        m:states(function(state) state.first = 1 return state end)
+        m:states(function(state) state.second = 2 return state end)
+      end }]]):format(online))
+      local m, g = open(folder)
+      for i = 1, 3 do assert(m:commit_version({ n = i }, "v" .. i)) end
+      local report, err = g:up()
+      local expected = { first = 1, second = 2 }
+      if online == "false" then
+        err = support.refused("MigrationError", report, err, "step 2 (states all)", "was written by step 1 of 0001_states", "online = true")
+        assert.equal("ONE_TRANSACTION", err.cause.code)
+        expected = {}
+      else
+        assert(report, tostring(err))
+      end
+      for _, version in ipairs(assert(m.temporal_store:history())) do
+        local state = assert(m.temporal_store:get_state(version.version_id))
+        assert.same({ expected.first, expected.second }, { state.first, state.second })
+      end
+      assert(m.temporal_store:verify())
+      support.clean()
+    end
+  end)
+
+  it("never write over what an earlier step of one transaction wrote", function()
+    local function steps(...)
+      local texts = {}
+      for i, each in ipairs { ... } do
+        local rename = ("function(r) r.metadata.name = r.metadata.name .. '%d' return r end"):format(i)
+        texts[i] = each == "rows" and ("m:update_rows('entity', %s)"):format(rename)
+          or each == "entities" and ("m:update_entities('Person', %s)"):format(rename)
+          or ("m:batches('entity', function(rows) for _, r in ipairs(rows) do (%s)(r) end return rows end)"):format(rename)
+      end
+      return texts
+    end
+    for _, list in ipairs { { "rows", "rows" }, { "batches", "batches" }, { "entities", "rows" }, { "rows", "entities" }, { "entities", "entities" } } do
+      for _, online in ipairs { "true", "false" } do
+        local folder = support.folder()
+        file(folder, "0001_twice", ("return { online = %s, up = function(m) %s end }"):format(online, table.concat(steps(table.unpack(list)), " ")))
+        local m, g = open(folder)
+        assert(m:create_entity("Person", { name = "n" }, "p"))
+        local fits = online == "true" or list[1] == "entities" and list[2] == "entities"
+        local report, err = g:up()
+        if fits then
+          assert(report, tostring(err))
+        else
+          support.refused("MigrationError", report, err, "table `entity` was written by step 1 of 0001_twice before", "online = true")
+        end
+        assert.equal(fits and "n12" or "n", assert(m:get_entity("p")).metadata.name)
+        support.clean()
+      end
+    end
+    -- A dry run is one transaction of all that is pending.
+    local folder = support.folder()
+    for i = 1, 2 do file(folder, ("000%d_rows"):format(i), ("return { up = function(m) %s end }"):format(steps("rows")[1])) end
+    local m, g = open(folder)
+    assert(m:create_entity("Person", { name = "n" }, "p"))
+    support.refused("MigrationError", select(1, g:up { dry_run = true }), select(2, g:up { dry_run = true }), "0002_rows.lua", "step 1 of 0001_rows", "`to`")
+    assert(g:up { dry_run = true, to = 1 })
+    assert.equal("n", assert(m:get_entity("p")).metadata.name)
+    assert(g:up())
+    assert.equal("n11", assert(m:get_entity("p")).metadata.name)
+  end)
+
+  it("refuse answers of their functions that would be lost", function()
+    local cases = {
+      { "m:batches('entity', function(rows) return rows[1] end)", "an array of rows expected" },
+      { "m:update_rows('entity', function() return 'x' end)", "row with id = p", "expected a row", "got string" },
+      { "m:update_rows('entity', function(r) r.id = 'q' return r end)", "row with id = p", "its key stays", "'q'" },
+      { "m:update_entities('Person', function(e) e.entity_type = 'Robot' return e end)", "entity_type: it stays 'Person'", "'Robot'", "m:update_rows" },
+      { "m:batches('entity', { sise = 3 }, function() end)", "m:batches: unknown option 'sise'", "did you mean 'size'" },
+      { "m:update_entities('Person', function() end, { sise = 3 })", "m:update_entities: unknown option 'sise'" },
+      { "m:states(function() end, { brnch = 'main' })", "m:states: unknown option 'brnch'", "did you mean 'branch'" },
+      { "m:states(function() end, { branch = 'mian' })", "there is no branch 'mian'" },
+    }
+    for _, online in ipairs { "true", "false" } do
+      local folder = support.folder()
+      local m, g = open(folder)
+      assert(m:create_entity("Person", { name = "n" }, "p"))
+      assert(m:commit_version({ n = 1 }, "v"))
+      for _, case in ipairs(cases) do
+        file(folder, "0001_case", ("return { online = %s, up = function(m) %s end }"):format(online, case[1]))
+        local report, err = g:up()
+        support.refused("MigrationError", report, err, table.unpack(case, 2))
+      end
+      local all = assert(m:query_entities {})
+      assert.same({ 1, "p", "Person" }, { #all, all[1].id, all[1].entity_type })
+      support.clean()
+    end
+  end)
+
+  it("go on behind a step that failed where they catch it, but not behind a stop", function()
+    local caught = [[return { online = %s, up = function(m)
+      pcall(m.update_rows, m, "entity", function() error("on purpose") end)
+      m:set_config("between", "1")
+      migrations_test.ok, migrations_test.err = pcall(m.update_entities, m, "Person", function(e)
+        migrations_test.calls = migrations_test.calls + 1
+        e.metadata.name = e.metadata.name .. "!"
+        return e
+      end, { size = 1 })
+      m:create_entity("Note", {}, "note")
+    end }]]
+    for _, online in ipairs { "true", "false" } do
+      local folder = support.folder()
+      file(folder, "0001_caught", caught:format(online))
+      local m, g = open(folder)
+      for i = 1, 4 do assert(m:create_entity("Person", { name = "n" }, "p" .. i)) end
+      _G.migrations_test = { calls = 0 }
+      local report, err = g:up { stop = function() return _G.migrations_test.calls >= 2 end }
+      err = support.refused("MigrationError", report, err)
+      assert.equal("STOPPED", err.code)
+      if online == "true" then assert.is_false(_G.migrations_test.ok) end
+      assert.is_nil((m:get_entity("note")))
+      assert.equal(0, assert(g:status()).applied)
+      report = assert(g:up())
+      assert.equal(4, report.done[1].steps)
+      assert(m:get_entity("note"))
+      for i = 1, 4 do assert.equal("n!", assert(m:get_entity("p" .. i)).metadata.name) end
+      support.clean()
+    end
+  end)
+
+  it("find every file that is meant for them, whatever it is called", function()
+    local folder = support.folder()
+    local m, g = open(folder)
+    file(folder, "helpers", "error('no migration')") -- the program's own
+    for _, name in ipairs { "0001-dash", "0001name", "0001_", "0001_a b", "99999999999999999999_number" } do
+      file(folder, name, "return { up = function() end }")
+      support.refused("MigrationError", select(1, g:up()), select(2, g:up()), name .. ".lua: no name of a migration", "NNNN_name.lua")
+      assert(os.remove(("%s/%s.lua"):format(folder, name)))
+    end
+    file(folder, "0001_raises", "error('while loading')")
+    support.refused("MigrationError", select(1, g:up()), select(2, g:up()), "0001_raises.lua: it raised while it was loaded", "while loading")
+    assert(os.remove(folder .. "/0001_raises.lua"))
+    local fine = "return { up = function(m) m:set_config('n', '1') end, down = function(m) m:set_config('n', '0') end }"
+    file(folder, "0000_zero", fine)
+    file(folder, "0001_one", fine:gsub("'n'", "'one'"))
+    assert.equal(2, #assert(g:up()).done)
+    -- More digits: they are still those that were applied.
+    assert(os.rename(folder .. "/0000_zero.lua", folder .. "/000000_zero.lua"))
+    assert(os.rename(folder .. "/0001_one.lua", folder .. "/000001_one.lua"))
+    assert.equal(0, #assert(g:up()).done)
+    assert.same({ "000001_one down", "000000_zero down" }, names(assert(g:down { to = 0 })))
+    assert.equal("0", m.client:connection():get("config", "one").value)
+    assert.same({ "pending", "pending" }, states(g))
+    assert.equal(2, #assert(g:up()).done)
+    assert.equal(2, #support.rows(m.client:connection(), "schema_migration"))
+  end)
+
   it("that are too much for one transaction say how they can be run", function()
     if support.on_server then return end -- 100,000 events take a server too long
     local folder = support.folder()

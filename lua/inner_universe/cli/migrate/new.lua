@@ -17,7 +17,7 @@ local new = {
 }
 
 function new.run(options, arguments)
-  local migrations, err = place.find(options, nil)
+  local migrations, err = place.find(options, nil, true)
   if not migrations then return place.fail(options, err) end
   local path
   path, err = migrations:new(arguments[1], { description = options.description, online = options.online })

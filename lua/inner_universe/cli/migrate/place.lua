@@ -24,9 +24,15 @@ end
 ---The migrations of a target.
 ---@param options table of the command line
 ---@param target? string
+---@param makes_folder? boolean the command makes the folder where it is not there
 ---@return table? migrations
 ---@return any err
-function place.find(options, target)
+function place.find(options, target, makes_folder)
+  if options.folder and not makes_folder then -- one that was named; the configuration's need not be there before the first file is
+    local folder = io.open(options.folder, "rb")
+    if not folder then return nil, ("--folder: no such folder: %s"):format(options.folder) end
+    folder:close()
+  end
   local cfg, err = iu.config(options.config)
   if not cfg then return nil, err end
   local settings = cfg:to_table()

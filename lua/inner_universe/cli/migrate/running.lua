@@ -83,7 +83,7 @@ function running.run(name, options, target, more, verb)
   out.clear()
   if not report then
     local done = type(why) == "table" and why.details and why.details.done
-    if done and not options.json then print_report({ done = done }, verb) end
+    if done and #done > 0 and not options.json then print_report({ done = done }, verb) end
     return place.fail(options, why)
   end
   if options.json then return place.json(report) end
