@@ -40,10 +40,33 @@ return function(exec, fn, branch)
   local run, step = exec.run_id(), exec.work.counter
   if branch then check_branch(store, list, branch) end
 
+  local known, handled = {}, setmetatable({}, { __mode = "k" }) -- ids; of a transaction that is not through: those that it has let stand
+  for _, version in ipairs(list) do known[version.version_id] = true end
+
+  -- What others commit meanwhile stands on a state that is about to be another one: it gets a snapshot of its own before.
+  local function let_stand(id, tx)
+    local newcomers, proofs = tools.newcomers(known, id)
+    if not newcomers then error(proofs, 0) end
+    for _, operation in ipairs(proofs) do tx:join(operation.tag, operation.value) end
+    local mine = handled[tx] or {}
+    handled[tx] = mine
+    for _, version in ipairs(newcomers) do
+      local new_id = version.version_id
+      local base, err = tools.base_of(new_id)
+      if err then error(err, 0) end
+      if base and not mine[new_id] then
+        local document = must(store:get_state(new_id, { document = true }))
+        for _, operation in ipairs(must(tools.operations(new_id, document, {}))) do tx:join(operation.tag, operation.value) end
+      end
+      mine[new_id] = true
+      exec.after(function() known[new_id] = true end)
+    end
+  end
+
   -- A version's new document, and whether it differs; nil where it has no state.
   local function migrated(version)
-    local known = made[version.version_id]
-    if known then return known.document, known.changed end
+    local ready = made[version.version_id]
+    if ready then return ready.document, ready.changed end
     local document, err = store:get_state(version.version_id, { document = true })
     if document == nil then
       if err.kind == "VersionNotFoundError" then return nil end -- committed without its state
@@ -74,6 +97,7 @@ return function(exec, fn, branch)
     elseif not changed and not base then
       return
     end
+    if exec.shared and changed then let_stand(id, tx) end
     for _, operation in ipairs(must(tools.operations(id, document, options))) do tx:join(operation.tag, operation.value) end
     exec.after(function() tools.forget(id) end)
   end

@@ -45,13 +45,14 @@ return function(env)
 
   local function write_snapshot(draft, aside)
     local id, made, made_bytes = draft.head, draft.made, draft.made_bytes
+    if draft.rewritten then return true end -- what it holds of its head is of before
     local document, err = committed(draft)
     if not document then return nil, err end
     draft.trunk, draft.pending = document, {}
     if draft.tree and draft.tree:spare() > math.max(SPARE, draft.bytes) then draft.tree = nil end
     local parts, why, _, bytes = states.parts_of(document, aside)
     if not parts then return nil, why end
-    if env.closed() then return true end -- the store's end has written what was due
+    if env.closed() or draft.rewritten then return true end -- the store's end has written what was due
     local ok
     ok, err = states.put_snapshot(id, parts)
     if not ok then return nil, err end
@@ -110,9 +111,20 @@ return function(env)
   local function commit_change(draft, what, operations)
     local delta, bytes = states.delta_of(draft.head, operations)
     if not delta then return nil, bytes end
-    local id = iu.uuid()
-    local ok, err = ctx.conn:call("commit_state_version", draft.head, what.description, "", draft.branch, what.author, what.tags, what.metadata,
-      "", what.tree_hash, draft.head, delta, {}, id)
+    local id, row = iu.uuid(), nil
+    if ctx.settings.backend == "spacetimedb" then -- elsewhere nobody else writes, and `rewritten` tells
+      local err
+      row, err = ctx.conn:get("state_version", draft.head)
+      if err then return nil, err end
+      draft.rewritten = row and draft.hash and row.data_hash ~= draft.hash and row.tree_hash ~= draft.hash
+    end
+    if draft.rewritten then
+      return nil, iu.errors.new("ConflictError", ("commit: a migration gave version %s another state: begin a draft anew (track)"):format(draft.head))
+    end
+    local ok, err = versions.commit(row, {
+      parent_version_id = draft.head, description = what.description, data_hash = "", branch = draft.branch, author = what.author, tags = what.tags,
+      metadata = what.metadata, merge_parent_id = "", tree_hash = what.tree_hash, expected_head = draft.head, delta = delta, snapshot = {}, id = id,
+    })
     if not ok then return nil, err end
     table.move(operations, 1, #operations, #draft.pending + 1, draft.pending)
     draft.made, draft.made_bytes = draft.made + 1, draft.made_bytes + bytes
@@ -167,7 +179,7 @@ return function(env)
       draft.tree = nil
       return nil, err
     end
-    draft.head = id
+    draft.head, draft.hash = id, what.tree_hash
     owe_snapshot(draft)
     return id
   end
@@ -231,7 +243,7 @@ return function(env)
       if not document then return nil, err end
     end
     if not iu.json.document_kind(document) then return nil, iu.errors.new("ValidationError", "track: initial: expected an object or an array, got a scalar") end
-    local draft = { branch = branch, head = head, pending = {}, trunk = document }
+    local draft = { branch = branch, head = head, hash = state and state.hash, pending = {}, trunk = document }
     draft.is_stored = state ~= nil and state.document == document
     count_from(draft, draft.is_stored and state or NOTHING)
     draft.tree, err = iu.json.hash_tree(document)
@@ -239,6 +251,14 @@ return function(env)
     draft.live = overlay.new(document, Methods)
     by_table[draft.live.table] = draft
     return draft.live.table
+  end
+
+  --- A version has another state than it had: drafts that stand on it cannot be committed.
+  ---@param id string
+  function drafts.rewritten(id)
+    for _, draft in pairs(by_table) do
+      if draft.head == id then draft.rewritten = true end
+    end
   end
 
   ---@param live table

@@ -61,11 +61,16 @@ function M.start(ctx)
 
   -- One try on the head as it is now. what: { document, operations, description, branch, author, tags, metadata, merge_parent }.
   local function commit_on(what, head)
-    local parent
+    local parent, row
     if head then
       local err
-      parent, err = states.load(head)
-      if not parent and err.kind ~= "VersionNotFoundError" then
+      row, err = ctx.conn:get("state_version", head)
+      if err then return nil, err end
+      if row then
+        local function hash(name) return row[name] ~= "" and row[name] or nil end
+        parent, err = states.read { version_id = head, data_hash = hash "data_hash", tree_hash = hash "tree_hash" }
+      end
+      if row and not parent and err.kind ~= "VersionNotFoundError" then
         ctx.log.warn("the state before is unreadable, so this commit stands alone: %s", err.message)
       end
     end
@@ -77,10 +82,14 @@ function M.start(ctx)
       states.unstage(id, true)
       return nil, err
     end
-    ok, err = ctx.conn:call("commit_state_version", head or "", what.description, what.hash, what.branch, what.author, what.tags, what.metadata,
-      what.merge_parent or "", what.tree_hash or "", head or "", plan.delta, plan.snapshot, id)
+    ok, err = versions.commit(plan.delta and row, {
+      parent_version_id = head or "", description = what.description, data_hash = what.hash, branch = what.branch, author = what.author, tags = what.tags,
+      metadata = what.metadata, merge_parent_id = what.merge_parent or "", tree_hash = what.tree_hash or "", expected_head = head or "", delta = plan.delta,
+      snapshot = plan.snapshot, id = id,
+    })
     if ok then
       if plan.staged then states.unstage(id) end
+      plan.state.hash = what.hash
       states.remember(id, plan.state)
       what.state = plan.state
       return id
@@ -371,11 +380,17 @@ function M.start(ctx)
   local rewrite = make_rewrite(ctx, versions, states)
 
   --- What a migration of states is made of (plugins/temporal_store/rewrite.lua): `youngest_first()`, `base_of(id)`, `operations(id, document, { base, note })`,
-  --- and `forget(id)` once those were applied.
-  ---@return { youngest_first: function, base_of: function, operations: function, forget: function }
+  --- `newcomers(known, id)`: versions that came meanwhile, and what proves that there are no others on `id`; and `forget(id)` once those were applied.
+  ---@return { youngest_first: function, base_of: function, operations: function, newcomers: function, forget: function }
   function methods:rewriter()
     if closed() then check.raise(CLOSED) end
-    return { youngest_first = rewrite.youngest_first, base_of = rewrite.base_of, operations = rewrite.operations, forget = states.forget }
+    return {
+      youngest_first = rewrite.youngest_first, base_of = rewrite.base_of, operations = rewrite.operations, newcomers = rewrite.newcomers,
+      forget = function(id)
+        states.forget(id)
+        drafts.rewritten(id)
+      end,
+    }
   end
 
   function methods:stop()

@@ -109,6 +109,34 @@ return function(ctx, versions, states)
     return operations
   end
 
+  --- What others committed since a list of versions was made, on one of them: the list's `known` ids, and those of earlier calls, are passed over. And what
+  --- proves that nobody commits on `id` before a transaction: Expect operations of the branches that are there.
+  ---@param known table<string, true>
+  ---@param id string
+  ---@return inner_universe.Version[]? versions
+  ---@return inner_universe.Error|table[] proofs
+  function rewrite.newcomers(known, id)
+    local rows, err = ctx.conn:select("state_branch", {})
+    if not rows then return nil, err end
+    local found, proofs, seen = {}, {}, {}
+    for _, row in ipairs(rows) do
+      local at = row.head_version_id
+      if at == id and row.kind == "branch" then
+        local bytes, why = ctx.conn:row_bytes("state_branch", row)
+        if not bytes then return nil, why end
+        proofs[#proofs + 1] = { tag = "Expect", value = { table = "state_branch", key = row.name, row = bytes } }
+      end
+      while at and not known[at] and not seen[at] do
+        seen[at] = true
+        local version, why = versions.get(at)
+        if not version and why.kind ~= "VersionNotFoundError" then return nil, why end -- pruned meanwhile
+        found[#found + 1] = version
+        at = version and version.parent_version_id
+      end
+    end
+    return found, proofs
+  end
+
   --- All versions, the youngest first: what stands on another comes before it.
   ---@return inner_universe.Version[]? list
   ---@return inner_universe.Error? err

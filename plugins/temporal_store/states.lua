@@ -23,6 +23,7 @@ return function(ctx, versions)
 
   -- The cache: the last states used, within a number of bytes. Two generations: when the young one holds half of them it becomes the old one, and what
   -- was the old one goes; a state that is used again is young again. The old one goes sooner where all caches together (cache_size_mb) need room.
+  -- A state knows the hash that its version had: a migration, of another process too, may give the version another one (`read` compares them).
 
   local young, old = { states = {}, bytes = 0 }, { states = {}, bytes = 0 }
   local half = math.min(ctx.config.cache_bytes, ctx.cache_memory.limit) // 2
@@ -201,21 +202,35 @@ return function(ctx, versions)
     return nil, failure
   end
 
+  --- The hash by which a state is known to be the version's.
+  ---@param version { data_hash?: string, tree_hash?: string }
+  ---@return string?
+  function states.hash_of(version) return version.data_hash or version.tree_hash end
+
   --- As `load`, checked against the version's hash; a state that is in the cache was.
-  ---@param version inner_universe.Version
+  ---@param version { version_id: string, data_hash?: string, tree_hash?: string }
   ---@return table?, inner_universe.Error?
   function states.read(version)
-    local id = version.version_id
+    local id, expected = version.version_id, states.hash_of(version)
     local state = recall(id)
-    if state then return state end
-    local err
+    if state and state.hash == expected then return state end
+    states.forget(id)
+    local ok, err
     state, err = states.load(id)
     if not state then return nil, err end
-    local ok
     ok, err = states.check(version, state)
-    if ok then return state end
-    states.forget(id)
-    return nil, err
+    if not ok then -- it may stand on one in the cache that is of before
+      local passed = {}
+      state = states.load(id, passed)
+      for each in pairs(passed) do states.forget(each) end
+      if not state or not states.check(version, state) then
+        states.forget(id)
+        return nil, err
+      end
+      remember(id, state)
+    end
+    state.hash = expected
+    return state
   end
 
   -- Writing ------------------------------------------------------------------------------------------------------

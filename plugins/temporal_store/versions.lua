@@ -7,6 +7,23 @@ local iu = require "inner_universe"
 return function(ctx, decode)
   local versions = {}
 
+  --- Commits a version: fields of commit_state_version by name. base: the row of the version that its delta stands on, as it was read, or nil. On a server
+  --- others may give that one another state meanwhile (a migration): there the commit proves that they did not, and is a ConflictError where they did.
+  ---@param base table?
+  ---@param fields table
+  ---@return true?, inner_universe.Error?
+  function versions.commit(base, fields)
+    if base and ctx.settings.backend == "spacetimedb" then
+      local bytes, err = ctx.conn:row_bytes("state_version", base)
+      if not bytes then return nil, err end
+      return ctx.conn:call("transact", {
+        { tag = "Expect", value = { table = "state_version", key = base.version_id, row = bytes } }, { tag = "CommitStateVersion", value = fields },
+      })
+    end
+    return ctx.conn:call("commit_state_version", fields.parent_version_id, fields.description, fields.data_hash, fields.branch, fields.author, fields.tags,
+      fields.metadata, fields.merge_parent_id, fields.tree_hash, fields.expected_head, fields.delta, fields.snapshot, fields.id)
+  end
+
   --- The version as users see it, or nil and VersionNotFoundError.
   ---@param id string
   ---@return inner_universe.Version?, inner_universe.Error?

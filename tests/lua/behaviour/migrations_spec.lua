@@ -602,6 +602,65 @@ describe("migrations of an open universe", function()
     end
   end)
 
+  -- A state whose change is a delta.
+  local BIG = ("x"):rep(3000)
+  local MARK = "m:states(function(state) migrations_test.meanwhile() state.mark = (state.mark or 0) + 1 return state end)"
+
+  it("give states another shape while others commit", function()
+    for _, online in ipairs { "true", "false" } do
+      local folder = support.folder()
+      file(folder, "0001_states", ("return { online = %s, up = function(m) %s end }"):format(online, MARK))
+      local m, g = open(folder)
+      local store, late = m.temporal_store, {}
+      for i = 1, 4 do assert(m:commit_version({ n = i, big = BIG }, "v" .. i)) end
+      -- One before each of the first three states is written: on the head that is about to change, and on those that came meanwhile.
+      _G.migrations_test = { meanwhile = function()
+        if #late == 3 then return end
+        late[#late + 1] = assert(m:commit_version({ n = 100 + #late, big = BIG }, "late"))
+      end }
+      local report, err = g:up()
+      assert(report, tostring(err))
+      assert.equal(3, #late)
+      assert(store:verify())
+      for i, id in ipairs(late) do assert.equal(99 + i, assert(store:get_state(id)).n) end
+      for _, version in ipairs(assert(store:history())) do
+        assert.equal(version.description ~= "late" and 1 or nil, assert(store:get_state(version.version_id)).mark)
+      end
+      support.clean()
+    end
+  end)
+
+  it("give states another shape that programs see which had read them before", function()
+    local folder = support.folder()
+    _G.migrations_test = { meanwhile = function() end }
+    local m, g = open(folder)
+    local store = m.temporal_store
+    for i = 1, 4 do assert(m:commit_version({ n = i, big = BIG }, "v" .. i)) end
+    local draft = assert(store:track())
+    draft.n = 5
+    local head = assert(store:draft(draft):commit("drafted"))
+    file(folder, "0001_states", ("return { online = true, up = function(m) %s end, down = function() end }"):format(MARK))
+    if support.on_server then -- another process migrates
+      local other = support.open({ plugins = { migrations = { folder = folder, on_pending = "ignore" } }, log_level = "off" }, support.target_of(m))
+      assert(other:plugin("migrations"):up())
+      support.close(other)
+    else
+      assert(g:up())
+    end
+    draft.n = 6
+    local id, err = store:draft(draft):commit("too late")
+    support.refused("ConflictError", id, err, head, "migration", "track")
+    for _, version in ipairs(assert(store:history())) do assert.equal(1, assert(store:get_state(version.version_id)).mark) end
+    id = assert(m:commit_version({ n = 7, big = BIG }, "after"))
+    support.exactly({ n = 7, big = BIG }, assert(store:get_state(id)))
+    draft = assert(store:track())
+    draft.n = 8
+    id = assert(store:draft(draft):commit("drafted anew"))
+    local fresh = support.on_server and support.open({ log_level = "off" }, support.target_of(m)) or m
+    assert(fresh.temporal_store:verify())
+    support.exactly({ n = 8, big = BIG }, assert(fresh.temporal_store:get_state(id)))
+  end)
+
   it("never write over what an earlier step of one transaction wrote", function()
     local function steps(...)
       local texts = {}
