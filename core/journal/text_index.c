@@ -33,7 +33,7 @@ static int count_keys(const char *keys) {
   return count;
 }
 
-/* Keys are letters, digits and underscores, so that they need no quoting as columns and in paths. */
+/* Keys are letters, digits and underscores, so that they need no quoting in paths, and as columns only where they are words of SQL's. */
 static bool valid_keys(const char *keys) {
   if (*keys == '\0' || *keys == ',') return false;
   for (const char *p = keys; *p != '\0'; p++) {
@@ -56,6 +56,15 @@ static void put_extracts(iu_buf *sql, const char *json, const char *keys) {
   }
 }
 
+static void put_columns(iu_buf *sql, const char *keys) {
+  while (*keys != '\0') {
+    size_t n = strcspn(keys, ",");
+
+    iu__buf_printf(sql, ", \"%.*s\"", (int)n, keys);
+    keys += n + (keys[n] == ',');
+  }
+}
+
 static void put_sql(iu_buf *sql, const iu_catalog_table *t, int which, const char *json, const char *keys) {
   const char *key = t->def->row->u.fields[t->def->primary_key].name;
 
@@ -68,7 +77,9 @@ static void put_sql(iu_buf *sql, const iu_catalog_table *t, int which, const cha
     case IU_TEXT_PUT:
       iu__buf_put_str(sql, "INSERT INTO ");
       put_name(sql, t, "");
-      iu__buf_printf(sql, " (rowid, %s) VALUES (?1", keys);
+      iu__buf_put_str(sql, " (rowid");
+      put_columns(sql, keys);
+      iu__buf_put_str(sql, ") VALUES (?1");
       for (int i = 0; i < count_keys(keys); i++) iu__buf_printf(sql, ", ?%d", i + 2);
       iu__buf_put_str(sql, ")");
       break;

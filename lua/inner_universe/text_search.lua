@@ -53,25 +53,27 @@ local function names(index, between)
   return table.concat(list, between)
 end
 
+-- A name that is no word of SQL's: `order`, `group`.
+local function named(name) return '"' .. name .. '"' end
+
 local function extracts(index)
   local list = {}
-  for i, text in ipairs(index.texts) do list[i] = ("json_extract(t.%s, '$.%s')"):format(index.json, text[1]) end
+  for i, text in ipairs(index.texts) do list[i] = ("json_extract(t.%s, '$.%s')"):format(named(index.json), text[1]) end
   return table.concat(list, ", ")
 end
 
 -- core/journal/text_index.h says what these tables are. Whatever is there already stays.
 local function create_sql(index)
   local fill = {
-    ["$name"] = "_iu_text_" .. index.table, ["$table"] = index.table, ["$key"] = index.key, ["$json"] = index.json, ["$columns"] = names(index, ", "),
-    ["$texts"] = extracts(index),
-    ["$list"] = names(index, ","),
+    ["$name"] = "_iu_text_" .. index.table, ["$table"] = index.table, ["$rows"] = named(index.table), ["$key"] = named(index.key), ["$json"] = index.json,
+    ["$columns"] = named(names(index, '", "')), ["$texts"] = extracts(index), ["$list"] = names(index, ","),
   }
   return (([[
 CREATE TABLE IF NOT EXISTS _iu_text_index (table_name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL, texts TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS $name_key (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 CREATE VIRTUAL TABLE IF NOT EXISTS $name USING fts5 ($columns, tokenize = 'unicode61 remove_diacritics 2');
-INSERT INTO $name_key (key) SELECT $key FROM $table WHERE $key NOT IN (SELECT key FROM $name_key);
-INSERT INTO $name (rowid, $columns) SELECT n, $texts FROM $name_key JOIN $table AS t ON t.$key = $name_key.key WHERE n NOT IN (SELECT rowid FROM $name);
+INSERT INTO $name_key (key) SELECT $key FROM $rows WHERE $key NOT IN (SELECT key FROM $name_key);
+INSERT INTO $name (rowid, $columns) SELECT k.n, $texts FROM $name_key AS k JOIN $rows AS t ON t.$key = k.key WHERE k.n NOT IN (SELECT rowid FROM $name);
 INSERT OR IGNORE INTO _iu_text_index VALUES ('$table', '$json', '$list');
 ]]):gsub("%$%l+", fill))
 end
@@ -82,13 +84,13 @@ local function search_sql(index, where)
   local weights, conditions, params = {}, {}, {}
   for i, each in ipairs(index.texts) do weights[i] = ("%.1f"):format(each[2]) end
   for column, value in pairs(where or {}) do
-    conditions[#conditions + 1] = (" AND t.%s = :w%d"):format(column, #conditions + 1)
+    conditions[#conditions + 1] = (" AND t.%s = :w%d"):format(named(column), #conditions + 1)
     params["w" .. #conditions] = value
   end
   return ([[
 SELECT k.key AS key, bm25(%s, %s) AS rank, snippet(%s, -1, '[', ']', '…', %d) AS snippet
 FROM %s JOIN %s_key AS k ON k.n = %s.rowid JOIN %s AS t ON t.%s = k.key WHERE %s MATCH :text%s ORDER BY rank, k.key LIMIT :limit OFFSET :offset]]):format(
-    name, table.concat(weights, ", "), name, WORDS, name, name, name, index.table, index.key, name, table.concat(conditions)), params
+    name, table.concat(weights, ", "), name, WORDS, name, name, name, named(index.table), named(index.key), name, table.concat(conditions)), params
 end
 
 -- Searching ----------------------------------------------------------------------------------------------------------

@@ -366,6 +366,43 @@ describe("a working copy", function()
     assert.equal("ada", assert(manager:search_entities("lovelace countess"))[1].id)
   end)
 
+  it("keeps the text index of a module's table through every change", function()
+    local file = support.path()
+    local function doc(name, columns) return { [name] = { columns = columns, primary_key = "id", public = true } } end
+    local index = { table = "doc", key = "id", json = "data", texts = { { "title", 1 } } }
+    local conn = assert(iu.connect(file, { module = arena(doc("doc", { { "id", "string" }, { "data", "string" }, { "n", "u32" } }), nil, {
+      reducers = { fill = function(ctx)
+        for i = 1, 6 do ctx.db.doc:insert { id = "k" .. i, data = ('{"title":"alpha beta%d"}'):format(i), n = i } end
+      end },
+    }) }))
+    assert(conn:call("fill"))
+    assert.equal(6, #assert(conn:search_text(index, "alpha")))
+    assert(conn:close())
+    local copy = support.owned(assert(iu.working_copy(file)))
+    assert(copy:add_column("doc", "more", "u32", { default = 1, first = true }))
+    assert(copy:rename_column("doc", "data", "content"))
+    assert(copy:retype_column("doc", "n", "u64"))
+    assert(copy:rename_table("doc", "paper"))
+    assert(copy:delete_where("paper", function(row) return row.n == 6 end))
+    assert(copy:update("paper", function(row)
+      if row.n ~= 5 then return nil end
+      row.content = '{"title":"gamma"}'
+      return row
+    end))
+    assert(copy:delete("paper", "k4"))
+    assert(copy:put("paper", { id = "k3", content = '{"title":"gamma"}', n = 3, more = 1 }))
+    assert(copy:insert("paper", { id = "k7", content = '{"title":"alpha"}', n = 7, more = 1 }))
+    index.table, index.json = "paper", "content"
+    assert(copy:publish())
+    conn = support.owned(assert(iu.connect(file, { module = assert(iu.file_modules(file)) })))
+    local function found(word)
+      local keys = support.pluck(assert(conn:search_text(index, word)), "key")
+      table.sort(keys)
+      return table.concat(keys, " ")
+    end
+    assert.same({ "k1 k2 k7", "k3 k5", "k2", "" }, { found("alpha"), found("gamma"), found("beta2"), found("beta4") })
+  end)
+
   it("ends an operation whose progress raises, undone", function()
     support.clean()
     build(3000)

@@ -115,6 +115,25 @@ describe("text search", function()
     assert.equal(100, #ids("thing", { limit = 1000 }))
   end)
 
+  it("searches modules' tables, whatever they and their columns are called", function()
+    local module = assert(iu.module("words", {
+      tables = { group = { columns = { { "select", "string" }, { "order", "string" }, { "n", "u32" }, { "key", "u32" }, { "rank", "u32" } },
+        primary_key = "select", public = true } },
+      reducers = { put = { params = { { "id", "string" }, { "text", "string" } }, run = function(ctx, id, text)
+        ctx.db.group:insert { select = id, order = text, n = 1, key = 2, rank = 3 }
+      end } },
+    }))
+    local own = support.open { module = module }
+    local conn = own.client:connection()
+    local index = { table = "group", key = "select", json = "order", texts = { { "from", 2 }, { "where", 1 } } }
+    assert(conn:call("put", "a", '{"from":"red","where":"old"}'))
+    assert(conn:call("put", "b", '{"from":"green"}'))
+    assert.equal("a", assert(conn:search_text(index, "old"))[1].key)
+    assert(conn:call("put", "c", '{"from":"blue","where":"red"}')) -- with the index there
+    assert.same({ "a", "c" }, support.pluck(assert(conn:search_text(index, "red")), "key"))
+    assert.equal(1, #assert(conn:search_text(index, "red", { where = { select = "c", n = 1 } })))
+  end)
+
   it("says where it cannot be had", function()
     local _, conn = support.open_both()
     local other = assert(conn:session())
