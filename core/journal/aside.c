@@ -35,7 +35,7 @@ static iu_status copy_rows(sqlite3 *from, sqlite3 *to, uint64_t folded, uint64_t
 
 static iu_status fill(sqlite3 *from, const char *temporary, uint64_t folded, const iu_journal_recovery *r, iu_error *err) {
   sqlite3 *to = NULL;
-  int rc = sqlite3_open_v2(temporary, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
+  int rc = sqlite3_open_v2(temporary, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
   iu_status status = rc == SQLITE_OK ? IU_OK : iu__jdb_fail(to, rc, setting, err);
 
   if (status == IU_OK)
@@ -54,6 +54,7 @@ iu_status iu__jaside(sqlite3 *db, const char *path, uint64_t folded, iu_journal_
   snprintf(suffix, sizeof suffix, ".lost-%llu-%llu-%lld", (unsigned long long)r->lost_first, (unsigned long long)r->lost_last, (long long)iu__clock_micros());
   status = iu__jfile_temporary(path, suffix, &aside, err);
   if (status == IU_OK) status = iu__jfile_temporary(aside, ".iu-new", &temporary, err);
+  if (status == IU_OK) status = iu__jfile_reserve(temporary, path, err);
   if (status == IU_OK) status = fill(db, temporary, folded, r, err);
   if (status == IU_OK) status = iu__jfile_publish(temporary, aside, err);
   if (status != IU_OK && temporary != NULL) iu__jfile_remove(temporary);

@@ -108,7 +108,8 @@ static iu_status begin(iu_backup *b, iu_error *err) {
   if (status == IU_OK) status = iu__jdb_int(b->from, "PRAGMA page_size", 0, &bytes, copying, err);
   iu__free(meta);
   b->page_bytes = (uint64_t)bytes;
-  if (status == IU_OK) status = open_one(b->temporary, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &b->to, err);
+  if (status == IU_OK) status = iu__jfile_reserve(b->temporary, b->source, err);
+  if (status == IU_OK) status = open_one(b->temporary, SQLITE_OPEN_READWRITE, &b->to, err);
   /* Nobody sees it before it is renamed: it is synced once, as a whole. */
   if (status == IU_OK) status = iu__jdb_exec(b->to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", copying, err);
   if (status != IU_OK) return status;

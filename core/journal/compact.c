@@ -56,6 +56,7 @@ static iu_status compact(const char *path, const char *temporary, uint64_t *befo
     if (rc != SQLITE_OK) status = iu__jdb_fail(db, rc, compacting, err);
   }
   if (status == IU_OK) status = check_closed(path, db, err);
+  if (status == IU_OK) status = iu__jfile_reserve(temporary, path, err);
   if (status == IU_OK) status = copy_into(db, temporary, err);
   if (sqlite3_close(db) != SQLITE_OK && status == IU_OK) status = iu__fail(err, IU_E_STORAGE, "%s: it could not be closed", compacting);
   if (status == IU_OK) status = size_of(temporary, after, err);

@@ -225,6 +225,23 @@ iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, 
   return IU_OK;
 }
 
+iu_status iu__jfile_reserve(const char *temporary, const char *like, iu_error *err) {
+  struct stat st, made;
+  int fd;
+
+  if (stat(like, &st) != 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be looked at: %s", like, strerror(errno));
+  fd = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600 | (st.st_mode & 0066));
+  if (fd < 0) return iu__fail(err, IU_E_STORAGE, "%s cannot be created: %s", temporary, strerror(errno));
+  /* The group that may read it has to be the same one. */
+  if (fstat(fd, &made) != 0 || (made.st_gid != st.st_gid && fchown(fd, (uid_t)-1, st.st_gid) != 0 && fchmod(fd, made.st_mode & 0707) != 0)) {
+    (void)iu__fail(err, IU_E_STORAGE, "%s: its mode cannot be set: %s", temporary, strerror(errno));
+    close(fd);
+    return IU_E_STORAGE;
+  }
+  close(fd);
+  return IU_OK;
+}
+
 /* A file that was there (an empty one, made to reserve the name or to set its mode, too) passes its mode and owner on. */
 static void take_over_mode(const char *path, const char *temporary) {
   struct stat st;

@@ -22,6 +22,8 @@ iu_status iu__jfile_newer(int64_t format, const char *path, iu_error *err);   /*
 iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err);
 /* A name beside `path`, given to the caller; what one that was killed left there is removed. */
 iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, iu_error *err);
+/* Makes it, empty, for the content of `like`: nobody may read it who may not read that one. */
+iu_status iu__jfile_reserve(const char *temporary, const char *like, iu_error *err);
 /* Syncs it and renames it to `path`, durably. A file that is there is replaced and passes its mode and owner on. */
 iu_status iu__jfile_publish(const char *temporary, const char *path, iu_error *err);
 /* With what SQLite keeps beside it. */

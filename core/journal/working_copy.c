@@ -126,8 +126,8 @@ iu_status iu__working_copy_publish(iu_working_copy *w, iu_error *err) {
   return set_aim(w, AIM_PUBLISH, err);
 }
 
-static iu_status open_copy(iu_working_copy *w, int flags, iu_error *err) {
-  int rc = sqlite3_open_v2(w->file, &w->copy, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+static iu_status open_copy(iu_working_copy *w, iu_error *err) {
+  int rc = sqlite3_open_v2(w->file, &w->copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
   if (rc != SQLITE_OK) return iu__jdb_fail(w->copy, rc, w->file, err);
   sqlite3_busy_timeout(w->copy, BUSY_MS);
@@ -164,7 +164,8 @@ static iu_status begin_fill(iu_working_copy *w, iu_error *err) {
   if (status == IU_OK) status = iu__jload_state(w->original, w->target, meta, &state, err);
   if (status == IU_OK) status = iu__jdb_int(w->original, "PRAGMA data_version", 0, &w->version, filling, err);
   iu__free(meta);
-  if (status == IU_OK) status = open_copy(w, SQLITE_OPEN_CREATE, err);
+  if (status == IU_OK) status = iu__jfile_reserve(w->file, w->target, err);
+  if (status == IU_OK) status = open_copy(w, err);
   if (status == IU_OK) status = iu__jdb_exec(w->copy, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", filling, err);
   return status == IU_OK ? start(w, w->copy, w->original, filling, err) : status;
 }
@@ -205,7 +206,7 @@ static iu_status end_fill(iu_working_copy *w, iu_error *err) {
 
   iu__jdb_rollback(w->original);
   close_copy(w); /* what it kept of the file is of the time before */
-  if (status == IU_OK) status = open_copy(w, 0, err);
+  if (status == IU_OK) status = open_copy(w, err);
   if (status == IU_OK) status = iu__jdb_exec(w->copy, "PRAGMA synchronous=OFF; PRAGMA journal_mode=DELETE", filling, err);
   if (status == IU_OK) status = iu__jfile_schema_read(w->copy, NULL, false, &schema, err);
   close_copy(w);
@@ -220,7 +221,7 @@ static iu_status end_fill(iu_working_copy *w, iu_error *err) {
 /* Folded, with its unused pages given back, marked as closed. */
 static iu_status tidy_copy(iu_working_copy *w, iu_error *err) {
   int64_t groups = 0, unused = 0;
-  iu_status status = open_copy(w, 0, err);
+  iu_status status = open_copy(w, err);
 
   if (status == IU_OK) status = iu__jdb_exec(w->copy, "PRAGMA synchronous=OFF; PRAGMA journal_mode=DELETE", publishing, err);
   if (status == IU_OK) status = iu__jdb_int(w->copy, "SELECT count(*) FROM _iu_journal", 0, &groups, publishing, err);

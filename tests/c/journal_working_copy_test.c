@@ -3,6 +3,8 @@
 #include "journal_vfs.h"
 
 #include "../../core/base/errinj.h"
+#include "../../core/journal/backup.h"
+#include "../../core/journal/compact.h"
 #include "../../core/journal/reshape.h"
 #include "../../core/journal/working_copy.h"
 
@@ -498,6 +500,49 @@ static void test_a_publish_given_up_is_undone(void **state) {
   vfs_uninstall();
 }
 
+static mode_t mode_of(const char *path) {
+  struct stat st;
+
+  assert_int_equal(stat(path, &st), 0);
+  return st.st_mode & 0777;
+}
+
+/* What only its owner may read stays that in every copy of it. */
+static void test_copies_are_as_private_as_the_file(void **state) {
+  static const mode_t modes[] = {0600, 0640, 0644};
+  fixture f;
+  random_source r = {7};
+  mode_t mask = umask(022);
+
+  (void)state;
+  for (size_t i = 0; i < 3; i++) {
+    iu_working_copy *w;
+    iu_backup *b;
+    iu_error err;
+    char copy[192];
+    uint64_t done, total;
+
+    fixture_begin(&f);
+    build(&f, &r, false);
+    assert_int_equal(chmod(f.path, modes[i]), 0);
+    w = filled(f.path);
+    assert_int_equal(mode_of(iu__working_copy_file(w)), modes[i]);
+    assert_ok(publish(w, &err), &err);
+    iu__working_copy_release(w);
+    assert_int_equal(mode_of(f.path), modes[i]);
+    snprintf(copy, sizeof copy, "%s/copy", f.folder);
+    assert_ok(iu__backup_new(f.path, copy, true, false, &b, &err), &err);
+    do assert_ok(iu__backup_run(b, 0, &err), &err);
+    while (!iu__backup_progress(b, &done, &total));
+    iu__backup_free(b);
+    assert_int_equal(mode_of(copy), modes[i]);
+    assert_ok(iu__compact(f.path, &done, &total, &err), &err);
+    assert_int_equal(mode_of(f.path), modes[i]);
+    fixture_end(&f);
+  }
+  umask(mask);
+}
+
 static void test_what_is_no_universe_is_refused(void **state) {
   fixture f;
   iu_working_copy *w;
@@ -526,6 +571,7 @@ int main(void) {
       cmocka_unit_test(test_a_reader_is_not_misled),
       cmocka_unit_test(test_leftovers_of_a_killed_run_are_removed),
       cmocka_unit_test(test_a_publish_given_up_is_undone),
+      cmocka_unit_test(test_copies_are_as_private_as_the_file),
       cmocka_unit_test(test_what_is_no_universe_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
