@@ -7,7 +7,9 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local lost = plugin.load "lost"
 local open_queue = plugin.load "queue"
+local make_server_time = plugin.load "server_time"
 local make_replay = plugin.load "replay"
 local make_known = plugin.load "known"
 local make_recovery = plugin.load "recovery"
@@ -30,7 +32,7 @@ local function path_of(ctx)
 end
 
 -- Reads that answer from what is known here.
-local function add_reads(ctx, known, writing, state, queue)
+local function add_reads(ctx, known, state, queue)
   local function around(kind)
     return function(call, next)
       local id = call.args[1]
@@ -40,10 +42,10 @@ local function add_reads(ctx, known, writing, state, queue)
         row, err = next()
         if row then
           known.note(kind, id, row)
-        elseif not writing.lost(err) then
+        elseif not lost.connection(err) then
           known.forget(kind, id)
         end
-        if not writing.lost(err) then
+        if not lost.connection(err) then
           if queue.count == 0 then return row, err end
           local touched
           row, touched = known.with_kept(kind, id, row)
@@ -51,11 +53,11 @@ local function add_reads(ctx, known, writing, state, queue)
         end
       end
       local there_is_none
-      if err == nil or writing.lost(err) then row, there_is_none = known.get(kind, id) end
+      if err == nil or lost.connection(err) then row, there_is_none = known.get(kind, id) end
       if row then return row end
-      if there_is_none or err and not writing.lost(err) then
+      if there_is_none or err and not lost.connection(err) then
         local what = kind == "entity" and "EntityNotFoundError" or "RelationNotFoundError"
-        return nil, err and not writing.lost(err) and err or iu.errors.new(what, ("%s not found: %s"):format(kind, id))
+        return nil, err and not lost.connection(err) and err or iu.errors.new(what, ("%s not found: %s"):format(kind, id))
       end
       if err then return nil, err end
       return next() -- says how the connection is away
@@ -70,9 +72,9 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
   local path = path_of(ctx)
   local queue, err = open_queue(ctx, path, ctx.universe.target)
   if not queue then return nil, iu.errors.wrap(err.kind, ("the queue %s: %s"):format(path, err.message), err) end
-  local keeping = { queue = queue, path = path, refused = 0 }
+  local keeping = { queue = queue, path = path, refused = 0, unknown = 0 }
   local state = { stopped = false, name = "online", since = iu.now() }
-  local wake = ctx.waiter()
+  local wake, server_time = ctx.waiter(), make_server_time(ctx)
   keeping.state = state
 
   function state.connected()
@@ -92,17 +94,20 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
     state_handlers:emit { state = name, before = before, queued = queue.count }
   end
 
-  keeping.writing = make_writing(ctx, client, queue, state)
-  keeping.replay = make_replay(ctx, client, queue, {
+  keeping.writing = make_writing(ctx, client, queue, server_time, state)
+  keeping.replay = make_replay(ctx, client, queue, server_time, {
     applied = keeping.writing.settle,
     changed = state.changed,
     heard = keeping.writing.is_heard,
     refused = function(entry, operation, refusal, heard)
-      keeping.refused = keeping.refused + 1
+      local unknown = lost.outcome(refusal)
+      local counted = unknown and "unknown" or "refused"
+      keeping[counted] = keeping[counted] + 1
       keeping.writing.refuse(entry, operation, refusal)
       if not heard then
-        ctx.log.warn("a kept write was refused: %s %s: %s", operation.tag, tostring(operation.value.id), refusal.message)
-        refused_handlers:emit { operation = operation, err = refusal, request_key = entry.key, queued_at = entry.queued_at }
+        ctx.log.warn("a kept write %s: %s %s: %s", unknown and "is not sent again" or "was refused", operation.tag, tostring(operation.value.id),
+          refusal.message)
+        refused_handlers:emit { operation = operation, err = refusal, unknown = unknown, request_key = entry.key, queued_at = entry.queued_at }
       end
       if #entry.operations == 0 then keeping.writing.settle(entry) end
     end,
@@ -110,9 +115,13 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
 
   for hooked, method in pairs(WRITES) do ctx.hooks.around(hooked, keeping.writing.around(method)) end
   if ctx.universe.plugin("event_bus") then ctx.hooks.around("event_bus.publish", keeping.writing.around("publish_event")) end
-  if ctx.config.reads then add_reads(ctx, make_known(ctx, manager, queue), keeping.writing, state, queue) end
+  if ctx.config.reads then add_reads(ctx, make_known(ctx, manager, queue), state, queue) end
 
-  keeping.listening = ctx.conn:on_state(state.changed)
+  server_time.connected()
+  keeping.listening = ctx.conn:on_state(function(now)
+    if now.phase == "connected" then server_time.connected() end
+    state.changed()
+  end)
   ctx.spawn(function()
     while not state.stopped do
       keeping.replay.run(state.connected)
@@ -167,8 +176,8 @@ function M.start(ctx)
     return state_handlers:add(fn)
   end
 
-  --- Writes that were kept and acknowledged, and then refused by the server, oldest first: { id, operation = { tag, value }, err, request_key, queued_at,
-  --- refused_at }. They are in the file until they are forgotten.
+  --- Writes that were kept and acknowledged, and then refused by the server, oldest first: { id, operation = { tag, value }, err, unknown, request_key,
+  --- queued_at, refused_at }. unknown: it was sent, and may be applied, but had no answer within resend_ms. They are in the file until they are forgotten.
   ---@return table[]? refused
   ---@return inner_universe.Error? err
   function methods:refused()
@@ -177,7 +186,7 @@ function M.start(ctx)
     return keeping.queue.refused()
   end
 
-  --- fn{ operation, err, request_key, queued_at } for each such refusal, when it comes.
+  --- fn{ operation, err, unknown, request_key, queued_at } for each such refusal, when it comes.
   ---@param fn fun(refusal: table)
   ---@return inner_universe.Handle
   function methods:on_refused(fn)
@@ -224,15 +233,16 @@ function M.start(ctx)
     return nil, why
   end
 
-  --- { state, since, queued, queued_bytes, oldest, replayed, refused, recovered, path, problem }: times in microseconds; replayed, refused (the server's
-  --- refusals of kept writes) and recovered (what was not found and then was) since the start; problem: why the replay does not get on, where it does not.
+  --- { state, since, queued, queued_bytes, oldest, replayed, refused, unknown, recovered, path, problem }: times in microseconds; replayed, refused (the
+  --- server's refusals of kept writes), unknown (writes that were sent, and not again after resend_ms) and recovered (what was not found and then was)
+  --- since the start; problem: why the replay does not get on, where it does not.
   ---@return table
   function methods:status()
-    local status = { state = methods:state(), queued = 0, queued_bytes = 0, replayed = 0, refused = 0, recovered = recovery.recovered }
+    local status = { state = methods:state(), queued = 0, queued_bytes = 0, replayed = 0, refused = 0, unknown = 0, recovered = recovery.recovered }
     if keeping then
       status.since, status.path, status.oldest = keeping.state.since, keeping.path, keeping.queue.since()
       status.queued, status.queued_bytes = keeping.queue.count, keeping.queue.bytes
-      status.replayed, status.refused = keeping.replay.count, keeping.refused
+      status.replayed, status.refused, status.unknown = keeping.replay.count, keeping.refused, keeping.unknown
       status.problem = status.state == "replaying" and keeping.replay.problem or nil
     end
     return status

@@ -13,6 +13,10 @@ return {
       default = "refuse", one_of = { "refuse", "wait" },
       description = "What a write does when so much is kept: refuse (OverloadedError) or wait (for room, in turn).",
     },
+    resend_ms = {
+      default = 82800000, min = 0, max = 82800000,
+      description = "So long a kept write whose outcome is unknown is sent again under its request key, which the server remembers for 24 hours.",
+    },
     refused_max = { default = 1000, min = 1, max = 1000000, description = "Refused writes that are remembered; the oldest go first." },
     reads = { default = false, description = "While the server is away get_entity and get_relation answer from what is known here." },
     known_bytes = { default = 16777216, min = 0, max = 1099511627776, description = "Memory for what was read last, where reads is on." },

@@ -1,7 +1,8 @@
 -- queue.lua: the writes that are kept, in an embedded file of their own, and the list of them in memory in their order.
 --
--- An entry: { position, key, operations, bytes, queued_at }. It is in the file before `append` answers (durability "full") and stays there until it is known to
--- be applied or refused. Who removes one, or notes a refusal, does it in one transaction of the file.
+-- An entry: { position, key, operations, bytes, queued_at, sent_at }. sent_at: when it was sent first, by the server's clock, unless it is known not to be
+-- applied by that. It is in the file before `append` answers (durability "full") and stays there until it is known to be applied or refused. Who
+-- removes one, or notes a refusal, does it in one transaction of the file.
 
 local iu = require "inner_universe"
 
@@ -10,7 +11,10 @@ local function make_module(refused_max)
   return iu.module("fallback_queue", {
     tables = {
       queued = {
-        columns = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" } },
+        columns = {
+          { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" },
+          { "sent_at", "u64", default = 0 }, -- 0: nil
+        },
         primary_key = "position",
       },
       about = { columns = { { "key", "string" }, { "value", "string" } }, primary_key = "key" }, -- target: whose writes are kept
@@ -31,9 +35,15 @@ local function make_module(refused_max)
         end,
       },
       append = {
-        params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" } },
-        run = function(ctx, position, key, operations)
-          ctx.db.queued:insert { position = position, request_key = key, operations = operations, queued_at = ctx.timestamp }
+        params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "sent_at", "u64" } },
+        run = function(ctx, position, key, operations, sent_at)
+          ctx.db.queued:insert { position = position, request_key = key, operations = operations, queued_at = ctx.timestamp, sent_at = sent_at }
+        end,
+      },
+      mark = {
+        params = { { "positions", "[u64]" }, { "sent_at", "u64" } },
+        run = function(ctx, positions, sent_at)
+          for _, position in ipairs(positions) do ctx.db.queued:patch(position, { sent_at = sent_at }) end
         end,
       },
       finish = {
@@ -120,7 +130,10 @@ return function(ctx, path, target)
       local operations
       operations, why = iu.json.decode(row.operations)
       if not operations then return nil, iu.errors.wrap("StorageError", ("%s: a queued write is damaged"):format(path), why) end
-      local entry = { position = row.position, key = row.request_key, operations = operations, bytes = #row.operations, queued_at = row.queued_at }
+      local entry = {
+        position = row.position, key = row.request_key, operations = operations, bytes = #row.operations, queued_at = row.queued_at,
+        sent_at = row.sent_at ~= 0 and row.sent_at or nil,
+      }
       places.used, bytes_room.used = places.used + 1, bytes_room.used + entry.bytes -- more than the limits, where they were higher before
       add(entry)
       next_position = row.position + 1
@@ -163,18 +176,20 @@ return function(ctx, path, target)
   end
 
   --- Keeps operations under their request key. The entry, in the list (and given to `begun`) at once and in the file when this answers; or nil, err, and
-  --- nothing is kept.
-  function queue.append(key, operations, begun)
+  --- nothing is kept. sent_at: when it was sent, where it was.
+  function queue.append(key, operations, sent_at, begun)
     local text, why = iu.json.encode(iu.array(operations))
     if not text then return nil, why end
     local ok
     ok, why = find_room(#text)
     if not ok then return nil, why end
-    local entry = { position = next_position, key = key, operations = operations, bytes = #text, queued_at = iu.now(), kept = ctx.waiter() }
+    local entry = {
+      position = next_position, key = key, operations = operations, bytes = #text, queued_at = iu.now(), sent_at = sent_at, kept = ctx.waiter(),
+    }
     next_position = next_position + 1
     add(entry)
     begun(entry)
-    ok, why = file:call("append", entry.position, key, text)
+    ok, why = file:call("append", entry.position, key, text, sent_at or 0)
     if not ok then
       remove(entry)
       entry.kept:resolve(nil, why)
@@ -210,11 +225,24 @@ return function(ctx, path, target)
     return about[id] or {}
   end
 
-  --- These are applied.
-  function queue.finish(list)
+  local function positions_of(list)
     local positions = {}
     for i, entry in ipairs(list) do positions[i] = entry.position end
-    local ok, why = file:call("finish", iu.array(positions))
+    return iu.array(positions)
+  end
+
+  --- These are sent at that time, by the server's clock; nil: it is known that they were not applied. In the file when this answers.
+  function queue.mark(list, sent_at)
+    if #list == 0 then return true end
+    local ok, why = file:call("mark", positions_of(list), sent_at or 0)
+    if not ok then return nil, why end
+    for _, entry in ipairs(list) do entry.sent_at = sent_at end
+    return true
+  end
+
+  --- These are applied.
+  function queue.finish(list)
+    local ok, why = file:call("finish", positions_of(list))
     if not ok then return nil, why end
     for _, entry in ipairs(list) do remove(entry) end
     return true
@@ -247,8 +275,9 @@ return function(ctx, path, target)
     local rows, why = file:select("refused", { order_by = "id" })
     if not rows then return nil, why end
     for i, row in ipairs(rows) do
-      rows[i] = { id = row.id, operation = assert(iu.json.decode(row.operation)), err = err_of(row.err), request_key = row.request_key,
-        queued_at = row.queued_at, refused_at = row.refused_at }
+      local refusal = err_of(row.err)
+      rows[i] = { id = row.id, operation = assert(iu.json.decode(row.operation)), err = refusal, unknown = refusal.code == "UNKNOWN_OUTCOME",
+        request_key = row.request_key, queued_at = row.queued_at, refused_at = row.refused_at }
     end
     return rows
   end

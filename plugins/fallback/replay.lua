@@ -3,16 +3,24 @@
 -- Entries of one operation go WINDOW at a time, one behind the other over the connection, which keeps their order; one of several operations goes alone, again
 -- without what of it was refused. Each goes under its request key, which the module applies once: so an entry is sent again whenever its outcome is not known,
 -- after a loss and after this process was killed. It leaves the file when it is known to be applied, or refused.
+--
+-- The module forgets a key after 24 hours. So the file says of each entry when it was sent first, before it is sent; one whose outcome is not known for longer
+-- than resend_ms may be applied already, with nobody left who knows: it is not sent again, but told as a refusal with the code UNKNOWN_OUTCOME.
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local lost = plugin.load "lost"
+
 local WINDOW = 64
 local PAUSE = 0.2 -- seconds before it is tried again while the connection is there and does not take it
+local UNKNOWN = "UNKNOWN_OUTCOME"
 local LATER = { ConnectionError = true, TimeoutError = true, OverloadedError = true } -- says nothing about the write
 
---- ctx, client (the manager's), queue, told: { applied(entry), heard(entry), refused(entry, operation, err, heard), changed() }.
-return function(ctx, client, queue, told)
+--- ctx, client (the manager's), queue, server_time, told: { applied(entry), heard(entry), refused(entry, operation, err, heard), changed() }.
+return function(ctx, client, queue, server_time, told)
   local replay = { count = 0 }
+  local resend = ctx.config.resend_ms * 1000
 
   -- The answers of entries: true or an err, each; what was not sent any more has none.
   local function send(list)
@@ -42,11 +50,60 @@ return function(ctx, client, queue, told)
     return list
   end
 
+  -- That operation of an entry will not be done. true, or nil, err.
+  local function refuse(entry, number, refusal)
+    local heard = told.heard(entry)
+    local operation, why = queue.refuse(entry, number, not heard and refusal or nil)
+    if not operation then return nil, why end
+    told.refused(entry, operation, refusal, heard)
+    return true
+  end
+
+  -- What is too old to be sent again is told; the rest of the list, or nil, err.
+  local function without_unknown(list, now)
+    local left = {}
+    for _, entry in ipairs(list) do
+      if entry.sent_at and now - entry.sent_at >= resend then
+        local err = iu.errors.new("ConnectionError", ("it was sent %d s ago and never answered: whether it was applied is unknown, and the server may not know "
+          .. "its request key any more (resend_ms)"):format((now - entry.sent_at) // 1000000), { code = UNKNOWN, retryable = false })
+        for _ = 1, #entry.operations do
+          local ok, why = refuse(entry, 1, err)
+          if not ok then return nil, why end
+        end
+      else
+        left[#left + 1] = entry
+      end
+    end
+    return left
+  end
+
+  -- What of a window may be sent, noted as sent in the file, and which of it was not before. nil, err: nothing may, now.
+  local function prepare(list)
+    local now, err = server_time.now()
+    if not now then return nil, err end
+    list, err = without_unknown(list, now)
+    if not list then return nil, err end
+    local first_time, is_first = {}, {}
+    for _, entry in ipairs(list) do
+      if not entry.sent_at then first_time[#first_time + 1], is_first[entry] = entry, true end
+    end
+    local ok
+    ok, err = queue.mark(first_time, now)
+    if not ok then return nil, err end
+    return list, is_first
+  end
+
   -- true, or nil, err: where the rest has to wait.
   local function one_window()
-    local list = next_window()
-    if #list == 0 then return true end -- what there was could not be kept
-    local applied, stopped = {}, nil
+    local window = next_window()
+    if #window == 0 then return true end -- what there was could not be kept
+    local list, is_first = prepare(window)
+    if not list then return nil, is_first end
+    if #list == 0 then
+      told.changed()
+      return true
+    end
+    local applied, not_sent, stopped = {}, {}, nil
     local answers = send(list)
     for i, entry in ipairs(list) do
       local err = answers[i]
@@ -54,16 +111,14 @@ return function(ctx, client, queue, told)
         applied[#applied + 1] = entry
       elseif err == nil or LATER[err.kind] then
         stopped = stopped or err
+        if is_first[entry] and not lost.outcome(err) then not_sent[#not_sent + 1] = entry end
       else
         local number, refusal = client:blamed_operation(err)
-        number = entry.operations[number] and number or 1
-        refusal = refusal or err
-        local heard = told.heard(entry)
-        local operation, why = queue.refuse(entry, number, not heard and refusal or nil)
-        if not operation then return nil, why end
-        told.refused(entry, operation, refusal, heard)
+        local ok, why = refuse(entry, entry.operations[number] and number or 1, refusal or err)
+        if not ok then return nil, why end
       end
     end
+    queue.mark(not_sent, nil) -- failed: they count as sent
     if #applied > 0 then
       local ok, why = queue.finish(applied)
       if not ok then return nil, why end

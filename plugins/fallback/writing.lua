@@ -6,25 +6,23 @@
 
 local iu = require "inner_universe"
 
---- ctx, client (the manager's), queue, state: { connected(), changed(), stopped }
-return function(ctx, client, queue, state)
+local plugin = ...
+local lost = plugin.load "lost"
+
+--- ctx, client (the manager's), queue, server_time, state: { connected(), changed(), stopped }
+return function(ctx, client, queue, server_time, state)
   local writing = {}
   local by_key = {} -- entries that somebody waits for
 
-  --- Whether an err says that the connection is away, or went while the call was under way.
-  function writing.lost(err)
-    return iu.errors.is(err) and (err.kind == "ConnectionError" and err.code ~= "CLOSED" or err.kind == "TimeoutError")
-  end
-
-  -- The write's answer, or nil, err. number: which of the operations is the caller's.
-  local function keep(key, operations, number, answer)
+  -- The write's answer, or nil, err. number: which of the operations is the caller's; sent_at: when it was sent, where it was.
+  local function keep(key, operations, number, answer, sent_at)
     local entry = by_key[key]
     if entry then
       local ok, why = entry.kept:wait()
       if not ok then return nil, why end
     else
       local err
-      entry, err = queue.append(key, operations, function(made)
+      entry, err = queue.append(key, operations, sent_at, function(made)
         made.answered, made.refusals, made.members = ctx.waiter(), {}, table.move(operations, 1, #operations, 1, {})
         by_key[key] = made
       end)
@@ -78,28 +76,33 @@ return function(ctx, client, queue, state)
     local operation, answer = client:operation(method, ...)
     if not operation then return inner(target, ...) end
     local key = iu.uuid()
-    if state.connected() and queue.count == 0 then
+    local sent_at = state.connected() and queue.count == 0 and server_time.now()
+    if sent_at and queue.count == 0 then
       local well, err = ctx.conn:call("transact", { operation }, key)
       if well then return answer end
-      if not writing.lost(err) then
+      if not lost.connection(err) then
         local _, refusal = client:blamed_operation(err)
         if err.kind == "ValidationError" and not can_be_sent(operation) then return inner(target, ...) end
         return nil, refusal or err
       end
+      if not lost.outcome(err) then sent_at = nil end
     elseif not can_be_sent(operation) then
       return inner(target, ...)
+    else
+      sent_at = nil
     end
-    return keep(key, { operation }, 1, answer)
+    return keep(key, { operation }, 1, answer, sent_at)
   end
 
   -- One that the plugin batch has gathered: it has been sent under the batch's key, or not at all.
   local function after_batch(method, call, inner, next)
-    if state.connected() and queue.count == 0 then
+    local began = state.connected() and queue.count == 0 and server_time.now()
+    if began and queue.count == 0 then
       local results = table.pack(next())
       local err = results[2]
-      if results[1] ~= nil or not writing.lost(err) then return table.unpack(results, 1, results.n) end
+      if results[1] ~= nil or not lost.connection(err) then return table.unpack(results, 1, results.n) end
       local sent = err.details
-      if sent and sent.request_key then return keep(sent.request_key, sent.operations, sent.number, sent.answer) end
+      if sent and sent.request_key then return keep(sent.request_key, sent.operations, sent.number, sent.answer, began) end
       if err.code == "UNKNOWN_OUTCOME" then return nil, err end
     end
     call.inner = function(target, ...)

@@ -208,6 +208,127 @@ describe("while the server is away", function()
     assert.same({ 1, "taken" }, { #refused, refused[1].operation.value.id })
   end)
 
+  describe("for longer than the server remembers request keys", function()
+    local DAY_AND_MORE = 25 * 3600 -- seconds
+
+    -- Applied, and not answered; what comes then is kept, and was never sent.
+    local function lose_the_answer(write)
+      server:fault('{"refuse_connect":true,"drop_after":0}')
+      local answer = assert(write())
+      support.wait_until(function() return manager.fallback:state() == "offline" end)
+      return answer
+    end
+
+    -- The server is back so much later; another program's writes have made it forget its old keys.
+    local function come_back_later(seconds)
+      server:fault(('{"clock_ahead_s":%d,"refuse_connect":false}'):format(seconds))
+      local other = assert(iu.connect(target, { token = token }))
+      assert(other:call("transact", {}, "another's"))
+      assert(other:close())
+    end
+
+    local function shut_then_open()
+      assert(manager:shutdown())
+      come_back_later(DAY_AND_MORE)
+      return open()
+    end
+
+    it("what may be applied is told, not sent a second time; what was never sent is sent", function()
+      local m, fallback = open()
+      assert(m:publish_event("E", { 0 }))
+      local lost = lose_the_answer(function() return m:publish_event("E", { 1 }) end)
+      local kept = assert(m:publish_event("E", { 2 }))
+      assert(m:create_entity("T", nil, "never sent"))
+      assert.equal(3, fallback:status().queued)
+      assert(m:shutdown())
+      come_back_later(DAY_AND_MORE)
+      m, fallback = open()
+      assert.is_true(fallback:drain(20))
+      local numbers = {}
+      for i, row in ipairs(events_of("E")) do numbers[i] = iu.json.decode(row.data)[1] end
+      assert.same({ 0, 1, 2 }, numbers, "each once")
+      assert(m.client:get_event(kept))
+      assert(m:get_entity("never sent"))
+      local list = assert(fallback:refused())
+      assert.same({ 1, true, "PublishEvent", lost, "UNKNOWN_OUTCOME", false },
+        { #list, list[1].unknown, list[1].operation.tag, list[1].operation.value.id, list[1].err.code, list[1].err.retryable })
+      assert.same({ 1 }, iu.json.decode(list[1].operation.value.data))
+      assert.same({ 1, 0, 2 }, { fallback:status().unknown, fallback:status().refused, fallback:status().replayed })
+      assert.is_true(fallback:forget_refused(list[1].id))
+    end)
+
+    it("the same in the process that wrote it, which hears of it", function()
+      local m, fallback = open()
+      local heard = {}
+      fallback:on_refused(function(refusal) heard[#heard + 1] = refusal end)
+      local lost = lose_the_answer(function() return m:publish_event("E", { 1 }) end)
+      server:fault(('{"clock_ahead_s":%d,"refuse_connect":false}'):format(DAY_AND_MORE))
+      assert.is_true(fallback:drain(20))
+      assert.same({ 1, true, lost }, { #heard, heard[1].unknown, heard[1].operation.value.id })
+      assert.equal(1, #events_of("E"))
+    end)
+
+    it("of a batch every member is told", function()
+      local m = open()
+      lose_the_answer(function()
+        iu.run(function()
+          for i = 1, 3 do iu.spawn(function() assert(m.batch:publish_event("E", { i })) end) end
+        end)
+        return true
+      end)
+      local _, fallback = shut_then_open()
+      assert.is_true(fallback:drain(20))
+      assert.equal(3, #events_of("E"))
+      local list = assert(fallback:refused())
+      assert.equal(3, #list)
+      for i, each in ipairs(list) do assert.same({ true, { i } }, { each.unknown, iu.json.decode(each.operation.value.data) }) end
+    end)
+
+    it("what a replay sent, and was killed before it was answered, counts from that time on", function()
+      local m = open()
+      server:fault('{"refuse_connect":true,"cut":true}')
+      support.wait_until(function() return m.fallback:state() == "offline" end)
+      for i = 1, 3 do assert(m:publish_event("E", { i })) end
+      server:fault('{"refuse_connect":false,"hold":true}') -- as if they were sent, and nothing came back
+      support.wait_until(function() return m.fallback:state() == "replaying" end)
+      server:fault('{"hold":false,"drop_after":0,"refuse_connect":true}')
+      support.wait_until(function() return m.fallback:state() == "offline" end)
+      local _, fallback = shut_then_open()
+      assert.is_true(fallback:drain(20))
+      local counts = { 0, 0, 0 }
+      for _, row in ipairs(events_of("E")) do
+        local i = iu.json.decode(row.data)[1]
+        counts[i] = counts[i] + 1
+      end
+      for i = 1, 3 do assert.is_true(counts[i] <= 1, ("%d: %d times"):format(i, counts[i])) end
+      assert.equal(1, counts[1])
+      for _, each in ipairs(assert(fallback:refused())) do
+        local i = iu.json.decode(each.operation.value.data)[1]
+        assert.is_true(each.unknown)
+        counts[i] = counts[i] + 1
+      end
+      for i = 1, 3 do assert.is_true(counts[i] >= 1, "lost: " .. i) end
+    end)
+
+    it("sooner than that it is sent again, and applied once", function()
+      local m, fallback = open()
+      lose_the_answer(function() return m:publish_event("E", { 1 }) end)
+      come_back_later(22 * 3600)
+      assert.is_true(fallback:drain(20))
+      assert.same({ 1, 0, 1 }, { #events_of("E"), #fallback:refused(), fallback:status().replayed })
+    end)
+
+    it("or never, where the configuration says so", function()
+      local m, fallback = open { resend_ms = 0 }
+      lose_the_answer(function() return m:publish_event("E", { 1 }) end)
+      assert(m:create_entity("T", nil, "never sent"))
+      server:fault('{"refuse_connect":false}')
+      assert.is_true(fallback:drain(20))
+      assert.same({ 1, 1 }, { #events_of("E"), #fallback:refused() })
+      assert(m:get_entity("never sent"))
+    end)
+  end)
+
   it("what is kept is bounded: more is refused", function()
     local m, fallback = open { queue_max = 5 }
     go_away()

@@ -1,6 +1,7 @@
 /* database.c: engines by name (server.h). The owner's session watches every table, so that the engine itself says what each transaction changed. */
 #include <stdlib.h>
 
+#include "../../core/base/clock.h"
 #include "../../core/engine/internal.h"
 #include "server.h"
 
@@ -58,6 +59,11 @@ static iu_status watch_everything(peer_database *db, iu_error *err) {
   return status;
 }
 
+static int64_t micros(void *ud) {
+  const peer_server *s = ud;
+  return iu__clock_micros() + (int64_t)s->fault.clock_ahead_s * 1000000;
+}
+
 iu_status peer__database_open(peer_server *s, const char *name, const uint8_t owner[32], peer_database **out, iu_error *err) {
   peer_database *db = calloc(1, sizeof *db);
   iu_engine_config config;
@@ -68,6 +74,8 @@ iu_status peer__database_open(peer_server *s, const char *name, const uint8_t ow
   iu__engine_config_init(&config);
   config.loop = s->loop;
   config.owner = owner;
+  config.micros = micros;
+  config.micros_ud = s;
   iu_status status = iu__engine_open(&config, &db->engine, err);
   if (status == IU_OK) status = watch_everything(db, err);
   if (status != IU_OK) {

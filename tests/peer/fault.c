@@ -108,7 +108,7 @@ static bool set(peer_server *s, const char *name, int64_t n) {
     {"drop_before", &f->drop_before, NULL, NULL}, {"drop_after", &f->drop_after, NULL, NULL}, {"answer_bytes", &f->answer_bytes, NULL, NULL},
     {"write_size", NULL, &f->write_size, NULL}, {"fragment", NULL, &f->fragment, NULL},
     {"drop_before_permille", NULL, &f->drop_before_permille, NULL}, {"drop_after_permille", NULL, &f->drop_after_permille, NULL},
-    {"schema_delay_ms", NULL, &f->schema_delay_ms, NULL}, {"upgrade_delay_ms", NULL, &f->upgrade_delay_ms, NULL},
+    {"clock_ahead_s", NULL, &f->clock_ahead_s, NULL}, {"schema_delay_ms", NULL, &f->schema_delay_ms, NULL}, {"upgrade_delay_ms", NULL, &f->upgrade_delay_ms, NULL},
     {"ping_ms", NULL, &s->ping_ms, NULL}, {"idle_ms", NULL, &s->idle_ms, NULL},
     {"extra_schema", NULL, NULL, &f->extra_schema}, {"views", NULL, NULL, &f->views}, {"refuse_token", NULL, NULL, &f->refuse_token},
     {"refuse_connect", NULL, NULL, &f->refuse_connect}, {"hide_databases", NULL, NULL, &f->hide_databases}, {"hold", NULL, NULL, &f->hold}};

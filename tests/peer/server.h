@@ -52,6 +52,7 @@ typedef struct peer_fault {
   bool views;                        /* the schema tells of PEER_VIEW */
   bool refuse_token, refuse_connect, hide_databases;
   bool hold;                         /* messages are read and queued, not answered */
+  uint32_t clock_ahead_s;            /* the databases' time is so much later than it is */
   int http_status; char http_body[8192]; /* the answer to the next request over HTTP, whatever it is; 0: its own */
 } peer_fault;
 void peer__fault_init(peer_fault *f);
