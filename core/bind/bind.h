@@ -249,6 +249,7 @@ int iu__give_buffer(lua_State *L, iu_lua *x, iu_status status, const iu_error *e
 void iu__push_fields(lua_State *L, const iu_schema *s, const iu_type *product); /* { { name, type }, ... }; s NULL: without names for types */
 void iu__push_schema(lua_State *L, const iu_schema *s);
 int iu__describe_schema(lua_State *L);
+int iu__schema_json_method(lua_State *L);
 int iu__knows_method(lua_State *L);
 int iu__describe_status(lua_State *L);
 

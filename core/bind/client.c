@@ -53,6 +53,8 @@ static void read_settings(lua_State *L, iu_client_config *config) {
   luaL_argcheck(L, config->url != NULL && config->database != NULL, 1, "url and database expected");
   config->token = iu__opt_text(L, 1, "token");
   config->token_file = iu__opt_text(L, 1, "token_file");
+  config->schema = iu__opt_text(L, 1, "schema");
+  if (config->schema != NULL) config->schema_len = strlen(config->schema);
   read_protocol(L, config);
   config->compression = (iu_client_compression)option_at(L, "compression", compressions);
   config->light = flag_at(L, "light");

@@ -245,6 +245,16 @@ static void push_engine_status(lua_State *L, iu_connection *c) {
   lua_setfield(L, -2, "journal");
 }
 
+/* What a later connection to the same server may be given as its setting `schema`; nil: nothing is known, or there is no server. */
+int iu__schema_json_method(lua_State *L) {
+  iu_connection *c = iu__check_connection(L, 1)->c;
+  size_t len = 0;
+  const char *json = iu__is_client(c) ? iu__client_schema_json(c, &len) : NULL;
+  if (json != NULL) lua_pushlstring(L, json, len);
+  else lua_pushnil(L);
+  return 1;
+}
+
 int iu__describe_status(lua_State *L) {
   iu_connection *c = iu__check_connection(L, 1)->c;
   if (iu__is_client(c)) push_client_status(L, c);

@@ -59,7 +59,7 @@ static iu_status check_token(const char *token, iu_error *err) {
 static iu_status configure(iu_client *c, const iu_client_config *config, iu_error *err) {
   iu_client_config *k = &c->config;
   *k = *config;
-  k->url = k->database = k->token = k->token_file = k->tls.ca_file = NULL; /* not ours yet */
+  k->url = k->database = k->token = k->token_file = k->tls.ca_file = k->schema = NULL; /* not ours yet */
   set_defaults(k);
   iu_status status = check_url(config->url, err);
   if (status == IU_OK) status = check_database(config->database, err);
@@ -117,6 +117,7 @@ iu_status iu__client_open(const iu_client_config *config, iu_connection **out, i
   c->base.is_owner = config->is_owner;
   iu_status status = configure(c, config, err);
   if (status == IU_OK) status = iu__world_first(c, err);
+  if (status == IU_OK && config->schema != NULL) status = iu__link_know_schema(c, config->schema, config->schema_len, err);
   if (status != IU_OK) {
     client_free(c);
     return status;

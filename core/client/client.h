@@ -31,6 +31,8 @@ typedef struct iu_client_config {
   const char *database;               /* its name or 64-hex identity */
   const char *token;                  /* NULL: from token_file, else anonymous */
   const char *token_file;             /* read at the start; written (mode 0600, by rename) when the server gave a token; NULL: none */
+  const char *schema; size_t schema_len;  /* what iu__client_schema_json gave an earlier connection: the tables and reducers are known before the server says
+                                           * what they are now. NULL: not known before. Read at once */
   bool has_protocol; iu_protocol protocol;  /* fixed; otherwise v3, v2, v1 are offered */
   iu_client_compression compression;
   bool light;                         /* v1 only */
@@ -77,6 +79,9 @@ void iu__client_get_status(iu_connection *c, iu_client_status *out);
 bool iu__is_client(const iu_connection *c);  /* for those who ask for a status */
 /* A column list, COUNT(*) or LIMIT over tables that no subscription holds whole: the WebSocket has no such queries, the server's SQL over HTTP has. */
 bool iu__client_query_is_sql(iu_connection *c, const char *sql, size_t len);
+
+/* The server's answer that the schema was made of; NULL: there was none yet. Borrowed until the next turn of the loop. */
+const char *iu__client_schema_json(iu_connection *c, size_t *len);
 
 /* token.c: the file that a token is kept in. *out is given (iu__free); NULL: there is no such file, or it is empty. */
 iu_status iu__token_read(const char *path, char **out, iu_error *err);

@@ -126,7 +126,7 @@ struct iu_client {
   bool online;                    /* the first message was told and no loss since */
   /* worlds; the first is the present one */
   iu_world *worlds;
-  uint64_t schema_hash; size_t schema_len;
+  uint64_t schema_hash; size_t schema_len; uint8_t *schema_json;
   /* link */
   uint32_t attempt;
   uint64_t attempt_started;
@@ -146,6 +146,7 @@ struct iu_client {
   iu_note notes[IU_NOTE_COUNT];
   iu_error lost_why; uint16_t lost_code; bool lost_final;
   iu_status schema_status; iu_error schema_why; iu_schema *schema_new; uint64_t schema_new_hash; size_t schema_new_len;
+  uint8_t *schema_new_json;
   bool schema_doubted;            /* a refusal asked for one more look at the schema, since the last change */
   uint64_t refresh_pending[16]; uint32_t refresh_count;
   /* inbox */
@@ -195,6 +196,8 @@ iu_world *iu__world_hold(iu_client *c);
 void iu__world_drop(iu_world *w);
 
 /* link.c */
+/* The schema of an earlier time, before the first attempt. */
+iu_status iu__link_know_schema(iu_client *c, const char *json, size_t len, iu_error *err);
 void iu__link_start(iu_client *c);          /* the next attempt, now */
 void iu__link_on_connecting(iu_client *c);
 void iu__link_on_schema(iu_client *c);      /* by the pump: goes on with the attempt */

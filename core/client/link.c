@@ -58,16 +58,68 @@ static iu_status bearer(const iu_client *c, iu_buf *value, iu_header *header, ui
 
 /* ---- the schema ---- */
 
+static void drop_new_schema(iu_client *c) {
+  iu__schema_free(c->schema_new);
+  iu__free(c->schema_new_json);
+  c->schema_new = NULL;
+  c->schema_new_json = NULL;
+}
+
+/* Into schema_new, unless it is the present one. */
+static iu_status read_schema(iu_client *c, const void *json, size_t len, iu_error *err) {
+  iu_status status;
+  c->schema_new_hash = iu__hash64(json, len);
+  c->schema_new_len = len;
+  if (c->schema_new_hash == c->schema_hash && len == c->schema_len) return IU_OK;
+  status = iu__schema_from_http(json, len, &c->schema_new, err);
+  if (status != IU_OK) return status;
+  c->schema_new_json = iu__alloc(len + 1);
+  if (c->schema_new_json == NULL) {
+    drop_new_schema(c);
+    return iu__fail_nomem(err);
+  }
+  memcpy(c->schema_new_json, json, len);
+  c->schema_new_json[len] = '\0';
+  return IU_OK;
+}
+
+/* Makes schema_new the present one. */
+static iu_status install_schema(iu_client *c, iu_error *err) {
+  iu_schema *schema = c->schema_new;
+  c->schema_new = NULL;
+  iu_status status = iu__world_enter(c, schema, err);
+  if (status != IU_OK) {
+    drop_new_schema(c);
+    return status;
+  }
+  iu__free(c->schema_json);
+  c->schema_json = c->schema_new_json;
+  c->schema_new_json = NULL;
+  c->schema_hash = c->schema_new_hash;
+  c->schema_len = c->schema_new_len;
+  return IU_OK;
+}
+
+iu_status iu__link_know_schema(iu_client *c, const char *json, size_t len, iu_error *err) {
+  iu_status status = read_schema(c, json, len, err);
+  if (status == IU_OK) status = install_schema(c, err);
+  if (status != IU_OK) iu__error_prefix(err, "the schema of an earlier time");
+  else iu__world_settle(c);
+  return status;
+}
+
+const char *iu__client_schema_json(iu_connection *conn, size_t *len) {
+  const iu_client *c = iu__client_of(conn);
+  *len = c->schema_json != NULL ? c->schema_len : 0;
+  return (const char *)c->schema_json;
+}
+
 static void take_answer(iu_client *c, const iu_http_answer *a) {
-  uint64_t hash = iu__hash64(a->body, a->body_len);
-  c->schema_new_hash = hash;
-  c->schema_new_len = a->body_len;
   if (c->token == NULL && a->token[0] != '\0') { /* stay who the server says this is */
     c->token = iu__strndup(a->token, strlen(a->token));
     c->token_unsaved = c->token != NULL;
   }
-  if (hash == c->schema_hash && a->body_len == c->schema_len) return;
-  c->schema_status = iu__schema_from_http(a->body, a->body_len, &c->schema_new, &c->schema_why);
+  c->schema_status = read_schema(c, a->body, a->body_len, &c->schema_why);
 }
 
 static iu_status refused(const iu_client *c, const iu_http_answer *a, iu_error *err) {
@@ -94,8 +146,7 @@ static void on_schema(void *ud, iu_http *h, const iu_error *why, const iu_http_a
   iu_client *c = ud;
   iu__http_release(h);
   c->http = NULL;
-  iu__schema_free(c->schema_new);
-  c->schema_new = NULL;
+  drop_new_schema(c);
   c->schema_status = IU_OK;
   if (why != NULL) {
     c->schema_status = why->status;
@@ -251,12 +302,8 @@ void iu__link_on_connecting(iu_client *c) {
 
 /* The new world is there; the listener is told before anything else happens. */
 static iu_status enter(iu_client *c, iu_error *err) {
-  iu_schema *schema = c->schema_new;
-  c->schema_new = NULL;
-  iu_status status = iu__world_enter(c, schema, err);
+  iu_status status = install_schema(c, err);
   if (status != IU_OK) return status;
-  c->schema_hash = c->schema_new_hash;
-  c->schema_len = c->schema_new_len;
   c->schema_doubted = false;
   tell(c, &(iu_conn_state){.phase = c->phase == IU_PHASE_CONNECTED ? IU_PHASE_CONNECTED : IU_PHASE_CONNECTING, .attempt = c->attempt, .delay_ms = -1,
                            .protocol = c->online ? iu__protocol_name(c->protocol) : "", .schema_changed = true});
@@ -466,5 +513,6 @@ void iu__link_stop(iu_client *c) {
 void iu__link_free(iu_client *c) {
   iu__timer_close(c->timer);
   drop_link(c);
-  iu__schema_free(c->schema_new);
+  drop_new_schema(c);
+  iu__free(c->schema_json);
 }

@@ -234,6 +234,7 @@ end
 ---@field ca_file? string servers, wss: what is trusted instead of the system's certificates
 ---@field insecure? boolean servers, wss: trusts anybody; for tests
 ---@field owner? boolean servers: ask for private tables, too [false]
+---@field schema? string servers: what `conn:schema_json()` was at an earlier time; connect then answers at once, connected or not, and goes on trying
 ---@field on_state? fun(state: table) servers: as conn:on_state, from the first attempt on
 ---@field subscribe? "all"|string[] subscribed and applied before connect returns
 ---@field timeout? number seconds a call waits for its answer [30]

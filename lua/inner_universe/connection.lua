@@ -711,8 +711,9 @@ end
 ---The state told last; an embedded universe is always connected.
 ---@return table
 function Connection:state()
-  if not self[INNER].core then closed() end
-  return self[INNER].state.now or { phase = "connected", attempt = 1 }
+  local inner = self[INNER]
+  if not inner.core then closed() end
+  return inner.state.now or { phase = inner.remote and "connecting" or "connected", attempt = 1 }
 end
 
 ---Runs callbacks that are queued; true when some are left. No-op inside a callback.
@@ -752,7 +753,7 @@ function Connection:session(options)
 end
 
 -- Simple questions, answered by the core.
-for _, name in ipairs({ "identity", "connection_id", "is_owner", "schema", "status", "indexes" }) do
+for _, name in ipairs({ "identity", "connection_id", "is_owner", "schema", "schema_json", "status", "indexes" }) do
   Connection[name] = function(self)
     local core = self[INNER].core
     if not core then closed() end

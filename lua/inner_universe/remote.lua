@@ -16,10 +16,10 @@ remote.OPTIONS = {
   connect_timeout = "number", ping_interval = "number", idle_timeout = "number", reconnect = "any", away = "string",
   away_calls_max = "integer", away_bytes_max = "integer", in_flight_max = "integer", outgoing_bytes_max = "integer",
   incoming_bytes_max = "integer", message_bytes_max = "integer", answer_bytes_max = "integer", ca_file = "string", insecure = "boolean",
-  owner = "boolean", on_state = "function",
+  owner = "boolean", on_state = "function", schema = "string",
 }
 local PASSED = {
-  "token", "light", "connect_timeout", "ping_interval", "idle_timeout", "away", "away_calls_max", "away_bytes_max", "in_flight_max",
+  "token", "schema", "light", "connect_timeout", "ping_interval", "idle_timeout", "away", "away_calls_max", "away_bytes_max", "in_flight_max",
   "outgoing_bytes_max", "incoming_bytes_max", "message_bytes_max", "answer_bytes_max", "ca_file", "insecure",
 }
 local RECONNECT = { min_delay = "number", max_delay = "number", max_attempts = "integer", first = "boolean" }
@@ -74,11 +74,12 @@ local function settings_of(parsed, options)
     settings.min_delay, settings.max_delay = reconnect.min_delay, reconnect.max_delay
     settings.max_attempts, settings.retry_first = reconnect.max_attempts, reconnect.first
   end
+  if options.schema then settings.retry_first = true end
   settings.token_file = token_file.path(options.token_file, parsed.address, parsed.port, parsed.database)
   return settings
 end
 
----Connects to a server and waits for it.
+---Connects to a server and waits for it; where its schema is known from an earlier time (options.schema) it is not waited for.
 ---@param parsed table of target.parse
 ---@param options table of remote.OPTIONS
 ---@return inner_universe.Connection?, inner_universe.Error?
@@ -96,11 +97,12 @@ function remote.open(parsed, options)
     again = function(token)
       local own = {}
       for key, value in pairs(options) do own[key] = value end
-      own.token, own.token_file, own.owner, own.on_state = token, nil, nil, nil
+      own.token, own.token_file, own.owner, own.on_state, own.schema = token, nil, nil, nil, nil
       return remote.open(parsed, own)
     end,
   })
   if options.on_state then conn:on_state(options.on_state) end
+  if options.schema then return conn end
   ok, err = connection.await_opened(conn)
   if ok then return conn end
   conn:close()

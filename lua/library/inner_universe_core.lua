@@ -642,11 +642,16 @@ function Connection:procedure(name, ...) end
 ---@return boolean?, any
 function Connection:refresh_schema() end
 
+---What the schema of a server was made of, for the setting `schema` of a later connection; nil: not known yet, or no server.
+---@return string?
+function Connection:schema_json() end
+
 ---@class inner_universe.core.ConnectOptions
 ---@field url string ws://host:port or wss://host:port
 ---@field database string name or identity
 ---@field token? string
 ---@field token_file? string
+---@field schema? string of schema_json: known before the server says what it is now
 ---@field protocol? string "v2.bsatn.spacetimedb", ...; nil: the best
 ---@field compression? "none"|"gzip"|"brotli"
 ---@field light? boolean

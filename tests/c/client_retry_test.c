@@ -260,6 +260,52 @@ static void a_module_with_more_tables_carries_what_is_held(void **state) {
   }
 }
 
+/* Kept by an earlier connection: known at once, and until the server says what it is now. */
+static void a_schema_of_an_earlier_time_is_known_before_the_server_is_there(void **state) {
+  static const char *const present[] = {SCHEMA, SCHEMA_MORE};
+  uint64_t pending;
+  size_t len;
+  iu_error err;
+  (void)state;
+  for (int changed = 0; changed < 2; changed++) {
+    later = obey;
+    server_start(&v, V1, play);
+    v.schemas[0] = present[changed];
+    v.schema_status = 503;
+    client_open_with(&k, &v, (iu_client_config){.schema = SCHEMA, .schema_len = strlen(SCHEMA), .retry_first = true});
+    k.c->listener.state = note_state;
+    told_count = 0;
+    assert_int_equal(k.c->schema->table_count, 1);
+    iu__conn_watch(k.c, 0, 7);
+    assert_string_equal(iu__client_schema_json(k.c, &len), SCHEMA);
+    assert_int_equal(call_status(&k, 0, 1, "A", &pending, &err), IU_E_CONNECTION);
+    subscribe(&k, QUERY);
+    wait_for_states(4); /* attempts that fail */
+    assert_null(strchr(k.trace, '!'));
+    v.schema_status = 0;
+    wait_for(&k, changed ? "? S ! +7Bob, a1" : "? ! +7Bob, a1");
+    assert_int_equal(k.c->schema->table_count, 1 + changed);
+    assert_string_equal(iu__client_schema_json(k.c, &len), present[changed]);
+    assert_int_equal(len, strlen(present[changed]));
+    v.cue = 1;
+    stop();
+  }
+}
+
+static void a_schema_of_an_earlier_time_that_is_none_is_refused(void **state) {
+  static const char *const damaged[] = {"", "{}", "nothing", "{\"tables\":[{}]}"};
+  iu_connection *c;
+  iu_error err;
+  (void)state;
+  assert_int_equal(iu__loop_new(NULL, &k.loop, &err), IU_OK);
+  for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+    iu_client_config config = {.url = "ws://127.0.0.1:1", .database = "world", .loop = k.loop, .schema = damaged[i], .schema_len = strlen(damaged[i])};
+    assert_int_equal(iu__client_open(&config, &c, &err), IU_E_VALIDATION);
+    assert_null(c);
+    assert_non_null(strstr(err.message, "the schema of an earlier time"));
+  }
+}
+
 /* ---- flushes ---- */
 
 static void a_flush_while_away_is_refused_or_waits_for_what_is_queued(void **state) {
@@ -437,6 +483,8 @@ int main(void) {
       TEST(what_is_hopeless_ends_the_attempts),
       TEST(calling_again_when_a_call_failed_for_good_ends),
       TEST(a_module_with_more_tables_carries_what_is_held),
+      TEST(a_schema_of_an_earlier_time_is_known_before_the_server_is_there),
+      TEST(a_schema_of_an_earlier_time_that_is_none_is_refused),
       TEST(a_flush_while_away_is_refused_or_waits_for_what_is_queued),
       TEST(flushes_that_wait_have_a_cap), TEST(what_waits_is_capped_in_bytes), TEST(arguments_have_a_cap), TEST(subscriptions_have_a_cap), TEST(a_flush_ends_with_the_connection),
       TEST(closing_while_it_waits_for_the_next_attempt),
