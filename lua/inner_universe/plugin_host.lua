@@ -259,6 +259,22 @@ function Host:check_requirements(record)
   end
 end
 
+---What a plugin that could run has kept of the server's schema, for a universe that is opened while the server is away; nil: none has.
+---@param settings table the configuration
+---@param target string
+---@return string? schema
+function Host:kept_schema(settings, target)
+  for _, name in ipairs(self.order) do
+    local record = self.records[name]
+    local find = record.state == "validated" and record.code.kept_schema
+    if find then
+      local ok, schema, err = pcall(find, record.config, settings, target)
+      if not ok or err then self:log(name, "warn", "plugin %s: the schema that it has kept: %s", name, text_of(ok and err or schema)) end
+      if ok and schema then return schema end
+    end
+  end
+end
+
 ---Versions, order, requirements, configurations of all. What is refused here never starts.
 function Host:validate()
   for _, name in ipairs(self.order) do

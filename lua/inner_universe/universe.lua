@@ -173,6 +173,34 @@ local function end_filters(self)
   self.filters = {}
 end
 
+-- The server is away: a plugin that knows what to do then may have kept its schema.
+local function open_away(self, how, err)
+  if self.config.backend ~= "spacetimedb" or not err.retryable then return nil, err end
+  local schema = self.host:kept_schema(self.settings, self.target.text)
+  if not schema then return nil, err end
+  local known = { schema = schema }
+  for key, value in pairs(how) do known[key] = value end
+  local conn, why = connect.open(self.target, known)
+  self.logger("universe").warn("%s is away: %s; %s", self.target.text, err.message,
+    conn and "it is opened with the schema that it had" or ("the schema that it had is of no use: %s"):format(why.message))
+  if not conn then return nil, err end
+  return conn
+end
+
+-- Opened while the server is away: plugins that could not start without it start when it is there.
+local function start_the_rest(self, conn)
+  local starting, listening = false, nil
+  listening = conn:on_state(function(now)
+    if now.phase ~= "connected" or starting or self.state ~= "open" then return end
+    starting = true
+    self.host:start_again()
+    self.host:start()
+    starting = false
+    if self.state ~= "open" then return self.host:stop() end -- closed meanwhile
+    if conn:state().phase == "connected" then listening:cancel() end
+  end)
+end
+
 local function undo(self)
   self.host:stop(self.kept)
   self.host:start_again()
@@ -221,6 +249,7 @@ function Universe:initialize(options, on_opened, prepare)
   local how = connect.options_of(self.config)
   if self.modules ~= nil then how.module = self.modules end
   conn, err = connect.open(self.target, how)
+  if not conn and self.state == "opening" then conn, err = open_away(self, how, err) end
   if not conn then
     self.state = "new"
     return nil, err
@@ -242,6 +271,7 @@ function Universe:initialize(options, on_opened, prepare)
     return nil, missing
   end
   self.state = "open"
+  if conn:state().phase ~= "connected" then start_the_rest(self, conn) end
   self.logger("universe").info("%s is open", self.target.text)
   return true
 end

@@ -8,7 +8,7 @@ local iu = require "inner_universe"
 
 local plugin = ...
 local lost = plugin.load "lost"
-local open_queue = plugin.load "queue"
+local queues = plugin.load "queue"
 local make_server_time = plugin.load "server_time"
 local make_replay = plugin.load "replay"
 local make_known = plugin.load "known"
@@ -24,11 +24,16 @@ local WRITES = {
 }
 
 -- A file for each database, where the configuration names none.
-local function path_of(ctx)
-  if ctx.config.path ~= "" then return ctx.config.path end
-  local settings = ctx.settings
+local function path_of(config, settings)
+  if config.path ~= "" then return config.path end
   local server = ("%s-%d-%s"):format(settings.address, settings.port, settings.database):gsub("[^%w.-]", "_")
   return ("%s.%s.fallback"):format(settings.db_path:gsub("^file:", ""), server)
+end
+
+--- What the server's module was when there was a connection last: with it a universe is opened while the server is away.
+function M.kept_schema(config, settings, target)
+  if settings.backend ~= "spacetimedb" then return nil end
+  return queues.kept_schema(path_of(config, settings), config, target)
 end
 
 -- Reads that answer from what is known here.
@@ -69,8 +74,8 @@ end
 
 -- What there is on a server: { state, queue, replay, writing, path }.
 local function start_keeping(ctx, client, manager, state_handlers, refused_handlers)
-  local path = path_of(ctx)
-  local queue, err = open_queue(ctx, path, ctx.universe.target)
+  local path = path_of(ctx.config, ctx.settings)
+  local queue, err = queues.open(ctx, path, ctx.universe.target)
   if not queue then return nil, iu.errors.wrap(err.kind, ("the queue %s: %s"):format(path, err.message), err) end
   local keeping = { queue = queue, path = path, refused = 0, unknown = 0 }
   local state = { stopped = false, name = "online", since = iu.now() }
@@ -95,7 +100,7 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
   end
 
   keeping.writing = make_writing(ctx, client, queue, server_time, state)
-  keeping.replay = make_replay(ctx, client, queue, server_time, {
+  keeping.replay = make_replay(ctx, client, queue, server_time, manager.fits, {
     applied = keeping.writing.settle,
     changed = state.changed,
     heard = keeping.writing.is_heard,
@@ -117,9 +122,20 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
   if ctx.universe.plugin("event_bus") then ctx.hooks.around("event_bus.publish", keeping.writing.around("publish_event")) end
   if ctx.config.reads then add_reads(ctx, make_known(ctx, manager, queue), state, queue) end
 
-  server_time.connected()
+  local function keep_schema()
+    local ok, why = queue.keep_schema(ctx.conn:schema_json())
+    if not ok and not state.stopped then ctx.log.warn("the server's schema was not kept: %s", tostring(why)) end
+  end
+
+  local function connected()
+    server_time.connected()
+    state.changed()
+    if not state.stopped and state.connected() then keep_schema() end
+  end
+
   keeping.listening = ctx.conn:on_state(function(now)
-    if now.phase == "connected" then server_time.connected() end
+    state.reason = now.phase == "disconnected" and now.reason or nil
+    if now.phase == "connected" then return connected() end
     state.changed()
   end)
   ctx.spawn(function()
@@ -140,7 +156,11 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
     return queue.close(iu.errors.new("ConnectionError", "the universe was closed before the write was kept", { code = "CLOSED", retryable = false }))
   end
 
-  state.changed()
+  if state.connected() then
+    connected()
+  else
+    state.changed()
+  end
   return keeping
 end
 
@@ -235,7 +255,7 @@ function M.start(ctx)
 
   --- { state, since, queued, queued_bytes, oldest, replayed, refused, unknown, recovered, path, problem }: times in microseconds; replayed, refused (the
   --- server's refusals of kept writes), unknown (writes that were sent, and not again after resend_ms) and recovered (what was not found and then was)
-  --- since the start; problem: why the replay does not get on, where it does not.
+  --- since the start; problem: why there is no connection, or the replay does not get on.
   ---@return table
   function methods:status()
     local status = { state = methods:state(), queued = 0, queued_bytes = 0, replayed = 0, refused = 0, unknown = 0, recovered = recovery.recovered }
@@ -243,7 +263,8 @@ function M.start(ctx)
       status.since, status.path, status.oldest = keeping.state.since, keeping.path, keeping.queue.since()
       status.queued, status.queued_bytes = keeping.queue.count, keeping.queue.bytes
       status.replayed, status.refused, status.unknown = keeping.replay.count, keeping.refused, keeping.unknown
-      status.problem = status.state == "replaying" and keeping.replay.problem or nil
+      status.problem = status.state == "replaying" and keeping.replay.problem or status.state == "offline" and keeping.state.reason or nil
+      status.problem = status.problem and tostring(status.problem)
     end
     return status
   end

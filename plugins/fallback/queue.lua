@@ -17,7 +17,8 @@ local function make_module(refused_max)
         },
         primary_key = "position",
       },
-      about = { columns = { { "key", "string" }, { "value", "string" } }, primary_key = "key" }, -- target: whose writes are kept
+      -- target: whose writes are kept; schema: what that server's module was last
+      about = { columns = { { "key", "string" }, { "value", "string" } }, primary_key = "key" },
       refused = {
         columns = {
           { "id", "u64" }, { "request_key", "string" }, { "operation", "string" }, { "err", "string" }, { "queued_at", "timestamp" },
@@ -31,7 +32,15 @@ local function make_module(refused_max)
         params = { { "target", "string" } },
         run = function(ctx, target)
           ctx.db.about:delete("target")
+          ctx.db.about:delete("schema")
           ctx.db.about:insert { key = "target", value = target }
+        end,
+      },
+      keep_schema = {
+        params = { { "schema", "string" } },
+        run = function(ctx, schema)
+          ctx.db.about:delete("schema")
+          ctx.db.about:insert { key = "schema", value = schema }
         end,
       },
       append = {
@@ -85,13 +94,32 @@ local function make_module(refused_max)
   })
 end
 
---- Opens the file for the writes of that target. nil, err when it cannot be read, another process has it, or writes of another target are kept in it.
-return function(ctx, path, target)
-  local config = ctx.config
+local function open_file(path, config)
   local module, err = make_module(config.refused_max)
   if not module then return nil, err end
-  local file
-  file, err = iu.connect(path, { module = module, nerv = false, durability = "full" })
+  return iu.connect(path, { module = module, nerv = false, durability = "full" })
+end
+
+local M = {}
+
+--- What the file says of the schema of that target; nil: nothing, or there is no file; nil, err when it cannot be read or another process has it.
+function M.kept_schema(path, config, target)
+  local there = io.open(path, "rb")
+  if not there then return nil end
+  there:close()
+  local file, err = open_file(path, config)
+  if not file then return nil, err end
+  local row, schema
+  row, err = file:get("about", "target")
+  if row and row.value == target then schema, err = file:get("about", "schema") end
+  file:close()
+  return schema and schema.value, err
+end
+
+--- Opens the file for the writes of that target. nil, err when it cannot be read, another process has it, or writes of another target are kept in it.
+function M.open(ctx, path, target)
+  local config = ctx.config
+  local file, err = open_file(path, config)
   if not file then return nil, err end
 
   local queue = { count = 0, bytes = 0 }
@@ -286,6 +314,14 @@ return function(ctx, path, target)
     return file:call("forget", id)
   end
 
+  --- What the server's module is, for the next process.
+  function queue.keep_schema(schema)
+    local row, why = file:get("about", "schema")
+    if why then return nil, why end
+    if row and row.value == schema then return true end
+    return file:call("keep_schema", schema)
+  end
+
   --- Nothing more is kept. What is in the file stays there.
   function queue.close(closed)
     places:close(closed)
@@ -300,3 +336,5 @@ return function(ctx, path, target)
   file:close()
   return nil, err
 end
+
+return M

@@ -17,8 +17,9 @@ local PAUSE = 0.2 -- seconds before it is tried again while the connection is th
 local UNKNOWN = "UNKNOWN_OUTCOME"
 local LATER = { ConnectionError = true, TimeoutError = true, OverloadedError = true } -- says nothing about the write
 
---- ctx, client (the manager's), queue, server_time, told: { applied(entry), heard(entry), refused(entry, operation, err, heard), changed() }.
-return function(ctx, client, queue, server_time, told)
+--- ctx, client (the manager's), queue, server_time, fits() (the manager's),
+--- told: { applied(entry), heard(entry), refused(entry, operation, err, heard), changed() }.
+return function(ctx, client, queue, server_time, fits, told)
   local replay = { count = 0 }
   local resend = ctx.config.resend_ms * 1000
 
@@ -79,7 +80,10 @@ return function(ctx, client, queue, server_time, told)
 
   -- What of a window may be sent, noted as sent in the file, and which of it was not before. nil, err: nothing may, now.
   local function prepare(list)
-    local now, err = server_time.now()
+    local ok, now, err
+    ok, err = fits() -- what another module would refuse is not lost to it
+    if not ok then return nil, err end
+    now, err = server_time.now()
     if not now then return nil, err end
     list, err = without_unknown(list, now)
     if not list then return nil, err end
@@ -87,7 +91,6 @@ return function(ctx, client, queue, server_time, told)
     for _, entry in ipairs(list) do
       if not entry.sent_at then first_time[#first_time + 1], is_first[entry] = entry, true end
     end
-    local ok
     ok, err = queue.mark(first_time, now)
     if not ok then return nil, err end
     return list, is_first

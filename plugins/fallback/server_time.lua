@@ -12,7 +12,7 @@ return function(ctx)
   local since -- when it began, here
   local began -- and there; nil: not asked yet
 
-  --- There is a connection: to be called when it begins.
+  --- To be called when a connection begins: the first call for it counts.
   function server_time.connected()
     local now = ctx.conn:connection_id()
     if now ~= id then id, since, began = now, ctx.clock(), nil end
@@ -20,9 +20,11 @@ return function(ctx)
 
   --- Microseconds since the epoch; or nil, err: the connection went meanwhile. The first question over a connection waits for its answer.
   function server_time.now()
+    local conn = ctx.conn
+    if not conn then return nil, iu.errors.new("ConnectionError", "the universe is closed", { code = "CLOSED", retryable = false }) end
+    server_time.connected()
     if not began then
-      local conn, asked = ctx.conn, id
-      if not conn then return nil, iu.errors.new("ConnectionError", "the universe is closed", { code = "CLOSED", retryable = false }) end
+      local asked = id
       local row, err = conn:get("client_connection", id)
       if err then return nil, err end
       if id ~= asked then return server_time.now() end -- another connection meanwhile

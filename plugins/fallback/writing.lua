@@ -61,8 +61,9 @@ return function(ctx, client, queue, server_time, state)
     for _, entry in pairs(by_key) do entry.answered:resolve(true) end
   end
 
-  -- Whether the connection's schema has room for it: what it has not is said now, not when it is replayed.
+  -- Whether the connection's schema has room for it: what it has not is said now, not when it is replayed. One that has ended for good says nothing.
   local function can_be_sent(operation)
+    if ctx.conn:is_closed() then return true end
     local batch = ctx.conn:batch("transact")
     if not batch then return true end
     local number = batch:put(operation)

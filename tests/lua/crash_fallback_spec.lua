@@ -1,5 +1,5 @@
--- A process killed at any moment (SIGKILL) while its server is away and it keeps writes, while it replays what was kept, and in between: everything
--- acknowledged gets to the server, once and in its order; what had no answer gets there once or not at all.
+-- A process killed at any moment (SIGKILL) while its server is away and it keeps writes (also one that was started then), while it replays what was kept,
+-- and in between: everything acknowledged gets to the server, once and in its order; what had no answer gets there once or not at all.
 --
 -- On a SpacetimeDB server where the run has one, which is stopped and started again, and on the test double, which ends all connections and is deaf for a
 -- while.
@@ -12,7 +12,7 @@ local many_tasks = require "crash.many_tasks"
 local peer = require "peer"
 local spacetimedb = require "spacetimedb"
 
-local CYCLES, KILLS_OF_A_CYCLE = 6, 6
+local CYCLES, KILLS_OF_A_CYCLE, STARTED_AWAY = 6, 7, 2
 local AWAY_MS = 1500
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
@@ -52,19 +52,21 @@ local function kill_again_and_again(world)
   print("# crash_fallback_spec: IU_TEST_SEED=" .. SEED)
   math.randomseed(SEED)
   local queue, model = killing.new_path("fallback"), many_tasks.new_model()
-  local sum, kills, seen, round = 0, 0, { offline = 0, replaying = 0, online = 0 }, 0
+  local sum, kills, seen, round, started_away = 0, 0, { offline = 0, replaying = 0, online = 0 }, 0, 0
 
   -- What the process is at when it is killed is counted by the state it told last.
   local function run(pause, stop)
     round = round + 1
-    local state
+    local state, first
     local lines, killed = killing.run(("keeper.lua '%s' '%s' '%s' %d %d %d"):format(world.target, world.token, queue, round, math.random(1 << 30), pause),
       function(line, lines)
         if not line then return nil end
+        first = first or line:match("^state (%S+)$")
         state = line:match("^state (%S+)$") or state or line == "opened" and "online" or nil
         return stop(line, #lines, state)
       end)
     assert(killed, table.concat(lines, "\n"))
+    if first == "offline" then started_away = started_away + 1 end
     kills, seen[state or "online"] = kills + 1, seen[state or "online"] + 1
     sum = sum + many_tasks.hear(model, lines, { "^opened$", "^paused$", "^state %S+$" })
   end
@@ -80,8 +82,14 @@ local function kill_again_and_again(world)
       if state == "offline" then offline_at = offline_at or count end
       if offline_at and count >= offline_at + length then return math.random() * 0.01 end
     end)
+    for _ = 1, STARTED_AWAY do
+      local wanted = math.random(0, 40)
+      run(0, function(_, count)
+        if count > wanted then return math.random() * 0.01 end
+      end)
+    end
     world.up()
-    for _ = 2, KILLS_OF_A_CYCLE do
+    for _ = 2 + STARTED_AWAY, KILLS_OF_A_CYCLE do
       local wanted = math.random(0, 3) == 0 and 200 or math.random(1, 25)
       run(0, function(_, count)
         if count > wanted then return math.random() * 0.02 end
@@ -98,8 +106,10 @@ local function kill_again_and_again(world)
   assert.is_true(kills >= 30)
   assert.is_true(sum > kills * 10, "too little happened: " .. sum)
   assert.is_true(seen.offline > 0 and seen.replaying > 0, "no kill met the keeping, or the replay")
-  print(("# %d kills (%d while keeping, %d while replaying, %d between), %d writes acknowledged, %d applied and not answered, %d refused later")
-    :format(kills, seen.offline, seen.replaying, seen.online, sum, half_done, #refused))
+  assert.is_true(started_away > 0, "none was started while the server was away")
+  print(("# %d kills (%d started while the server was away; %d while keeping, %d while replaying, %d between)")
+    :format(kills, started_away, seen.offline, seen.replaying, seen.online))
+  print(("# %d writes acknowledged, %d applied and not answered, %d refused later"):format(sum, half_done, #refused))
   killing.remove(queue)
 end
 

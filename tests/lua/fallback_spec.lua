@@ -329,6 +329,193 @@ describe("while the server is away", function()
     end)
   end)
 
+  describe("when the program starts", function()
+    local settings
+    before_each(function()
+      settings = { token = token, log_level = "off", reconnect_min_delay_ms = 5, reconnect_max_delay_ms = 20,
+        plugins = { fallback = { path = path }, batch = { max_wait_ms = 5 } } }
+    end)
+
+    -- The server is not there when this returns.
+    local function start_away(ms)
+      server:fault(('{"restart_ms":%d}'):format(ms or AWAY_MS))
+      local why
+      manager, why = iu.open(target, settings)
+      return manager, why
+    end
+
+    it("the universe opens with the schema that is kept, keeps writes, and replays them when the server is back", function()
+      assert(open():shutdown())
+      local m = assert(start_away())
+      local fallback = assert(m:plugin("fallback"))
+      local states = {}
+      fallback:on_state(function(change) states[#states + 1] = change.state end)
+      assert.equal("offline", fallback:state())
+      assert.equal("a", m:create_entity("T", { name = "n" }, "a"))
+      assert(m:create_entity("T", nil, "b"))
+      local r = assert(m:create_relation("a", "b", "R", { strength = 0.5 }))
+      local event = assert(m:publish_event("E", { 1 }))
+      support.refused("ValidationError", nil, select(2, m:create_entity("T", { nme = "x" })))
+      support.refused("ConnectionError", m:get_entity("a"))
+      support.refused("ConnectionError", nil, select(2, m:query_entities {}))
+      assert.is_true(m:is_initialized())
+      assert.equal(4, fallback:status().queued)
+      for _, each in ipairs(m:status().plugins) do assert.is_true(each.state == "started", each.name .. ": " .. tostring(each.reason)) end
+      assert.is_true(fallback:drain(20))
+      assert.same({ "replaying", "online" }, states)
+      assert.equal("n", m:get_entity("a").metadata.name)
+      support.exactly(0.5, m:get_relation(r).metadata.strength)
+      assert.same({ 1 }, m.client:get_event(event).data)
+      assert(m:create_entity("T", nil, "online"))
+      assert.same({ 0, 0 }, { fallback:status().queued, #fallback:refused() })
+    end)
+
+    it("what earlier processes kept goes first", function()
+      local m = open()
+      go_away(4 * AWAY_MS)
+      assert(m:create_entity("T", { name = "1" }, "e"))
+      assert(m:shutdown())
+      for i = 2, 4 do
+        m = assert(iu.open(target, settings))
+        assert.same({ "offline", i - 1 }, { m.fallback:state(), m.fallback:status().queued })
+        assert(m:update_entity("e", { name = tostring(i) }))
+        assert(m:shutdown())
+      end
+      manager = assert(iu.open(target, settings))
+      assert.is_true(manager.fallback:drain(20))
+      local names = {}
+      for i, row in ipairs(events_of("ENTITY_UPDATED")) do names[i] = iu.json.decode(row.data).new_metadata.name end
+      assert.same({ "2", "3", "4" }, names)
+    end)
+
+    it("a module that has more in it meanwhile takes what was kept", function()
+      assert(open():shutdown())
+      local m = assert(start_away())
+      assert(m:create_entity("T", nil, "a"))
+      server:fault('{"reset":true}') -- it answers here, too, when it is back
+      server:fault('{"extra_schema":true}')
+      assert.is_true(m.fallback:drain(20))
+      assert(m:get_entity("a"))
+      assert.truthy(m.client:connection():schema().tables.peer_extra)
+      assert(m:shutdown())
+      m = assert(start_away())
+      assert.truthy(m.client:connection():schema().tables.peer_extra, "the newer one is kept")
+      assert(m:create_entity("T", nil, "b"))
+      assert.is_true(m.fallback:drain(20))
+      assert(m:get_entity("b"))
+    end)
+
+    it("a plugin that cannot start without the server starts when it is there", function()
+      assert(open():shutdown())
+      local folder = support.folder()
+      support.write(folder .. "/eager/manifest.lua", 'return { name = "eager", version = "1.0.0", api = ">=1.0 <2" }')
+      support.write(folder .. "/eager/init.lua", [[
+        return { start = function(ctx)
+          local row, err = ctx.conn:get("config", "schema_version")
+          return row and { read = row.value }, err
+        end }]])
+      settings.plugins.paths, settings.plugins.eager = { folder }, {}
+      local m = assert(start_away())
+      support.refused("PluginError", nil, select(2, m:plugin("eager")), "not connected")
+      support.wait_until(function() return m:plugin("eager") end)
+      assert.equal("1", m.eager.read)
+    end)
+
+    it("nothing is sent to a module of another version: it stays in the file until the right one is there", function()
+      assert(open():shutdown())
+      local function set_version(version)
+        local conn = assert(iu.connect(target, { token = token }))
+        assert(conn:call("update_config", "schema_version", version, ""))
+        assert(conn:close())
+      end
+      set_version("2")
+      server:fault('{"refuse_connect":true}')
+      local m = assert(iu.open(target, settings))
+      manager = m
+      for i = 1, 3 do assert(m:create_entity("T", nil, "e" .. i)) end
+      server:fault('{"refuse_connect":false}')
+      local fallback = m.fallback
+      support.wait_until(function() return fallback:state() == "replaying" and fallback:status().problem end)
+      assert.truthy(fallback:status().problem:find("schema version is 2", 1, true), fallback:status().problem)
+      assert.same({ 3, 0 }, { fallback:status().queued, #fallback:refused() })
+      support.wait_until(function() return #support.reported > 0 end)
+      assert.equal("SCHEMA_VERSION", support.take_reported()[1].err.code)
+      set_version("1")
+      assert.is_true(fallback:drain(20))
+      assert.same({ 0, 3 }, { #fallback:refused(), #m:query_entities {} })
+    end)
+
+    it("a module that has not the tables ends the connection for good; writes are kept for the next process", function()
+      assert(open():shutdown())
+      server:fault('{"refuse_connect":true}')
+      local m = assert(iu.open(target, settings))
+      manager = m
+      local fallback = m.fallback
+      assert(m:create_entity("T", nil, "e1"))
+      server:fault('{"refuse_connect":false,"http_answer":{"status":200,"body":"{\\"sections\\":[]}"}}')
+      support.wait_until(function() return m.client:connection():is_closed() end)
+      support.wait_until(function() return fallback:status().problem end)
+      assert.equal("offline", fallback:state())
+      assert.truthy(fallback:status().problem:find("without the table", 1, true), fallback:status().problem)
+      assert.equal("e2", m:create_entity("T", { name = "n" }, "e2"))
+      assert.is_true(m:update_entity("e1", { name = "n" }))
+      assert.equal("e3", m.batch:create_entity("T", nil, "e3"))
+      assert.equal(4, fallback:status().queued)
+      assert(m:shutdown())
+      m, fallback = open()
+      assert.is_true(fallback:drain(20))
+      assert.same({ 0, 3, "n" }, { #fallback:refused(), #m:query_entities {}, m:get_entity("e1").metadata.name })
+    end)
+
+    it("without a schema that is kept, or with another database's, it is refused as ever", function()
+      local m, err = start_away()
+      assert.is_nil(m)
+      support.refused("ConnectionError", nil, err)
+      assert(open():shutdown())
+      local first = target
+      target = first .. "x"
+      m, err = start_away()
+      assert.is_nil(m)
+      support.refused("ConnectionError", nil, err)
+      target = first
+      settings.plugins = {}
+      m, err = start_away()
+      assert.is_nil(m)
+      support.refused("ConnectionError", nil, err)
+    end)
+
+    it("what waiting cannot mend is told, too: a refused token, a database that is not there", function()
+      assert(open():shutdown())
+      server:fault('{"refuse_token":true}')
+      support.refused("AuthorizationError", nil, select(2, iu.open(target, settings)))
+      server:fault('{"refuse_token":false,"hide_databases":true}')
+      local _, err = iu.open(target, settings)
+      assert.equal("NO_DATABASE", err.code)
+    end)
+
+    it("a bare connection takes a schema of an earlier time, too", function()
+      local conn
+      support.wait_until(function()
+        conn = iu.connect(target, { token = token })
+        return conn
+      end)
+      local schema = assert(conn:schema_json())
+      assert(conn:close())
+      server:fault(('{"restart_ms":%d}'):format(500))
+      conn = assert(iu.connect(target, { token = token, schema = schema, reconnect = { min_delay = 0.01, max_delay = 0.02 } }))
+      assert.equal("connecting", conn:state().phase)
+      support.refused("ConnectionError", nil, select(2, conn:call("create_entity", "T", { tags = {}, properties = "{}" }, "a")))
+      support.wait_until(function() return conn:state().phase == "connected" end)
+      assert(conn:call("create_entity", "T", { tags = {}, properties = "{}" }, "a"))
+      assert.equal(schema, conn:schema_json())
+      assert(conn:close())
+      support.refused("ValidationError", nil, select(2, iu.connect(target, { token = token, schema = "{}" })), "the schema of an earlier time")
+      local memory = assert(iu.connect("memory:"))
+      assert.is_nil(memory:schema_json())
+      assert(memory:close())
+    end)
+  end)
+
   it("what is kept is bounded: more is refused", function()
     local m, fallback = open { queue_max = 5 }
     go_away()
