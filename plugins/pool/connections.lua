@@ -27,9 +27,11 @@ return function(ctx, statistics)
     local settings = {}
     for _, key in ipairs(WHERE) do settings[key] = ctx.settings[key] end
     if token then settings.token, settings.token_file = token, "none" end
+    local where, why = iu.config(settings, { env = false }) -- what variables and files say is in the settings, unless something stronger said otherwise
+    if not where then return nil, why end
     connections.opening = connections.opening + 1
     local done <close> = setmetatable({}, { __close = function() connections.opening = connections.opening - 1 end })
-    local conn, err = iu.connect(settings, { reconnect = false, connect_timeout = config.connect_timeout_ms / 1000 })
+    local conn, err = iu.connect(where, { reconnect = false, connect_timeout = config.connect_timeout_ms / 1000 })
     return done and conn, err
   end
 

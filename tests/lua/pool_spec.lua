@@ -1,7 +1,9 @@
 -- A pool's connections to a server: how many, how old, whether they are well, what was left on them, a server that goes.
 
 local iu = require "inner_universe"
+local command = require "command"
 local peer = require "peer"
+local spacetimedb = require "spacetimedb"
 local support = require "support"
 
 describe("a pool of connections", function()
@@ -172,5 +174,91 @@ describe("a pool of connections", function()
     b:release()
     assert(manager:shutdown())
     assert.is_true(first:is_closed() and second:is_closed())
+  end)
+
+  it("another identity is the one that was asked for, whatever the environment says", function()
+    local other = spacetimedb.identity(server)
+    local program = support.path() .. ".lua"
+    support.write(program, [[
+      local iu = require "inner_universe"
+      local m = assert(iu.open(arg[1], { log_level = "off", plugins = { pool = {} } }))
+      local lease = assert(m.pool:acquire { token = arg[2] })
+      local own = assert(m.pool:acquire {})
+      print(lease.conn:identity(), own.conn:identity() == m.client:connection():identity())
+      m:shutdown()]])
+    local run = command.sh(("INNER_UNIVERSE_TOKEN=%s INNER_UNIVERSE_PORT=1 INNER_UNIVERSE_DATABASE=elsewhere scripts/iu run %s %s %s")
+      :format(token, program, target, other.token))
+    assert.same({ 0, other.identity .. "\ttrue\n", "" }, { run.status, run.out, run.err })
+  end)
+
+  it("whatever becomes of tasks, connections and the server, nothing is leaked", function()
+    local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
+    print("# pool_spec: IU_TEST_SEED=" .. SEED)
+    math.randomseed(SEED)
+    local other = spacetimedb.identity(server)
+    open {
+      max = 4, min = 1, idle_ms = 50, life_ms = 300, check_ms = 20, check_timeout_ms = 100, upkeep_ms = 10, connect_timeout_ms = 300,
+    }
+    local ways = {
+      function(options) -- kept until it is collected
+        local lease = pool:acquire(options)
+        if lease then lease:detach() end
+      end,
+      function(options) pcall(pool.with, pool, function() error("raised") end, options) end,
+      function(options) -- ends with its task
+        local lease = pool:acquire(options)
+        if lease then lease.conn:query("SELECT * FROM config") end
+      end,
+      function(options)
+        local lease = pool:acquire(options)
+        if lease then lease.conn:subscribe("SELECT * FROM entity") end
+      end,
+      function(options)
+        local lease = pool:acquire(options)
+        if lease then lease.conn:close() end
+      end,
+      function(options)
+        pool:with(function(conn)
+          iu.sleep(math.random() * 0.02)
+          if not conn:is_closed() then conn:query("SELECT * FROM config") end
+        end, options)
+      end,
+    }
+    local faults = { '{"cut":true}', '{"schema_delay_ms":200}', '{"restart_ms":50}', '{"hold":true}', '{"refuse_connect":true}' }
+    local over = false
+    iu.run(function()
+      for _ = 1, 12 do
+        iu.spawn(function()
+          while not over do
+            local options = { timeout = math.random() * 0.3, token = math.random(4) == 1 and other.token or nil }
+            local task = iu.spawn(ways[math.random(#ways)], options)
+            if math.random(3) == 1 then
+              iu.sleep(math.random() * 0.02)
+              task:cancel()
+            else
+              task:wait(2)
+            end
+            assert.is_true(number("leased") <= 4 and number("idle") <= 4)
+          end
+        end)
+      end
+      for _ = 1, 12 do
+        pcall(server.fault, server, faults[math.random(#faults)])
+        iu.sleep(0.1)
+        pcall(server.fault, server, '{"schema_delay_ms":0,"hold":false,"refuse_connect":false}')
+        iu.sleep(0.1)
+      end
+      over = true
+    end)
+    support.wait_until(function()
+      collectgarbage()
+      return number("leased") == 0 and number("opening") == 0 and number("idle") == 1
+    end)
+    local closed = 0
+    for _, why in ipairs { "broken", "too_old", "unused", "left_over", "own" } do closed = closed + number(why) end
+    assert.same({ 0, number("opened") - 1 }, { number("waiting"), closed })
+    assert.is_true(number("acquired") > 20, "too little happened")
+    assert.equal(number("acquired"), number("released") + number("ended_with_task") + number("collected"))
+    for _ = 1, 4 do assert(pool:acquire { timeout = 5 }) end
   end)
 end)
