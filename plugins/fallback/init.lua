@@ -23,17 +23,28 @@ local WRITES = {
   update_relation = "update_relation", delete_relation = "delete_relation", publish_event = "publish_event",
 }
 
--- A file for each database, where the configuration names none.
+-- What is kept is kept on disk.
+function M.validate(config)
+  local scheme = config.path:match("^memory:") or config.path:match("^wss?://")
+  if scheme then return nil, ("path: expected a file, got '%s'"):format(config.path) end
+  return true
+end
+
+-- A file for each database, where the configuration names none; or nil, err.
 local function path_of(config, settings)
-  if config.path ~= "" then return config.path end
+  if config.path ~= "" then return (config.path:gsub("^file:", "")) end
   local server = ("%s-%d-%s"):format(settings.address, settings.port, settings.database):gsub("[^%w.-]", "_")
-  return ("%s.%s.fallback"):format(settings.db_path:gsub("^file:", ""), server)
+  local base = settings.db_path:gsub("^file:", "")
+  if not base:find("^memory:") then return ("%s.%s.fallback"):format(base, server) end
+  return nil, iu.errors.new("ValidationError", ("path: expected a file for what is kept, since db_path is '%s'"):format(base))
 end
 
 --- What the server's module was when there was a connection last: with it a universe is opened while the server is away.
 function M.kept_schema(config, settings, target)
   if settings.backend ~= "spacetimedb" then return nil end
-  return queues.kept_schema(path_of(config, settings), config, target)
+  local path, err = path_of(config, settings)
+  if not path then return nil, err end
+  return queues.kept_schema(path, config, target)
 end
 
 -- Reads that answer from what is known here.
@@ -74,8 +85,10 @@ end
 
 -- What there is on a server: { state, queue, replay, writing, path }.
 local function start_keeping(ctx, client, manager, state_handlers, refused_handlers)
-  local path = path_of(ctx.config, ctx.settings)
-  local queue, err = queues.open(ctx, path, ctx.universe.target)
+  local path, queue, err
+  path, err = path_of(ctx.config, ctx.settings)
+  if not path then return nil, err end
+  queue, err = queues.open(ctx, path, ctx.universe.target)
   if not queue then return nil, iu.errors.wrap(err.kind, ("the queue %s: %s"):format(path, err.message), err) end
   local keeping = { queue = queue, path = path, refused = 0, unknown = 0 }
   local state = { stopped = false, name = "online", since = iu.now() }
@@ -103,13 +116,12 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
   keeping.replay = make_replay(ctx, client, queue, server_time, manager.fits, {
     applied = keeping.writing.settle,
     changed = state.changed,
-    heard = keeping.writing.is_heard,
-    refused = function(entry, operation, refusal, heard)
-      local unknown = lost.outcome(refusal)
+    refuse = keeping.writing.refuse,
+    refused = function(what)
+      local entry, refusal, unknown = what.entry, what.refusal, lost.outcome(what.refusal)
       local counted = unknown and "unknown" or "refused"
-      keeping[counted] = keeping[counted] + 1
-      keeping.writing.refuse(entry, operation, refusal)
-      if not heard then
+      keeping[counted] = keeping[counted] + #what.operations
+      for _, operation in ipairs(what.heard and {} or what.operations) do
         ctx.log.warn("a kept write %s: %s %s: %s", unknown and "is not sent again" or "was refused", operation.tag, tostring(operation.value.id),
           refusal.message)
         refused_handlers:emit { operation = operation, err = refusal, unknown = unknown, request_key = entry.key, queued_at = entry.queued_at }
@@ -140,7 +152,7 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
   end)
   ctx.spawn(function()
     while not state.stopped do
-      keeping.replay.run(state.connected)
+      keeping.replay.run(function() return not state.stopped and state.connected() end)
       wake = ctx.waiter()
       state.changed()
       wake:wait()
@@ -175,6 +187,7 @@ function M.start(ctx)
     if not keeping then return nil, err end
   end
   local stopped = false
+  local draining = setmetatable({}, { __mode = "k" }) -- waiters
   local methods = {}
 
   local function closed()
@@ -239,18 +252,22 @@ function M.start(ctx)
   --- Waits until there is a connection and nothing is kept any more.
   ---@param timeout? number seconds
   ---@return true? ok
-  ---@return inner_universe.Error? err TimeoutError
+  ---@return inner_universe.Error? err TimeoutError; ConnectionError: the universe is closed
   function methods:drain(timeout)
     if closed() then check.raise(CLOSED) end
     check.optional(timeout, "number", 1, "drain", "timeout")
     if methods:state() == "online" then return true end
     local done = ctx.waiter()
+    draining[done] = true
     local handle <close> = state_handlers:add(function(change)
       if change.state == "online" then done:resolve(true) end
     end)
     local ok, why = done:wait(timeout)
+    draining[done] = nil
     if ok and handle then return true end
-    return nil, why
+    if why.kind ~= "TimeoutError" then return nil, why end
+    return nil, iu.errors.new("TimeoutError",
+      ("drain: %d writes are kept after %g s (%s)"):format(keeping.queue.count, timeout, methods:state()), { cause = why })
   end
 
   --- { state, since, queued, queued_bytes, oldest, replayed, refused, unknown, recovered, path, problem }: times in microseconds; replayed, refused (the
@@ -272,6 +289,7 @@ function M.start(ctx)
   function methods:stop()
     if stopped then return end
     stopped = true
+    for done in pairs(draining) do done:resolve(nil, iu.errors.new("ConnectionError", CLOSED, { code = "CLOSED", retryable = false })) end
     if keeping then return keeping.stop() end
   end
 

@@ -83,20 +83,22 @@ return function(ctx, manager, queue)
     return row
   end
 
-  --- A row with the kept writes laid over it; nil when there is none then. Second: whether any kept write is about it.
+  --- A row with the kept writes laid over it; nil when there is none then. Second: whether any kept write is about it. Of many only the last ones count, so
+  --- only those are read.
   function known.with_kept(kind, id, row)
-    local touched = false
-    for _, entry in ipairs(queue.about(id)) do
+    local touched, exists = false, row ~= nil
+    local create, create_at, update, update_at
+    for entry in queue.about(id) do
       for _, operation in ipairs(entry.operations) do
         local tag, value = operation.tag, operation.value
         if value.id == id then
           local about = true
           if tag == CREATES[kind] then
-            row = row or made(kind, value, entry.queued_at)
+            if not exists then exists, create, create_at = true, value, entry.queued_at end
           elseif tag == UPDATES[kind] then
-            row = row and updated(kind, row, value, entry.queued_at)
+            if exists then update, update_at = value, entry.queued_at end
           elseif tag == DELETES[kind] then
-            row = nil
+            exists, row, create, update = false, nil, nil, nil
           else
             about = false
           end
@@ -104,6 +106,9 @@ return function(ctx, manager, queue)
         end
       end
     end
+    if not exists then return nil, touched end
+    if create then row = made(kind, create, create_at) end
+    if update then row = updated(kind, row, update, update_at) end
     return row, touched
   end
 

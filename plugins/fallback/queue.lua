@@ -6,9 +6,16 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local new_line = plugin.load "line"
+
 -- The file's tables. `operations` and `operation` are JSON, `err` is { kind, code, message, retryable } as JSON.
 local function make_module(refused_max)
   return iu.module("fallback_queue", {
+    types = {
+      Rest = { { "position", "u64" }, { "operations", "string" } }, -- what is left of an entry
+      Note = { { "position", "u64" }, { "operation", "string" }, { "err", "string" } }, -- of what entry what was refused
+    },
     tables = {
       queued = {
         columns = {
@@ -55,32 +62,25 @@ local function make_module(refused_max)
           for _, position in ipairs(positions) do ctx.db.queued:patch(position, { sent_at = sent_at }) end
         end,
       },
-      finish = {
-        params = { { "positions", "[u64]" } },
-        run = function(ctx, positions)
-          for _, position in ipairs(positions) do ctx.db.queued:delete(position) end
-        end,
-      },
-      -- One operation was refused; rest: what is left of its entry, "" when nothing is; err: "" when it need not be noted.
-      refuse = {
-        params = { { "position", "u64" }, { "rest", "string" }, { "operation", "string" }, { "err", "string" } },
-        run = function(ctx, position, rest, operation, err)
-          local row = ctx.db.queued:get(position)
-          if err ~= "" then
-            ctx.db.refused:insert {
-              id = 0, request_key = row.request_key, operation = operation, err = err, queued_at = row.queued_at, refused_at = ctx.timestamp,
+      settle = {
+        params = { { "finished", "[u64]" }, { "rests", "[Rest]" }, { "notes", "[Note]" } },
+        run = function(ctx, finished, rests, notes)
+          local queued, refused = ctx.db.queued, ctx.db.refused
+          for _, note in ipairs(notes) do
+            local row = queued:get(note.position)
+            refused:insert {
+              id = 0, request_key = row.request_key, operation = note.operation, err = note.err, queued_at = row.queued_at, refused_at = ctx.timestamp,
             }
           end
-          if ctx.db.refused:count() > refused_max then
-            local oldest = math.huge
-            for each in ctx.db.refused:iter() do oldest = math.min(oldest, each.id) end
-            ctx.db.refused:delete(math.tointeger(oldest))
+          for _, rest in ipairs(rests) do queued:patch(rest.position, { operations = rest.operations }) end
+          for _, position in ipairs(finished) do queued:delete(position) end
+          local over, oldest = refused:count() - refused_max, {}
+          if over <= 0 then return end
+          for row in refused:range("id") do
+            oldest[#oldest + 1] = row.id
+            if #oldest == over then break end
           end
-          if rest == "" then
-            ctx.db.queued:delete(position)
-          else
-            ctx.db.queued:patch(position, { operations = rest })
-          end
+          for _, id in ipairs(oldest) do refused:delete(id) end
         end,
       },
       forget = {
@@ -123,36 +123,42 @@ function M.open(ctx, path, target)
   if not file then return nil, err end
 
   local queue = { count = 0, bytes = 0 }
-  local about = {} -- entries by the id that they write
-  local entries, first, last = {}, 1, 0 -- in their order; removed ones are nil
+  local closed -- the err that says so
+
+  -- A method of the file's; who comes after the close hears of it.
+  local function ask(method, ...)
+    if closed then return nil, closed end
+    return file[method](file, ...)
+  end
+
+  local about = {} -- lines of entries, by the id that they write
+  local entries = new_line()
   local places, bytes_room = ctx.room(config.queue_max, { what = "fallback" }), ctx.room(config.queue_bytes, { what = "fallback" })
   local next_position = 1
 
   local function add(entry)
-    last = last + 1
-    entries[last], entry.at = entry, last
+    entry.place, entry.places = entries:add(entry), {} -- in the line of all, in those by id
     queue.count, queue.bytes = queue.count + 1, queue.bytes + entry.bytes
-    entry.ids = {}
-    for _, operation in ipairs(entry.operations) do entry.ids[operation.value.id] = true end
-    for id in pairs(entry.ids) do
-      about[id] = about[id] or {}
-      table.insert(about[id], entry)
+    for _, operation in ipairs(entry.operations) do
+      local id = operation.value.id
+      about[id] = about[id] or new_line()
+      entry.places[id] = entry.places[id] or about[id]:add(entry)
     end
   end
 
   -- What is kept for one database is never sent to another.
   local function belong()
-    local row, why = file:get("about", "target")
+    local row, why = ask("get", "about", "target")
     if why then return nil, why end
     if row and row.value == target then return true end
     if row and queue.count > 0 then
       return nil, iu.errors.new("ValidationError", ("%d writes of %s are kept in it, this is %s"):format(queue.count, row.value, target))
     end
-    return file:call("belong", target)
+    return ask("call", "belong", target)
   end
 
   local function load()
-    local rows, why = file:select("queued", { order_by = "position" })
+    local rows, why = ask("select", "queued", { order_by = "position" })
     if not rows then return nil, why end
     for _, row in ipairs(rows) do
       local operations
@@ -170,17 +176,12 @@ function M.open(ctx, path, target)
   end
 
   local function remove(entry)
-    entries[entry.at] = nil
+    entries:remove(entry.place)
     queue.count, queue.bytes = queue.count - 1, queue.bytes - entry.bytes
-    for id in pairs(entry.ids) do
-      local list = {}
-      for _, each in ipairs(about[id]) do
-        if each ~= entry then list[#list + 1] = each end
-      end
-      about[id] = #list > 0 and list or nil
+    for id, place in pairs(entry.places) do
+      about[id]:remove(place)
+      if about[id].count == 0 then about[id] = nil end
     end
-    while first <= last and entries[first] == nil do first = first + 1 end
-    if first > last then first, last = 1, 0 end
     places:give(1)
     bytes_room:give(entry.bytes)
   end
@@ -217,7 +218,7 @@ function M.open(ctx, path, target)
     next_position = next_position + 1
     add(entry)
     begun(entry)
-    ok, why = file:call("append", entry.position, key, text, sent_at or 0)
+    ok, why = ask("call", "append", entry.position, key, text, sent_at or 0)
     if not ok then
       remove(entry)
       entry.kept:resolve(nil, why)
@@ -230,27 +231,27 @@ function M.open(ctx, path, target)
   --- The first entries that are in the file, at most `most`; waits for the first.
   function queue.head(most)
     local list = {}
-    local oldest = entries[first]
+    local oldest = entries:first()
     if oldest and oldest.kept then oldest.kept:wait() end
-    for at = first, last do
-      local entry = entries[at]
-      if entry then
-        if entry.kept and not entry.kept:is_resolved() then break end
-        list[#list + 1] = entry
-        if #list == most then break end
-      end
+    for entry in entries:each() do
+      if entry.kept and not entry.kept:is_resolved() then break end
+      list[#list + 1] = entry
+      if #list == most then break end
     end
     return list
   end
 
   --- When the oldest was kept; nil: nothing is.
   function queue.since()
-    return entries[first] and entries[first].queued_at
+    local oldest = entries:first()
+    return oldest and oldest.queued_at
   end
 
-  --- Entries with an operation on that id, oldest first.
+  local NONE = new_line()
+
+  --- For `for`: entries with an operation on that id, oldest first.
   function queue.about(id)
-    return about[id] or {}
+    return (about[id] or NONE):each()
   end
 
   local function positions_of(list)
@@ -262,35 +263,39 @@ function M.open(ctx, path, target)
   --- These are sent at that time, by the server's clock; nil: it is known that they were not applied. In the file when this answers.
   function queue.mark(list, sent_at)
     if #list == 0 then return true end
-    local ok, why = file:call("mark", positions_of(list), sent_at or 0)
+    local ok, why = ask("call", "mark", positions_of(list), sent_at or 0)
     if not ok then return nil, why end
     for _, entry in ipairs(list) do entry.sent_at = sent_at end
     return true
   end
 
-  --- These are applied.
-  function queue.finish(list)
-    local ok, why = file:call("finish", positions_of(list))
-    if not ok then return nil, why end
-    for _, entry in ipairs(list) do remove(entry) end
-    return true
+  local function text_of(refusal)
+    return assert(iu.json.encode { kind = refusal.kind, code = refusal.code, message = refusal.message, retryable = refusal.retryable })
   end
 
-  --- The operation of that number was refused; the entry stays while others of it are left. refusal: to be noted, or nil. The refused operation.
-  function queue.refuse(entry, number, refusal)
-    local rest, operation = {}, entry.operations[number]
-    for i, each in ipairs(entry.operations) do
-      if i ~= number then rest[#rest + 1] = each end
+  --- What became of entries, in one transaction. applied: these are; refused: { entry, operations (refused ones of it), rest (the others, which stay), refusal,
+  --- heard (it need not be noted) } each.
+  function queue.settle(applied, refused)
+    local finished, rests, notes = positions_of(applied), iu.array {}, iu.array {}
+    for _, each in ipairs(refused) do
+      local position = each.entry.position
+      for _, operation in ipairs(each.heard and {} or each.operations) do
+        notes[#notes + 1] = { position = position, operation = assert(iu.json.encode(operation)), err = text_of(each.refusal) }
+      end
+      if #each.rest > 0 then
+        rests[#rests + 1] = { position = position, operations = assert(iu.json.encode(iu.array(each.rest))) }
+      else
+        finished[#finished + 1] = position
+      end
     end
-    local text = #rest > 0 and assert(iu.json.encode(iu.array(rest))) or ""
-    local noted = refusal and assert(iu.json.encode {
-      kind = refusal.kind, code = refusal.code, message = refusal.message, retryable = refusal.retryable,
-    })
-    local ok, why = file:call("refuse", entry.position, text, assert(iu.json.encode(operation)), noted or "")
+    local ok, why = ask("call", "settle", finished, rests, notes)
     if not ok then return nil, why end
-    entry.operations = rest
-    if #rest == 0 then remove(entry) end
-    return operation
+    for _, entry in ipairs(applied) do remove(entry) end
+    for _, each in ipairs(refused) do
+      each.entry.operations = each.rest
+      if #each.rest == 0 then remove(each.entry) end
+    end
+    return true
   end
 
   local function err_of(text)
@@ -300,7 +305,7 @@ function M.open(ctx, path, target)
 
   --- What was refused, oldest first.
   function queue.refused()
-    local rows, why = file:select("refused", { order_by = "id" })
+    local rows, why = ask("select", "refused", { order_by = "id" })
     if not rows then return nil, why end
     for i, row in ipairs(rows) do
       local refusal = err_of(row.err)
@@ -311,19 +316,20 @@ function M.open(ctx, path, target)
   end
 
   function queue.forget(id)
-    return file:call("forget", id)
+    return ask("call", "forget", id)
   end
 
   --- What the server's module is, for the next process.
   function queue.keep_schema(schema)
-    local row, why = file:get("about", "schema")
+    local row, why = ask("get", "about", "schema")
     if why then return nil, why end
     if row and row.value == schema then return true end
-    return file:call("keep_schema", schema)
+    return ask("call", "keep_schema", schema)
   end
 
   --- Nothing more is kept. What is in the file stays there.
-  function queue.close(closed)
+  function queue.close(err_of_close)
+    closed = err_of_close
     places:close(closed)
     bytes_room:close(closed)
     return file:close()

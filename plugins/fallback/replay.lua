@@ -18,7 +18,7 @@ local UNKNOWN = "UNKNOWN_OUTCOME"
 local LATER = { ConnectionError = true, TimeoutError = true, OverloadedError = true } -- says nothing about the write
 
 --- ctx, client (the manager's), queue, server_time, fits() (the manager's),
---- told: { applied(entry), heard(entry), refused(entry, operation, err, heard), changed() }.
+--- told: { applied(entry), refuse(entry, operations, refusal) (whether somebody hears it), refused { entry, operations, refusal, heard }, changed() }.
 return function(ctx, client, queue, server_time, fits, told)
   local replay = { count = 0 }
   local resend = ctx.config.resend_ms * 1000
@@ -51,30 +51,39 @@ return function(ctx, client, queue, server_time, fits, told)
     return list
   end
 
-  -- That operation of an entry will not be done. true, or nil, err.
-  local function refuse(entry, number, refusal)
-    local heard = told.heard(entry)
-    local operation, why = queue.refuse(entry, number, not heard and refusal or nil)
-    if not operation then return nil, why end
-    told.refused(entry, operation, refusal, heard)
+  -- What became of entries goes to the file, then to who wants to know. true, or nil, err.
+  local function settle(applied, refused)
+    if #applied + #refused == 0 then return true end
+    for _, each in ipairs(refused) do
+      each.heard = told.refuse(each.entry, each.operations, each.refusal) -- before the file: who waits may be let go meanwhile
+    end
+    local ok, err = queue.settle(applied, refused)
+    if not ok then return nil, err end
+    replay.count = replay.count + #applied
+    for _, entry in ipairs(applied) do told.applied(entry) end
+    for _, each in ipairs(refused) do told.refused(each) end
     return true
+  end
+
+  local function refused_at(entry, number, refusal)
+    local rest = table.move(entry.operations, 1, #entry.operations, 1, {})
+    return { entry = entry, operations = { table.remove(rest, number) }, rest = rest, refusal = refusal }
   end
 
   -- What is too old to be sent again is told; the rest of the list, or nil, err.
   local function without_unknown(list, now)
-    local left = {}
+    local left, unknown = {}, {}
     for _, entry in ipairs(list) do
       if entry.sent_at and now - entry.sent_at >= resend then
-        local err = iu.errors.new("ConnectionError", ("it was sent %d s ago and never answered: whether it was applied is unknown, and the server may not know "
-          .. "its request key any more (resend_ms)"):format((now - entry.sent_at) // 1000000), { code = UNKNOWN, retryable = false })
-        for _ = 1, #entry.operations do
-          local ok, why = refuse(entry, 1, err)
-          if not ok then return nil, why end
-        end
+        unknown[#unknown + 1] = { entry = entry, operations = entry.operations, rest = {}, refusal = iu.errors.new("ConnectionError",
+          ("it was sent %d s ago and never answered: whether it was applied is unknown, and the server may not know its request key any more (resend_ms)")
+            :format((now - entry.sent_at) // 1000000), { code = UNKNOWN, retryable = false }) }
       else
         left[#left + 1] = entry
       end
     end
+    local ok, err = settle({}, unknown)
+    if not ok then return nil, err end
     return left
   end
 
@@ -106,7 +115,7 @@ return function(ctx, client, queue, server_time, fits, told)
       told.changed()
       return true
     end
-    local applied, not_sent, stopped = {}, {}, nil
+    local applied, refused, not_sent, stopped = {}, {}, {}, nil
     local answers = send(list)
     for i, entry in ipairs(list) do
       local err = answers[i]
@@ -117,25 +126,20 @@ return function(ctx, client, queue, server_time, fits, told)
         if is_first[entry] and not lost.outcome(err) then not_sent[#not_sent + 1] = entry end
       else
         local number, refusal = client:blamed_operation(err)
-        local ok, why = refuse(entry, entry.operations[number] and number or 1, refusal or err)
-        if not ok then return nil, why end
+        refused[#refused + 1] = refused_at(entry, entry.operations[number] and number or 1, refusal or err)
       end
     end
     queue.mark(not_sent, nil) -- failed: they count as sent
-    if #applied > 0 then
-      local ok, why = queue.finish(applied)
-      if not ok then return nil, why end
-      replay.count = replay.count + #applied
-      for _, entry in ipairs(applied) do told.applied(entry) end
-    end
+    local ok, why = settle(applied, refused)
+    if not ok then return nil, why end
     told.changed()
     if stopped then return nil, stopped end
     return true
   end
 
-  --- Sends until nothing is kept or there is no connection; `connected()` says whether there is one.
-  function replay.run(connected)
-    while queue.count > 0 and connected() do
+  --- Sends until nothing is kept, or `may()` says that there is no connection any more.
+  function replay.run(may)
+    while queue.count > 0 and may() do
       local ok, err = one_window()
       replay.problem = err and tostring(err) or nil
       if not ok then iu.sleep(PAUSE) end

@@ -46,14 +46,11 @@ return function(ctx, client, queue, server_time, state)
     entry.answered:resolve(true)
   end
 
-  --- Whether somebody waits for what the server says of it.
-  function writing.is_heard(entry)
-    return entry.answered ~= nil and entry.answered:is_awaited()
-  end
-
-  --- One of its operations was refused.
-  function writing.refuse(entry, operation, refusal)
-    if entry.refusals then entry.refusals[operation] = refusal end
+  --- Some of its operations were refused. Whether somebody waits for what the server says of it.
+  function writing.refuse(entry, operations, refusal)
+    if not entry.answered then return false end
+    for _, operation in ipairs(operations) do entry.refusals[operation] = refusal end
+    return entry.answered:is_awaited()
   end
 
   --- The connection is gone: nobody waits for the server any more. What they wrote is in the file.
@@ -63,8 +60,9 @@ return function(ctx, client, queue, server_time, state)
 
   -- Whether the connection's schema has room for it: what it has not is said now, not when it is replayed. One that has ended for good says nothing.
   local function can_be_sent(operation)
-    if ctx.conn:is_closed() then return true end
-    local batch = ctx.conn:batch("transact")
+    local conn = ctx.conn
+    if not conn or conn:is_closed() then return true end
+    local batch = conn:batch("transact")
     if not batch then return true end
     local number = batch:put(operation)
     batch:close()
