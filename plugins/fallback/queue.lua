@@ -18,12 +18,10 @@ local function make_module(refused_max)
     },
     tables = {
       queued = {
-        columns = {
-          { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" },
-          { "sent_at", "u64", default = 0 }, -- 0: nil
-        },
+        columns = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "queued_at", "timestamp" } },
         primary_key = "position",
       },
+      sent = { columns = { { "position", "u64" }, { "sent_at", "u64" } }, primary_key = "position" }, -- apart: an entry may be large, and is written once
       -- target: whose writes are kept; schema: what that server's module was last
       about = { columns = { { "key", "string" }, { "value", "string" } }, primary_key = "key" },
       refused = {
@@ -51,15 +49,19 @@ local function make_module(refused_max)
         end,
       },
       append = {
-        params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "sent_at", "u64" } },
+        params = { { "position", "u64" }, { "request_key", "string" }, { "operations", "string" }, { "sent_at", "u64?" } },
         run = function(ctx, position, key, operations, sent_at)
-          ctx.db.queued:insert { position = position, request_key = key, operations = operations, queued_at = ctx.timestamp, sent_at = sent_at }
+          ctx.db.queued:insert { position = position, request_key = key, operations = operations, queued_at = ctx.timestamp }
+          if sent_at then ctx.db.sent:insert { position = position, sent_at = sent_at } end
         end,
       },
       mark = {
-        params = { { "positions", "[u64]" }, { "sent_at", "u64" } },
+        params = { { "positions", "[u64]" }, { "sent_at", "u64?" } },
         run = function(ctx, positions, sent_at)
-          for _, position in ipairs(positions) do ctx.db.queued:patch(position, { sent_at = sent_at }) end
+          for _, position in ipairs(positions) do
+            ctx.db.sent:delete(position)
+            if sent_at then ctx.db.sent:insert { position = position, sent_at = sent_at } end
+          end
         end,
       },
       settle = {
@@ -73,7 +75,10 @@ local function make_module(refused_max)
             }
           end
           for _, rest in ipairs(rests) do queued:patch(rest.position, { operations = rest.operations }) end
-          for _, position in ipairs(finished) do queued:delete(position) end
+          for _, position in ipairs(finished) do
+            queued:delete(position)
+            ctx.db.sent:delete(position)
+          end
           local over, oldest = refused:count() - refused_max, {}
           if over <= 0 then return end
           for row in refused:range("id") do
@@ -158,15 +163,19 @@ function M.open(ctx, path, target)
   end
 
   local function load()
-    local rows, why = ask("select", "queued", { order_by = "position" })
-    if not rows then return nil, why end
+    local rows, sent, why
+    rows, why = ask("select", "queued", { order_by = "position" })
+    if rows then sent, why = ask("select", "sent", {}) end
+    if not sent then return nil, why end
+    local sent_at = {}
+    for _, row in ipairs(sent) do sent_at[row.position] = row.sent_at end
     for _, row in ipairs(rows) do
       local operations
       operations, why = iu.json.decode(row.operations)
       if not operations then return nil, iu.errors.wrap("StorageError", ("%s: a queued write is damaged"):format(path), why) end
       local entry = {
         position = row.position, key = row.request_key, operations = operations, bytes = #row.operations, queued_at = row.queued_at,
-        sent_at = row.sent_at ~= 0 and row.sent_at or nil,
+        sent_at = sent_at[row.position],
       }
       places.used, bytes_room.used = places.used + 1, bytes_room.used + entry.bytes -- more than the limits, where they were higher before
       add(entry)
@@ -218,7 +227,7 @@ function M.open(ctx, path, target)
     next_position = next_position + 1
     add(entry)
     begun(entry)
-    ok, why = ask("call", "append", entry.position, key, text, sent_at or 0)
+    ok, why = ask("call", "append", entry.position, key, text, sent_at)
     if not ok then
       remove(entry)
       entry.kept:resolve(nil, why)
@@ -263,7 +272,7 @@ function M.open(ctx, path, target)
   --- These are sent at that time, by the server's clock; nil: it is known that they were not applied. In the file when this answers.
   function queue.mark(list, sent_at)
     if #list == 0 then return true end
-    local ok, why = ask("call", "mark", positions_of(list), sent_at or 0)
+    local ok, why = ask("call", "mark", positions_of(list), sent_at)
     if not ok then return nil, why end
     for _, entry in ipairs(list) do entry.sent_at = sent_at end
     return true
@@ -273,15 +282,18 @@ function M.open(ctx, path, target)
     return assert(iu.json.encode { kind = refusal.kind, code = refusal.code, message = refusal.message, retryable = refusal.retryable })
   end
 
+  local function note_of(position, operation, refusal, shortened)
+    if shortened then operation = { tag = operation.tag, value = { id = operation.value.id } } end
+    return { position = position, operation = assert(iu.json.encode(operation)), err = text_of(refusal) }
+  end
+
   --- What became of entries, in one transaction. applied: these are; refused: { entry, operations (refused ones of it), rest (the others, which stay), refusal,
-  --- heard (it need not be noted) } each.
-  function queue.settle(applied, refused)
+  --- heard (it need not be noted) } each. What is too large to be noted beside its refusal is noted by its id.
+  function queue.settle(applied, refused, shortened)
     local finished, rests, notes = positions_of(applied), iu.array {}, iu.array {}
     for _, each in ipairs(refused) do
       local position = each.entry.position
-      for _, operation in ipairs(each.heard and {} or each.operations) do
-        notes[#notes + 1] = { position = position, operation = assert(iu.json.encode(operation)), err = text_of(each.refusal) }
-      end
+      for _, operation in ipairs(each.heard and {} or each.operations) do notes[#notes + 1] = note_of(position, operation, each.refusal, shortened) end
       if #each.rest > 0 then
         rests[#rests + 1] = { position = position, operations = assert(iu.json.encode(iu.array(each.rest))) }
       else
@@ -289,6 +301,7 @@ function M.open(ctx, path, target)
       end
     end
     local ok, why = ask("call", "settle", finished, rests, notes)
+    if not ok and why.kind == "OverloadedError" and #notes > 0 and not shortened then return queue.settle(applied, refused, true) end
     if not ok then return nil, why end
     for _, entry in ipairs(applied) do remove(entry) end
     for _, each in ipairs(refused) do

@@ -13,9 +13,10 @@ local plugin = ...
 local lost = plugin.load "lost"
 
 local WINDOW = 64
+local PORTION = 8 << 20 -- bytes of refused entries in one transaction of the file
 local PAUSE = 0.2 -- seconds before it is tried again while the connection is there and does not take it
 local UNKNOWN = "UNKNOWN_OUTCOME"
-local LATER = { ConnectionError = true, TimeoutError = true, OverloadedError = true } -- says nothing about the write
+local LATER = { ConnectionError = true, TimeoutError = true, OverloadedError = true } -- says nothing about the write: no room to send, no energy
 
 --- ctx, client (the manager's), queue, server_time, fits() (the manager's),
 --- told: { applied(entry), refuse(entry, operations, refusal) (whether somebody hears it), refused { entry, operations, refusal, heard }, changed() }.
@@ -25,9 +26,10 @@ return function(ctx, client, queue, server_time, fits, told)
 
   -- The answers of entries: true or an err, each; what was not sent any more has none.
   local function send(list)
-    local answers, left, done = {}, #list, ctx.waiter()
+    local answers, left, done, conn = {}, #list, ctx.waiter(), ctx.conn
+    if not conn or conn:is_closed() then return answers end
     for i, entry in ipairs(list) do
-      local ok, err = ctx.conn:call_async(function(well, why)
+      local ok, err = conn:call_async(function(well, why)
         answers[i] = well or why
         left = left - 1
         if left == 0 then done:resolve(true) end
@@ -51,9 +53,7 @@ return function(ctx, client, queue, server_time, fits, told)
     return list
   end
 
-  -- What became of entries goes to the file, then to who wants to know. true, or nil, err.
-  local function settle(applied, refused)
-    if #applied + #refused == 0 then return true end
+  local function settle_portion(applied, refused)
     for _, each in ipairs(refused) do
       each.heard = told.refuse(each.entry, each.operations, each.refusal) -- before the file: who waits may be let go meanwhile
     end
@@ -62,6 +62,22 @@ return function(ctx, client, queue, server_time, fits, told)
     replay.count = replay.count + #applied
     for _, entry in ipairs(applied) do told.applied(entry) end
     for _, each in ipairs(refused) do told.refused(each) end
+    return true
+  end
+
+  -- What became of entries goes to the file, then to who wants to know. true, or nil, err.
+  local function settle(applied, refused)
+    local at = 1
+    while #applied > 0 or at <= #refused do
+      local portion, bytes = {}, 0
+      while at <= #refused and (bytes == 0 or bytes + refused[at].entry.bytes <= PORTION) do
+        portion[#portion + 1], bytes = refused[at], bytes + refused[at].entry.bytes
+        at = at + 1
+      end
+      local ok, err = settle_portion(applied, portion)
+      if not ok then return nil, err end
+      applied = {}
+    end
     return true
   end
 

@@ -76,7 +76,7 @@ return function(ctx, client, queue, server_time, state)
     if not operation then return inner(target, ...) end
     local key = iu.uuid()
     local sent_at = state.connected() and queue.count == 0 and server_time.now()
-    if sent_at and queue.count == 0 then
+    if sent_at and queue.count == 0 and state.connected() then
       local well, err = ctx.conn:call("transact", { operation }, key)
       if well then return answer end
       if not lost.connection(err) then

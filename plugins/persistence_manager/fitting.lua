@@ -57,7 +57,9 @@ function fitting.of_connection(ctx)
   local well -- the connection that it was found of
   return function()
     local conn = ctx.conn
-    if not conn then return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": the universe is closed", { code = "CLOSED", retryable = false }) end
+    if not conn or conn:is_closed() then
+      return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": the connection is closed", { code = "CLOSED", retryable = false })
+    end
     local id = conn:connection_id()
     if well == id then return true end
     local ok, err = fitting.check(ctx, conn)

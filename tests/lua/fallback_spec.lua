@@ -124,6 +124,25 @@ describe("while the server is away", function()
     assert(m:get_entity("taken"))
   end)
 
+  it("large writes, and refusals of large ones, are in nobody's way", function()
+    local m, fallback = open { queue_bytes = 1 << 30 }
+    server:fault('{"refuse_connect":true,"cut":true}')
+    support.wait_until(function() return fallback:state() == "offline" end)
+    assert(m:create_entity("T", nil, "before"))
+    for i = 1, 3 do assert(m:create_entity("T", { properties = { text = ("x"):rep(12 << 20) } }, "large" .. i)) end
+    assert(m:create_entity("T", { description = ("x"):rep(9 << 20) }, "refused1"))
+    assert(m:create_entity("T", { description = ("x"):rep(25 << 20) }, "refused2"))
+    assert(m:create_entity("T", { description = ("x"):rep((32 << 20) - 250) }, "refused3")) -- has no room beside its refusal
+    assert(m:create_entity("T", nil, "behind"))
+    server:fault('{"refuse_connect":false}')
+    assert.is_true(fallback:drain(20))
+    local ids = {}
+    for i, each in ipairs(assert(fallback:refused())) do ids[i] = each.operation.value.id end
+    assert.same({ "refused1", "refused2", "refused3" }, ids)
+    for i = 1, 3 do assert(m:get_entity("large" .. i)) end
+    assert(m:get_entity("before") and m:get_entity("behind"))
+  end)
+
   it("a value that no server would take is refused at once", function()
     local m, fallback = open()
     go_away()
