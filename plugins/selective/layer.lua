@@ -50,10 +50,8 @@ return function(ctx, env)
     args[3], args.n = id, math.max(args.n, 3)
     local action, rule = decide(entity_type, metadata, id)
     if not action then return nil, rule end
-    if action == "persist" and not entities[id] then
-      count(action, rule)
-      return next()
-    end
+    count(action, rule)
+    if action == "persist" and not entities[id] then return next() end
     if action ~= "persist" and given and not entities[id] then
       local row, why = ctx.conn:get("entity", id)
       if why then return nil, why end
@@ -66,7 +64,6 @@ return function(ctx, env)
       answer, why = store.create_entity(fields)
       if not answer then return done(nil, why) end
     end
-    count(action, rule)
     return done(id)
   end
 

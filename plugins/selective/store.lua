@@ -9,6 +9,7 @@ local ROW_BYTES = 400 -- a row in the store with its places in the indexes, and 
 
 local store = {}
 
+-- What has a wrong type takes nothing: the store refuses it afterwards, and says why.
 local function bytes_of(fields)
   local bytes = ROW_BYTES
   for _, value in pairs(fields) do
@@ -17,7 +18,10 @@ local function bytes_of(fields)
   for _, value in pairs(fields.metadata) do
     if type(value) == "string" then bytes = bytes + #value end
   end
-  for _, tag in ipairs(fields.metadata.tags) do bytes = bytes + #tag + 8 end
+  local tags = fields.metadata.tags
+  for _, tag in ipairs(type(tags) == "table" and tags or {}) do
+    if type(tag) == "string" then bytes = bytes + #tag + 8 end
+  end
   return bytes
 end
 

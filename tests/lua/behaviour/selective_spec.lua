@@ -100,6 +100,31 @@ describe("selective", function()
     support.refused("EntityNotFoundError", nil, select(2, m:delete_entity("s")), "s")
   end)
 
+  it("refuses what no row can have, wherever it would go, and has counted it by then", function()
+    local m = open { rules = { RULES[1] } }
+    assert(m:create_entity("Spark", nil, "a"))
+    assert(m:create_entity("Spark", nil, "b"))
+    local relation = assert(m:create_relation("a", "b", "NEAR"))
+    local bytes, rows = m.selective:stats().bytes, support.census(m)
+    local wrong = { { tags = { 5 } }, { tags = 5 }, { tags = { x = "y" } }, { tags = { {} } }, { name = 5 }, { description = {} } }
+    for _, metadata in ipairs(wrong) do
+      local said = select(2, m:create_entity("Person", metadata))
+      support.refused("ValidationError", nil, said, "metadata.")
+      local kept = select(2, m:create_entity("Spark", metadata))
+      support.refused("ValidationError", nil, kept, "metadata.")
+      assert.equal(said.message, kept.message)
+      support.refused("ValidationError", nil, select(2, m:update_entity("a", metadata)), "metadata.")
+      if metadata.tags then
+        support.refused("ValidationError", nil, select(2, m:create_relation("a", "b", "NEAR", metadata)), "metadata.tags")
+        support.refused("ValidationError", nil, select(2, m:update_relation(relation, metadata)), "metadata.tags")
+      end
+    end
+    local stats = m.selective:stats()
+    assert.same({ persist = 0, memory = 2 + #wrong, drop = 0 }, stats.rules.sparks)
+    assert.same({ 2, 1, bytes, #wrong }, { stats.entities, stats.relations, stats.bytes, stats.unmatched })
+    assert.equal(rows, support.census(m))
+  end)
+
   it("finds what is in memory with what is persisted: filters, order, pages, counts", function()
     local m = open { rules = { { tag = "m", action = "memory" } } }
     for i = 1, 40 do
