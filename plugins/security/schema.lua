@@ -48,6 +48,15 @@ local function invalid(where, format, ...)
   error(iu.errors.new("ValidationError", ("%s: %s"):format(where, format:format(...))), 0)
 end
 
+-- An array of a schema, and nothing beside it: what has other keys would be taken for less than it says.
+local function is_list(given)
+  if type(given) ~= "table" then return false end
+  for key in pairs(given) do
+    if math.type(key) ~= "integer" or key < 1 or key > #given then return false end
+  end
+  return true
+end
+
 local compile -- of a schema at a place; raises
 
 -- Keywords: each takes its value, where it stands, and the schema around it; it answers a check.
@@ -55,6 +64,7 @@ local KEYWORDS = {}
 
 function KEYWORDS.type(given, where)
   local names = type(given) == "table" and given or { given }
+  if not is_list(names) then invalid(where, "expected the name of a type, or an array of them") end
   for i = 1, #names do
     if not TYPES[names[i]] then invalid(where, "unknown type %s (known: array, boolean, integer, null, number, object, string)", tostring(names[i])) end
   end
@@ -69,7 +79,7 @@ function KEYWORDS.type(given, where)
 end
 
 function KEYWORDS.enum(given, where)
-  if type(given) ~= "table" or #given == 0 then invalid(where, "expected an array of values") end
+  if not is_list(given) or #given == 0 then invalid(where, "expected an array of values") end
   local texts = {}
   for i = 1, #given do texts[i] = shown(given[i]) end
   local expected = "one of " .. table.concat(texts, ", ")
@@ -121,12 +131,15 @@ KEYWORDS.maxItems = limit(is_array, "count", function(v, n) return #v <= n end, 
 KEYWORDS.minProperties = limit(is_object, "count", function(v, n) return count(v) >= n end, "%s properties or more")
 KEYWORDS.maxProperties = limit(is_object, "count", function(v, n) return count(v) <= n end, "at most %s properties")
 
+-- Of whole numbers exactly; of a fraction, which a float seldom is, as both are written: 19.99 is one of 0.01.
 local multiple_of = limit(is_number, "number", function(v, n)
-  local quotient = number_of(v) / n
-  return quotient == math.floor(quotient)
+  v = number_of(v)
+  if math.fmod(v, n) == 0 then return true end
+  if n == math.floor(n) then return false end
+  return ("%.15g"):format(math.floor(v / n + 0.5) * n) == ("%.15g"):format(v)
 end, "a multiple of %s")
 function KEYWORDS.multipleOf(given, where)
-  if type(given) == "number" and given <= 0 then invalid(where, "expected a number above 0") end
+  if type(given) == "number" and not (given > 0) then invalid(where, "expected a number above 0") end
   return multiple_of(given, where)
 end
 
@@ -136,15 +149,17 @@ function KEYWORDS.uniqueItems(given, where)
     if not given or not is_array(value) then return end
     local seen = {}
     for i = 1, #value do
-      local text = type(value[i]) == "number" and tostring(number_of(value[i]) + 0.0) or iu.json.canonical(value[i])
-      if seen[text] then return iu.diff.join(path, i - 1), value[i], "items that differ" end
-      seen[text] = true
+      local item = value[i]
+      local key = item -- a number is its own key, and 1.0 that of 1, as Lua's tables have it; of anything else it is the text
+      if type(item) ~= "number" then key = iu.json.canonical(item) end
+      if seen[key] then return iu.diff.join(path, i - 1), item, "items that differ" end
+      seen[key] = true
     end
   end
 end
 
 function KEYWORDS.required(given, where)
-  if type(given) ~= "table" then invalid(where, "expected an array of names") end
+  if not is_list(given) then invalid(where, "expected an array of names") end
   local names = {}
   for i = 1, #given do
     if type(given[i]) ~= "string" then invalid(where, "expected an array of names") end
@@ -214,7 +229,7 @@ end
 
 -- The schemas of an array, compiled.
 local function list(given, where, depth)
-  if type(given) ~= "table" or #given == 0 then invalid(where, "expected an array of schemas") end
+  if not is_list(given) or #given == 0 then invalid(where, "expected an array of schemas") end
   local checks = {}
   for i = 1, #given do checks[i] = compile(given[i], ("%s[%d]"):format(where, i), depth + 1) end
   return checks
