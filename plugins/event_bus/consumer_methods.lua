@@ -125,7 +125,7 @@ return function(ctx, env)
     local filters = table.move(self.filters or {}, 1, #(self.filters or {}), 1, {})
     if kind == "table" then
       local more
-      more, err = env.topics.filters(ctx.conn, filter, "filter")
+      more, err = env.topics.filters(ctx.conn, filter, "filter", self.topics)
       if err then return nil, err end
       table.move(more or {}, 1, #(more or {}), #filters + 1, filters)
     end

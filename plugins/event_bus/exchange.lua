@@ -91,7 +91,7 @@ return function(ctx, env)
     local wanted, err = env.topics.compile(options.type, "export_events: type")
     if not wanted then return nil, err end
     local filters, head, first, last
-    filters, err = env.topics.filters(ctx.conn, options.filters, "export_events: filters")
+    filters, err = env.topics.filters(ctx.conn, options.filters, "export_events: filters", wanted)
     if err then return nil, err end
     head, err = log.head()
     if not head then return nil, err end

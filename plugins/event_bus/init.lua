@@ -39,6 +39,7 @@ function M.start(ctx)
   local stopped = false
 
   message.read_through(manager.rows)
+  topics.select_through(manager.rows)
 
   local function closed() return stopped or not ctx.conn end
 
@@ -135,7 +136,7 @@ function M.start(ctx)
     local wanted, filters, head
     wanted, err = topics.compile(options.type, "events: type")
     if not wanted then return nil, err end
-    filters, err = topics.filters(ctx.conn, options.filters, "events: filters")
+    filters, err = topics.filters(ctx.conn, options.filters, "events: filters", wanted)
     if err then return nil, err end
     head, err = log.head()
     if not head then return nil, err end

@@ -52,7 +52,7 @@ function settings.handler(ctx, topics, event_type, options, method, policies)
   wanted, err = topics.compile(event_type, "event_type")
   if not wanted then return nil, err end
   local filters
-  filters, err = topics.filters(ctx.conn, options.filters, method .. ": filters")
+  filters, err = topics.filters(ctx.conn, options.filters, method .. ": filters", wanted)
   if err then return nil, err end
   ok, err = count(method, "queue", options.queue, 0, 1 << 20)
   if ok then ok, err = count(method, "concurrent", options.concurrent, 1, 1 << 20) end
@@ -100,7 +100,7 @@ function settings.consumer(ctx, topics, name, options)
   local wanted, filters
   wanted, err = topics.compile(options.types, "consumer: types")
   if not wanted then return nil, err end
-  filters, err = topics.filters(ctx.conn, options.filters, "consumer: filters")
+  filters, err = topics.filters(ctx.conn, options.filters, "consumer: filters", wanted)
   if err then return nil, err end
   local config = ctx.config
   return {

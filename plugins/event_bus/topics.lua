@@ -107,20 +107,27 @@ function topics.compile(given, what)
   return self
 end
 
+local through -- the manager's rows
+
+--- Once per universe: the hooks between rows and users (`manager.rows`), which say of some filters that nobody can look there.
+function topics.select_through(rows) through = rows end
+
 --- Filters checked against the log's columns: a copy, or nil where there are none.
 ---@param conn inner_universe.Connection
 ---@param filters inner_universe.Filter[]?
 ---@param what string
+---@param wanted inner_universe.event_bus.Topics the events that they are to choose from
 ---@return table[]? filters
 ---@return inner_universe.Error? err
-function topics.filters(conn, filters, what)
+function topics.filters(conn, filters, what, wanted)
   if filters == nil then return nil end
   if type(filters) ~= "table" then return invalid("%s: an array of { field, operator, value } expected, got %s", what, type(filters)) end
   if next(filters) == nil then return nil end
   local copy = {}
   for key, value in pairs(filters) do copy[key] = value end
-  local rows, err = conn:select_from("event_log", {}, { filters = copy })
-  if not rows then return nil, iu.errors.new("ValidationError", ("%s: %s"):format(what, err.message), { cause = err }) end
+  local ok, err = conn:select_from("event_log", {}, { filters = copy })
+  if ok then ok, err = through:select("event", { filters = copy, types = wanted }) end
+  if not ok then return nil, iu.errors.new("ValidationError", ("%s: %s"):format(what, err.message), { cause = err }) end
   return copy
 end
 

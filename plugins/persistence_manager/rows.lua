@@ -5,7 +5,8 @@
 --                                            nil, err. key: the row's; type: entity_type, relation_type, event_type; nil in an update, where
 --                                            type_of(kind, key) answers it (nil: no such row)
 --   read(kind, row)                          a row as users get it, JSON decoded, its tables nobody else's: they may be changed. The row, or nil, err
---   select(kind, selection)                  what is about to be asked of conn:select. It, or nil, err
+--   select(kind, selection)                  what is about to be asked of conn:select. It, or nil, err. Of "event" only the event bus asks: { filters,
+--                                            types }, where types:match(event_type) says whether events of a type are meant
 --
 -- Types of arguments are checked later: a hook leaves alone what it does not know. Without hooks each costs one call of a function.
 

@@ -96,8 +96,8 @@ function M.start(ctx)
     around("rows.read", layer.on_read)
     ctx.log_filter(redaction.message)
   end
+  if seals or any(set.redacted) then around("rows.select", layer.on_select) end
   if any(set.redacted) then
-    around("rows.select", layer.on_select)
     hooks[#hooks + 1] = ctx.hooks.before("create_index", layer.on_index)
   end
   if seals and ring.err then ctx.log.error("keys: %s: sealed fields can neither be written nor read", ring.err.message) end

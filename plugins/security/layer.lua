@@ -45,7 +45,7 @@ return function(set, sealing, redaction)
     if not schema then return true end
     local path, value, expected = schema(properties, "properties")
     if not path then return true end
-    local secret = paths.touching(path, set.redacted[kind]) ~= nil
+    local secret = paths.touching(path, set.redacted[kind], "properties") ~= nil
     local what = value == nil and "missing" or secret and redaction.hidden or shown(value)
     local _, err = invalid("%s: %s: %s, expected %s", type_name, path, what, expected)
     err.details = { path = path, expected = expected }
@@ -151,20 +151,37 @@ return function(set, sealing, redaction)
 
   -- ---- asking ----
 
-  local function refuse_sealed(kind, field, what)
-    local pattern = type(field) == "string" and paths.touching(field, set.sealed[kind] or {})
+  local function refuse_sealed(patterns, root, field, what)
+    local pattern = type(field) == "string" and paths.touching(field, patterns, root)
     if not pattern then return true end
     return invalid("%s: `%s`: `%s` is sealed, so the universe cannot look into it; ask by other fields, and look at what comes", what, field, pattern.text)
   end
 
+  -- Of a type that is asked for at all: filters of events are for some types only.
+  local function refuse_sealed_data(selection)
+    for event_type, patterns in pairs(set.sealed.events) do
+      for _, filter in ipairs((event_type == "*" or selection.types:match(event_type)) and selection.filters or {}) do
+        local ok, err = refuse_sealed(patterns, "data", filter.field, ("filter of %s"):format(event_type))
+        if not ok then return nil, err end
+      end
+    end
+    return true
+  end
+
   function layer.on_select(call, next)
     local kind, selection = call.args[1], call.args[2]
+    if kind == "event" then
+      local ok, err = refuse_sealed_data(selection)
+      if not ok then return nil, err end
+      return next()
+    end
+    local sealed, redacted = set.sealed[kind] or {}, set.redacted[kind] or {}
     for _, filter in ipairs(selection.filters or {}) do
-      if paths.touching(filter.field, set.redacted[kind] or {}) then redaction.note_value(filter.value) end
-      local ok, err = refuse_sealed(kind, filter.field, "filter")
+      if paths.touching(filter.field, redacted, "properties") then redaction.note_value(filter.value) end
+      local ok, err = refuse_sealed(sealed, "properties", filter.field, "filter")
       if not ok then return nil, err end
     end
-    local ok, err = refuse_sealed(kind, selection.order_by, "order_by")
+    local ok, err = refuse_sealed(sealed, "properties", selection.order_by, "order_by")
     if not ok then return nil, err end
     return next()
   end
@@ -172,7 +189,7 @@ return function(set, sealing, redaction)
   -- create_index(table, path)
   function layer.on_index(call)
     local kind, path = call.args[1], call.args[2]
-    local ok, err = refuse_sealed(kind, path, "create_index")
+    local ok, err = refuse_sealed(set.sealed[kind] or {}, "properties", path, "create_index")
     if not ok then return false, err end
   end
 

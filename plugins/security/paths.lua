@@ -52,12 +52,12 @@ function paths.patterns(list, root)
   return out
 end
 
---- The pattern that the field of a filter or an order lies in, or around; nil: none.
-function paths.touching(field, patterns)
+--- The pattern that the field of a filter or an order lies in, or around; nil: none. root: what the patterns lie below, "properties" or "data".
+function paths.touching(field, patterns, root)
   local segments = iu.diff.segments(field)
   if not segments then return nil end
   if segments[1] == "metadata" then table.remove(segments, 1) end
-  if segments[1] ~= "properties" then return nil end
+  if segments[1] ~= root then return nil end
   table.remove(segments, 1)
   for _, pattern in ipairs(patterns) do
     if overlap(segments, pattern.segments) then return pattern end

@@ -139,7 +139,7 @@ local multiple_of = limit(is_number, "number", function(v, n)
   return ("%.15g"):format(math.floor(v / n + 0.5) * n) == ("%.15g"):format(v)
 end, "a multiple of %s")
 function KEYWORDS.multipleOf(given, where)
-  if type(given) == "number" and not (given > 0) then invalid(where, "expected a number above 0") end
+  if type(given) == "number" and (given <= 0 or given ~= given) then invalid(where, "expected a number above 0") end
   return multiple_of(given, where)
 end
 

@@ -242,6 +242,30 @@ describe("sealed fields", function()
     assert.same({}, m:query_relations { filters = { { field = "properties.email", operator = "Equals", value = 1 } } })
   end)
 
+  it("of events cannot be filtered by either, by whoever asks the event bus; of other types they can", function()
+    local m = support.open(sealing(key_file(NEW), { sealed = { events = { PAYMENT = { "card.number" }, ["*"] = { "pin" } } } }))
+    local bus = m.event_bus
+    assert(bus:publish("PAYMENT", { card = { number = "4111" }, shop = "x" }))
+    assert(bus:publish("ORDER", { card = { number = "4111" } }))
+    local consumer = assert(bus:consumer("all", { from = "start", handler = function() end }))
+    for _, field in ipairs { "data.card.number", "data.card", "data", "data.card.number.last", "data.pin" } do
+      local filters = { { field = "event_type", operator = "Equals", value = "PAYMENT" }, { field = field, operator = "Equals", value = "4111" } }
+      for _, types in ipairs { "*", "PAY*", "PAYMENT", { "ORDER", "PAYMENT" } } do
+        support.refused("ValidationError", nil, select(2, bus:events { type = types, filters = filters }), field, "sealed")
+        if type(types) == "string" then
+          support.refused("ValidationError", nil, select(2, bus:register_handler(types, print, { filters = filters })), field, "sealed")
+        end
+        support.refused("ValidationError", nil, select(2, bus:consumer("c", { types = types, filters = filters, handler = print })), field, "sealed")
+      end
+      support.refused("ValidationError", nil, select(2, consumer:replay(1, nil, filters)), field, "sealed")
+      support.refused("ValidationError", nil, select(2, bus:export_events(support.path(), { filters = filters })), field, "sealed")
+    end
+    local found = assert(bus:events { type = "ORDER", filters = { { field = "data.card.number", operator = "Equals", value = "4111" } } })
+    assert.same({ "ORDER" }, support.pluck(found, "type"))
+    found = assert(bus:events { type = "PAY*", filters = { { field = "data.shop", operator = "Equals", value = "x" } } })
+    assert.equal("4111", found[1].data.card.number)
+  end)
+
   it("do not open with a wrong key, nor without one, and say which is missing", function()
     local path = key_file(OLD)
     local m = support.open(sealing(path))
