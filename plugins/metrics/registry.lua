@@ -39,7 +39,8 @@ function Counter:add(n)
   elseif not is_finite(n) or n < 0 then
     return invalid("%s: add: a number from 0 expected, got %s", self.family.name, tostring(n))
   end
-  self.value = self.value + n
+  local sum = self.value + n
+  self.value = sum < self.value and self.value + (n + 0.0) or sum -- integers end at 2^63; a counter never falls
   return true
 end
 
@@ -61,7 +62,9 @@ end
 function Gauge:add(n)
   if n == nil then n = 1 end
   if type(n) ~= "number" then return invalid("%s: add: a number expected, got %s", self.family.name, type(n)) end
-  self.value = self.value + n
+  local sum = self.value + n
+  local wrapped = math.type(sum) == "integer" and (sum < self.value) ~= (n < 0)
+  self.value = wrapped and self.value + (n + 0.0) or sum
   return true
 end
 
@@ -156,6 +159,17 @@ local function same(a, b)
   return true
 end
 
+local PARTS = { "_bucket", "_sum", "_count" } -- of a histogram: names of samples that nobody else may have
+
+local function check_parts(families, name, kind)
+  for _, part in ipairs(PARTS) do
+    local whole = name:sub(-#part) == part and families[name:sub(1, -#part - 1)]
+    if whole and whole.kind == "histogram" then return invalid("%s: the histogram %s has samples of that name", name, whole.name) end
+    if kind == "histogram" and families[name .. part] then return invalid("%s: its samples would be called as %s is", name, name .. part) end
+  end
+  return true
+end
+
 -- The registry ---------------------------------------------------------------------------------------------------------
 
 ---@param limits { metrics: integer, series: integer }
@@ -207,7 +221,9 @@ function registry.new(limits)
         bounds = table.move(bounds, 1, #bounds, 1, {})
       end
       ok, err = text_of(names, labels) -- before anything is made
+      if ok then ok, err = check_parts(families, name, kind) end
       if not ok then return nil, err end
+      if help and not utf8.len(help) then return invalid("help: UTF-8 expected") end
       family = { name = name, kind = kind, help = help, names = names, series = {}, count = 0, make = MAKERS[kind], bounds = bounds or SECONDS }
       families[name] = family
       own = own + 1
