@@ -66,6 +66,20 @@ local function in_range(value, expected)
   return expected ~= "number" or value > 0, "more than 0" -- NaN is not
 end
 
+---All arguments of a method at once. `list` says of each { name, type }, or { name, type, "?" } where nil is fine; the type "any" is anything.
+---@param list { [1]: string, [2]: inner_universe.check.Type|"any", [3]: "?"|nil }[]
+---@param method string name of the function
+---@param ... any the arguments, self not among them
+function check.arguments(list, method, ...)
+  for i = 1, #list do
+    local expected, optional = list[i][2], list[i][3] ~= nil
+    local value = (select(i, ...))
+    if expected ~= "any" and not fits(value, expected) and not (optional and value == nil) then
+      error(complaint(value, optional and expected .. " or nil" or expected, i, method, list[i][1]), 3)
+    end
+  end
+end
+
 ---What is in a table of options: known names with values of their types. An "integer" is 1 or more, a "number" above 0.
 ---@param what string the function's name, as in "connect: timeout: number expected, got string"
 ---@param options? table

@@ -326,6 +326,7 @@ end
 ---@field run fun(method: string, as: { target: table, via: string }, fn: function, ...): any
 ---@field meter fun(method: string, every: integer, clock: fun(): number, looked: fun(seconds: number)): inner_universe.Meter?
 ---@field names fun(): string[]
+---@field arguments fun(method: string): table[]?
 
 ---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more, `warn(text)` that a method was called by an old name.
 ---@param report fun(err: any, what: string)
@@ -392,7 +393,8 @@ function hooks.new(report, warn)
   ---Declares a class whose methods can be hooked: as `<method>` for the class "manager", as `<class>.<method>` for others.
   ---@param name string
   ---@param methods table<string, function>
-  ---@param options? { index?: function, close?: function, tostring?: function, aliases?: table<string, string> } aliases: old name = the method's name now
+  ---@param options? { index?: function, close?: function, tostring?: function, aliases?: table<string, string>, arguments?: table<string, table[]> }
+  ---  aliases: old name = the method's name now; arguments: of each method, as check.arguments takes them
   function registry.class(name, methods, options)
     local wrapped = {}
     for key, method in pairs(methods) do
@@ -401,6 +403,7 @@ function hooks.new(report, warn)
       end
       local hook_name = name == "manager" and key or name .. "." .. key
       slots[hook_name] = slots[hook_name] or new_slot(hook_name)
+      slots[hook_name].arguments = options and options.arguments and options.arguments[key]
       wrapped[key] = wrap(slots[hook_name], report, method)
     end
     if options and options.aliases then add_aliases(name, wrapped, options.aliases, warn or function() end) end
@@ -423,6 +426,14 @@ function hooks.new(report, warn)
       slot.left = left - 1
     end
     return fn(as.target, ...)
+  end
+
+  ---What a method's arguments are, as `check.arguments` takes them; nil where its class does not say.
+  ---@param method string
+  ---@return table[]? arguments
+  function registry.arguments(...)
+    local method = without_self(...)
+    return slot_of(method, 2).arguments
   end
 
   ---Names that can be hooked, sorted.

@@ -11,19 +11,6 @@ local M = {}
 
 local CLOSED = "batch is closed"
 
--- The types of a method's arguments: "?" where nil is fine.
-local ARGUMENTS = {
-  create_entity = { { "entity_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" } },
-  update_entity = { { "id", "string" }, { "metadata", "table" } },
-  delete_entity = { { "id", "string" }, { "options", "table", "?" } },
-  create_relation = {
-    { "from_entity", "string" }, { "to_entity", "string" }, { "relation_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" },
-  },
-  update_relation = { { "id", "string" }, { "metadata", "table" } },
-  delete_relation = { { "id", "string" } },
-  publish_event = { { "event_type", "string" }, { "data", "any", "?" }, { "source", "string", "?" } },
-}
-
 function M.start(ctx)
   local check, hooks = ctx.check, ctx.hooks
   local manager = ctx.plugin("persistence_manager")
@@ -34,7 +21,7 @@ function M.start(ctx)
   }
   local gather = make_gather(ctx, client, make_send(ctx, client, statistics), statistics)
   local AS = { target = manager, via = "batch" }
-  local methods = {}
+  local methods, arguments = {}, {}
 
   -- Its place among the gathered, once the hooks between values and rows are done with it.
   local function gathered(method, ok, ...)
@@ -44,18 +31,14 @@ function M.start(ctx)
 
   -- The method as its hooks see it: raises for wrong types like the manager's own.
   local function writer(method)
-    local expected = ARGUMENTS[method]
+    local expected = hooks.arguments(method)
+    arguments[method] = expected
     return function(_, ...)
       if gather.stopped or not ctx.conn then check.raise(CLOSED) end
       if not ctx.can_wait() then check.raise(("batch: '%s' cannot wait for its answer here (use a task)"):format(method)) end
       local group, number = gathered(method, client:stored(method, ...))
       if not group then
-        for at, argument in ipairs(expected) do
-          local name, type_of, optional = argument[1], argument[2], argument[3]
-          local value = select(at, ...)
-          if type_of ~= "any" and not optional then check.type(value, type_of, at, method, name) end
-          if type_of ~= "any" and optional then check.optional(value, type_of, at, method, name) end
-        end
+        check.arguments(expected, method, ...)
         if number then return nil, number end
         return client[method](client, ...)
       end
@@ -164,7 +147,7 @@ function M.start(ctx)
     return true, methods:statistics()
   end
 
-  return ctx.hooks.class("batch", methods, {}).new {}
+  return ctx.hooks.class("batch", methods, { arguments = arguments }).new {}
 end
 
 return M

@@ -7,6 +7,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local codec = plugin.load "codec"
 
 local CLOSED = "manager is closed or not initialized"
@@ -149,8 +150,7 @@ return function(ctx, methods)
   function methods:neighbors(id, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "neighbors", "id")
-    check.optional(options, "table", 2, "neighbors", "options")
+    check.arguments(ARGUMENTS.neighbors, "neighbors", id, options)
     return neighbors(conn, id, options or {})
   end
 
@@ -222,9 +222,7 @@ return function(ctx, methods)
   function methods:path(from, to, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(from, "string", 1, "path", "from")
-    check.type(to, "string", 2, "path", "to")
-    check.optional(options, "table", 3, "path", "options")
+    check.arguments(ARGUMENTS.path, "path", from, to, options)
     return path(conn, from, to, options or {})
   end
 

@@ -4,6 +4,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
+
 local KEY = "persistence_manager.index:"
 local TABLES = { entity = true, relation = true }
 local CLOSED = "manager is closed or not initialized"
@@ -16,9 +19,7 @@ return function(ctx, methods)
     return nil, iu.errors.new("ValidationError", format:format(...))
   end
 
-  local function check_arguments(method, name, path)
-    check.type(name, "string", 1, method, "table")
-    check.type(path, "string", 2, method, "path")
+  local function check_table(method, name)
     if TABLES[name] then return true end
     return invalid("%s: table: expected entity or relation, got %s", method, name)
   end
@@ -42,7 +43,8 @@ return function(ctx, methods)
   function methods:create_index(name, path)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    local ok, err = check_arguments("create_index", name, path)
+    check.arguments(ARGUMENTS.create_index, "create_index", name, path)
+    local ok, err = check_table("create_index", name)
     if not ok then return nil, err end
     local before = made(conn)
     ok, err = conn:create_index(name, path)
@@ -62,7 +64,8 @@ return function(ctx, methods)
   function methods:drop_index(name, path)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    local ok, err = check_arguments("drop_index", name, path)
+    check.arguments(ARGUMENTS.drop_index, "drop_index", name, path)
+    local ok, err = check_table("drop_index", name)
     if not ok then return nil, err end
     local before = made(conn)
     ok, err = conn:drop_index(name, path)

@@ -1,6 +1,7 @@
 -- init.lua: makes the manager: its class through the hook dispatcher, the client beside it, the answers for fields that are other plugins.
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local make_methods = plugin.load "manager"
 local make_client = plugin.load "client"
 local add_indexes = plugin.load "indexes"
@@ -61,6 +62,7 @@ function M.start(ctx)
   add_time_travel(ctx, methods, add_graph(ctx, methods))
   local client = make_client(ctx, methods, function() return manager end)
   local class = ctx.hooks.class("manager", methods, {
+    arguments = ARGUMENTS,
     index = function(key)
       if ctx.conn == nil then return nil end
       return (ctx.universe.plugin(key))

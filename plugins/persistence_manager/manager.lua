@@ -9,6 +9,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local codec = plugin.load "codec"
 local query = plugin.load "query"
 local run_query = plugin.load "run_query"
@@ -41,7 +42,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:initialize(options)
     if ctx.universe.is_closed() then check.raise("manager is closed") end
-    check.optional(options, "table", 1, "initialize", "options")
+    check.arguments(ARGUMENTS.initialize, "initialize", options)
     return ctx.universe.initialize(options or {}, self.on_opened, self.prepare)
   end
 
@@ -56,7 +57,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:flush(timeout)
     if not ctx.conn then check.raise(CLOSED) end
-    check.optional(timeout, "number", 1, "flush", "timeout")
+    check.arguments(ARGUMENTS.flush, "flush", timeout)
     return ctx.conn:flush(timeout)
   end
 
@@ -97,7 +98,7 @@ return function(ctx)
   ---@return table? object
   ---@return inner_universe.Error? err
   function methods:plugin(name)
-    check.type(name, "string", 1, "plugin", "name")
+    check.arguments(ARGUMENTS.plugin, "plugin", name)
     return ctx.universe.plugin(name)
   end
 
@@ -122,9 +123,7 @@ return function(ctx)
       if ok then return id end
       if err then return nil, err end
     end
-    check.type(entity_type, "string", 1, "create_entity", "entity_type")
-    check.optional(metadata, "table", 2, "create_entity", "metadata")
-    check.optional(id, "string", 3, "create_entity", "id")
+    check.arguments(ARGUMENTS.create_entity, "create_entity", entity_type, metadata, id)
     local encoded
     encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
@@ -139,7 +138,7 @@ return function(ctx)
   function methods:get_entity(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "get_entity", "id")
+    if type(id) ~= "string" then check.arguments(ARGUMENTS.get_entity, "get_entity", id) end
     local row, err = conn:get("entity", id)
     if row then return codec.entity(row) end
     if err then return nil, err end
@@ -162,8 +161,7 @@ return function(ctx)
       ok, err = conn:call_filled(ENTITY_DEFAULTS, "update_entity", id, metadata)
       if ok or err then return ok, err end
     end
-    check.type(id, "string", 1, "update_entity", "id")
-    check.type(metadata, "table", 2, "update_entity", "metadata")
+    check.arguments(ARGUMENTS.update_entity, "update_entity", id, metadata)
     local encoded
     encoded, err = codec.entity_metadata(metadata)
     if not encoded then return nil, err end
@@ -179,8 +177,7 @@ return function(ctx)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
     note_writes(1)
-    check.type(id, "string", 1, "delete_entity", "id")
-    check.optional(options, "table", 2, "delete_entity", "options")
+    check.arguments(ARGUMENTS.delete_entity, "delete_entity", id, options)
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
     if not ok then return nil, err end
     return conn:call("delete_entity", id, options ~= nil and options.cascade or false)
@@ -195,7 +192,7 @@ return function(ctx)
   function methods:query_entities(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "query_entities", "spec")
+    check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return run_query(conn, "entity", spec or {})
   end
 
@@ -222,11 +219,7 @@ return function(ctx)
       if ok then return id end
       if err then return nil, err end
     end
-    check.type(from_entity, "string", 1, "create_relation", "from_entity")
-    check.type(to_entity, "string", 2, "create_relation", "to_entity")
-    check.type(relation_type, "string", 3, "create_relation", "relation_type")
-    check.optional(metadata, "table", 4, "create_relation", "metadata")
-    check.optional(id, "string", 5, "create_relation", "id")
+    check.arguments(ARGUMENTS.create_relation, "create_relation", from_entity, to_entity, relation_type, metadata, id)
     local encoded
     encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
@@ -241,7 +234,7 @@ return function(ctx)
   function methods:get_relation(id)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "get_relation", "id")
+    if type(id) ~= "string" then check.arguments(ARGUMENTS.get_relation, "get_relation", id) end
     local row, err = conn:get("relation", id)
     if row then return codec.relation(row) end
     if err then return nil, err end
@@ -263,8 +256,7 @@ return function(ctx)
       ok, err = conn:call_filled(RELATION_DEFAULTS, "update_relation", id, metadata)
       if ok or err then return ok, err end
     end
-    check.type(id, "string", 1, "update_relation", "id")
-    check.type(metadata, "table", 2, "update_relation", "metadata")
+    check.arguments(ARGUMENTS.update_relation, "update_relation", id, metadata)
     local encoded
     encoded, err = codec.relation_metadata(metadata)
     if not encoded then return nil, err end
@@ -278,7 +270,7 @@ return function(ctx)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
     note_writes(1)
-    check.type(id, "string", 1, "delete_relation", "id")
+    check.arguments(ARGUMENTS.delete_relation, "delete_relation", id)
     return conn:call("delete_relation", id)
   end
 
@@ -290,7 +282,7 @@ return function(ctx)
   function methods:query_relations(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "query_relations", "spec")
+    check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return run_query(conn, "relation", spec or {})
   end
 
@@ -307,7 +299,7 @@ return function(ctx)
   function methods:explain_entities(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "explain_entities", "spec")
+    check.arguments(ARGUMENTS.explain_entities, "explain_entities", spec)
     return explain(conn, "entity", spec or {})
   end
 
@@ -317,7 +309,7 @@ return function(ctx)
   function methods:explain_relations(spec)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "explain_relations", "spec")
+    check.arguments(ARGUMENTS.explain_relations, "explain_relations", spec)
     return explain(conn, "relation", spec or {})
   end
 
@@ -330,9 +322,7 @@ return function(ctx)
   function methods:sql(text, params, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(text, "string", 1, "sql", "text")
-    check.optional(params, "table", 2, "sql", "params")
-    check.optional(options, "table", 3, "sql", "options")
+    check.arguments(ARGUMENTS.sql, "sql", text, params, options)
     return conn:sql(text, params, options)
   end
 
@@ -345,8 +335,7 @@ return function(ctx)
   function methods:search_entities(text, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(text, "string", 1, "search_entities", "text")
-    check.optional(options, "table", 2, "search_entities", "options")
+    check.arguments(ARGUMENTS.search_entities, "search_entities", text, options)
     return search.entities(conn, text, options or {})
   end
 
@@ -358,8 +347,7 @@ return function(ctx)
   function methods:backup(path, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(path, "string", 1, "backup", "path")
-    check.optional(options, "table", 2, "backup", "options")
+    check.arguments(ARGUMENTS.backup, "backup", path, options)
     return conn:backup(path, options)
   end
 
@@ -374,7 +362,7 @@ return function(ctx)
   ---@return any ...
   function methods:transaction(fn)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(fn, "callable", 1, "transaction", "fn")
+    check.arguments(ARGUMENTS.transaction, "transaction", fn)
     return run_transaction(fn)
   end
 
@@ -396,8 +384,7 @@ return function(ctx)
     if not ctx.conn then check.raise(CLOSED) end
     note_writes(1)
     if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
-    check.optional(description, "string", 2, "commit_version", "description")
-    check.optional(options, "table", 3, "commit_version", "options")
+    check.arguments(ARGUMENTS.commit_version, "commit_version", state, description, options)
     local temporal, err = needed("temporal_store")
     if not temporal then return nil, err end
     return temporal:commit_version(state, description, options)
@@ -410,9 +397,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "record_delta", "version_id")
-    check.type(operations, "table", 2, "record_delta", "operations")
-    check.optional(description, "string", 3, "record_delta", "description")
+    check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, description)
     local temporal, err = needed("temporal_store")
     if not temporal then return nil, err end
     return temporal:record_delta(version_id, operations, description)
@@ -426,8 +411,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:publish_event(event_type, data, source)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(event_type, "string", 1, "publish_event", "event_type")
-    check.optional(source, "string", 3, "publish_event", "source")
+    check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, data, source)
     return self.client:publish_event(event_type, source, data)
   end
 

@@ -7,6 +7,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local codec = plugin.load "codec"
 local query = plugin.load "query"
 local row_history = plugin.load "row_history"
@@ -175,7 +176,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err EntityNotFoundError
   function View:get_entity(id)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "get_entity", "id")
+    check.arguments(ARGUMENTS.get_entity, "get_entity", id)
     return get(self, "entity", id)
   end
 
@@ -184,7 +185,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err RelationNotFoundError
   function View:get_relation(id)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "get_relation", "id")
+    check.arguments(ARGUMENTS.get_relation, "get_relation", id)
     return get(self, "relation", id)
   end
 
@@ -194,7 +195,7 @@ return function(ctx, methods, graph)
   ---@return integer|inner_universe.Error|nil matched
   function View:query_entities(spec)
     if not ctx.conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "query_entities", "spec")
+    check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return query_rows(self, "entity", spec or {})
   end
 
@@ -204,7 +205,7 @@ return function(ctx, methods, graph)
   ---@return integer|inner_universe.Error|nil matched
   function View:query_relations(spec)
     if not ctx.conn then check.raise(CLOSED) end
-    check.optional(spec, "table", 1, "query_relations", "spec")
+    check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return query_rows(self, "relation", spec or {})
   end
 
@@ -215,8 +216,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err
   function View:neighbors(id, options)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "neighbors", "id")
-    check.optional(options, "table", 2, "neighbors", "options")
+    check.arguments(ARGUMENTS.neighbors, "neighbors", id, options)
     return graph.neighbors(past_of[self], id, options or {})
   end
 
@@ -228,9 +228,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err
   function View:path(from, to, options)
     if not ctx.conn then check.raise(CLOSED) end
-    check.type(from, "string", 1, "path", "from")
-    check.type(to, "string", 2, "path", "to")
-    check.optional(options, "table", 3, "path", "options")
+    check.arguments(ARGUMENTS.path, "path", from, to, options)
     return graph.path(past_of[self], from, to, options or {})
   end
 
@@ -323,8 +321,7 @@ return function(ctx, methods, graph)
   function methods:history(id, options)
     local conn = ctx.conn
     if not conn then check.raise(CLOSED) end
-    check.type(id, "string", 1, "history", "id")
-    check.optional(options, "table", 2, "history", "options")
+    check.arguments(ARGUMENTS.history, "history", id, options)
     options = options or {}
     local ok, err = check.options("history", options, HISTORY_OPTIONS)
     if not ok then return nil, err end

@@ -11,6 +11,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local codec = plugin.load "codec"
 local query = plugin.load "query"
 local note_writes = plugin.load("writes").note
@@ -151,9 +152,7 @@ return function(ctx)
         return id
       end
     end
-    check.type(entity_type, "string", 1, "create_entity", "entity_type")
-    check.optional(metadata, "table", 2, "create_entity", "metadata")
-    check.optional(id, "string", 3, "create_entity", "id")
+    check.arguments(ARGUMENTS.create_entity, "create_entity", entity_type, metadata, id)
     local encoded, err
     id = id or uuid()
     if not written then metadata, err = write("entity", metadata, id, entity_type) end
@@ -168,7 +167,7 @@ return function(ctx)
 
   function Tx:get_entity(id)
     open(self, "get_entity")
-    check.type(id, "string", 1, "get_entity", "id")
+    check.arguments(ARGUMENTS.get_entity, "get_entity", id)
     return get(self, "entity", id)
   end
 
@@ -190,8 +189,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:update_entity(id, metadata)
     open(self, "update_entity")
-    check.type(id, "string", 1, "update_entity", "id")
-    check.type(metadata, "table", 2, "update_entity", "metadata")
+    check.arguments(ARGUMENTS.update_entity, "update_entity", id, metadata)
     local encoded, err
     metadata, err = write("entity", metadata, id, nil, type_of(self))
     if err ~= nil then return nil, err end
@@ -204,8 +202,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:delete_entity(id, options)
     open(self, "delete_entity")
-    check.type(id, "string", 1, "delete_entity", "id")
-    check.optional(options, "table", 2, "delete_entity", "options")
+    check.arguments(ARGUMENTS.delete_entity, "delete_entity", id, options)
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
     if not ok then return nil, err end
     local cascade = options ~= nil and options.cascade or false
@@ -229,7 +226,7 @@ return function(ctx)
 
   function Tx:query_entities(spec)
     open(self, "query_entities")
-    check.optional(spec, "table", 1, "query_entities", "spec")
+    check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return query_rows(self, "entity", spec)
   end
 
@@ -250,11 +247,7 @@ return function(ctx)
         return id
       end
     end
-    check.type(from_entity, "string", 1, "create_relation", "from_entity")
-    check.type(to_entity, "string", 2, "create_relation", "to_entity")
-    check.type(relation_type, "string", 3, "create_relation", "relation_type")
-    check.optional(metadata, "table", 4, "create_relation", "metadata")
-    check.optional(id, "string", 5, "create_relation", "id")
+    check.arguments(ARGUMENTS.create_relation, "create_relation", from_entity, to_entity, relation_type, metadata, id)
     local encoded, err
     id = id or uuid()
     if not written then metadata, err = write("relation", metadata, id, relation_type) end
@@ -271,7 +264,7 @@ return function(ctx)
 
   function Tx:get_relation(id)
     open(self, "get_relation")
-    check.type(id, "string", 1, "get_relation", "id")
+    check.arguments(ARGUMENTS.get_relation, "get_relation", id)
     return get(self, "relation", id)
   end
 
@@ -279,8 +272,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:update_relation(id, metadata)
     open(self, "update_relation")
-    check.type(id, "string", 1, "update_relation", "id")
-    check.type(metadata, "table", 2, "update_relation", "metadata")
+    check.arguments(ARGUMENTS.update_relation, "update_relation", id, metadata)
     local encoded, err
     metadata, err = write("relation", metadata, id, nil, type_of(self))
     if err ~= nil then return nil, err end
@@ -293,7 +285,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:delete_relation(id)
     open(self, "delete_relation")
-    check.type(id, "string", 1, "delete_relation", "id")
+    check.arguments(ARGUMENTS.delete_relation, "delete_relation", id)
     local row, err = row_of(self, "relation", id)
     if err then return nil, err end
     if not row then return not_found("relation", id) end
@@ -304,7 +296,7 @@ return function(ctx)
 
   function Tx:query_relations(spec)
     open(self, "query_relations")
-    check.optional(spec, "table", 1, "query_relations", "spec")
+    check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return query_rows(self, "relation", spec)
   end
 
@@ -312,8 +304,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:publish_event(event_type, data, source)
     open(self, "publish_event")
-    check.type(event_type, "string", 1, "publish_event", "event_type")
-    check.optional(source, "string", 3, "publish_event", "source")
+    check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, data, source)
     local id = uuid()
     local text, err
     data, err = write("event", data, id, event_type)

@@ -15,43 +15,70 @@ local CHANGES = {
   event_log = "subscribe_event_log_changes",
 }
 local KINDS = { INSERTED = true, UPDATED = true, DELETED = true }
-local RULE_METHODS = { returns = true, fails = true, raises = true, calls = true, times = true }
+-- What a mock that was closed still answers, as a manager does.
+local LIFE = {
+  shutdown = true, status = true, is_initialized = true, plugin = true, ["client.disconnect"] = true, ["client.is_connected"] = true,
+  ["client.connection"] = true,
+}
 
 -- ---- rules ----
 
-local Rule = { __name = "inner_universe.MockRule" }
-Rule.__index = Rule
+local FIELDS = { code = "string", retryable = "boolean", details = "table", cause = "any" }
 
---- It answers these values; tables are copied each time, as a manager's are new each time.
-function Rule:returns(...)
-  local answers = table.pack(...)
-  self.answer = function() return table.unpack(values.copy(answers), 1, answers.n) end
-  return self
+local function known_kinds()
+  local known = {}
+  for _, kind in ipairs(iu.errors.kinds()) do known[kind] = true end
+  return known
 end
 
---- It answers nil and an err of that kind. fields: code, retryable, details, cause.
-function Rule:fails(kind, message, fields)
-  local err = iu.errors.new(kind, message or "on demand of a test", fields)
-  self.answer = function() return nil, err end
-  return self
-end
+-- What is said of a rule, checked as it is said: a rule that makes no sense would only be found by the call that it serves.
+local function rule_methods(seams)
+  local check, suggest = seams.check, seams.suggest
+  local Rule = {}
 
---- It raises.
-function Rule:raises(what)
-  self.answer = function() error(what, 0) end
-  return self
-end
+  --- It answers these values; tables are copied each time, as a manager's are new each time.
+  function Rule:returns(...)
+    local answers = table.pack(...)
+    self.answer = function() return table.unpack(values.copy(answers), 1, answers.n) end
+    return self
+  end
 
---- It answers what fn(...) does, which gets the call's arguments.
-function Rule:calls(fn)
-  self.answer = fn
-  return self
-end
+  --- It answers nil and an err of that kind. fields: code, retryable, details, cause.
+  function Rule:fails(kind, message, fields)
+    check.type(kind, "string", 1, "fails", "kind")
+    check.optional(message, "string", 2, "fails", "message")
+    check.optional(fields, "table", 3, "fails", "fields")
+    local known = known_kinds()
+    if not known[kind] then check.raise(("fails: kind: unknown kind '%s'%s"):format(kind, suggest(kind, known))) end
+    local ok, wrong = check.options("fails", fields, FIELDS)
+    if not ok then check.raise(wrong.message) end
+    local err = iu.errors.new(kind, message or "on demand of a test", fields)
+    self.answer = function() return nil, err end
+    return self
+  end
 
---- It serves so many calls, and is used up then.
-function Rule:times(count)
-  self.left = count
-  return self
+  --- It raises.
+  function Rule:raises(what)
+    self.answer = function() error(what, 0) end
+    return self
+  end
+
+  --- It answers what fn(...) does, which gets the call's arguments.
+  function Rule:calls(fn)
+    check.type(fn, "callable", 1, "calls", "fn")
+    self.answer = fn
+    return self
+  end
+
+  --- It serves so many calls, and is used up then.
+  function Rule:times(count)
+    check.type(count, "integer", 1, "times", "count")
+    if count < 1 then check.raise(("times: 1 or more expected, got %d"):format(count)) end
+    self.left = count
+    return self
+  end
+
+  return Rule
 end
 
 local function fits(rule, name, arguments)
@@ -69,6 +96,7 @@ end
 --- groups: shape.of(); calls_max.
 return function(seams, groups, calls_max)
   local check, suggest = seams.check, seams.suggest
+  local Rule = rule_methods(seams)
   local rules, log, broken = {}, {}, {}  -- broken: failures on demand, by name
   local handlers, watchers = {}, {}      -- of the event bus, of changes: arrays of { key, fn }
   local sequence = 0
@@ -125,9 +153,9 @@ return function(seams, groups, calls_max)
   end
 
   local own = {
-    initialize = function() open = true return true end, is_initialized = function() return open end, flush = function() return true end,
+    initialize = function() return true end, is_initialized = function() return open end, flush = function() return true end,
     shutdown = function() open = false return true end, status = function() return { initialized = open, closed = not open, backend = "mock" } end,
-    transaction = run_transaction, ["client.connect"] = function() open = true return true end,
+    transaction = run_transaction, ["client.connect"] = function() return true end,
     ["client.disconnect"] = function() open = false return true end, ["client.is_connected"] = function() return open end,
     ["event_bus.subscribe_to_events"] = function() return true end,
     ["event_bus.register_handler"] = function(event_type, fn) return listen(handlers, event_type, fn) end,
@@ -148,6 +176,7 @@ return function(seams, groups, calls_max)
   end
 
   local function dispatch(name, ...)
+    if not open and not LIFE[name] then error(("the manager is closed: %s"):format(name), 3) end
     local arguments = table.pack(...)
     local call = remember(name, arguments)
     local err = broken[name] and broken[name].strike()
@@ -166,9 +195,10 @@ return function(seams, groups, calls_max)
 
   local function part(group, extra)
     local methods = {}
-    for method in pairs(groups[group]) do
+    for method, arguments in pairs(groups[group]) do
       local name = group == "" and method or group .. "." .. method
       methods[method] = function(_, ...)
+        if arguments ~= true then check.arguments(arguments, method, ...) end
         local results = table.pack(dispatch(name, ...))
         return table.unpack(results, 1, results.n)
       end
@@ -199,9 +229,9 @@ return function(seams, groups, calls_max)
     check_name(name, 2)
     local rule = setmetatable({ name = name, arguments = values.copy(table.pack(...)), used = 0 }, {
       __index = function(_, key)
-        if RULE_METHODS[key] then return Rule[key] end
+        if Rule[key] then return Rule[key] end
         if key == "answer" or key == "left" then return nil end
-        error(("a rule has no `%s`%s"):format(tostring(key), suggest(tostring(key), RULE_METHODS)), 2)
+        error(("a rule has no `%s`%s"):format(tostring(key), suggest(tostring(key), Rule)), 2)
       end,
     })
     rules[#rules + 1] = rule

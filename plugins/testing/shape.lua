@@ -15,7 +15,18 @@ local function functions_of(object)
   return names
 end
 
---- { [""] = names of the manager's methods, client = names, tx = names, [plugin] = names ... }, names as keys; or nil, err.
+-- A client's and a transaction's methods of these names take what the manager's do.
+local SHARED = "^%l+_entity$|^%l+_relation$|^query_entities$|^query_relations$"
+
+local function shares(method)
+  for pattern in SHARED:gmatch("[^|]+") do
+    if method:find(pattern) then return true end
+  end
+  return false
+end
+
+--- { [""] = the manager's methods, client = ..., tx = ..., [plugin] = ... }: each by name what its arguments are (as check.arguments takes them), or true where
+--- that is not told; or nil, err.
 ---@param plugins? table as in a configuration
 function shape.of(plugins)
   local manager, err = iu.open("memory:", { log_level = "off", plugins = plugins })
@@ -25,10 +36,16 @@ function shape.of(plugins)
     local class, method = name:match("^([^.]+)%.([^.]+)$")
     if not class then class, method = "", name end
     groups[class] = groups[class] or {}
-    groups[class][method] = true
+    groups[class][method] = manager.hooks.arguments(name) or true
   end
   for _, name in ipairs(LIFE) do groups[name] = nil end
   manager:transaction(function(tx) groups.tx = functions_of(getmetatable(tx).__index) end)
+  for _, group in ipairs { groups.client, groups.tx } do
+    for method in pairs(group) do
+      if shares(method) then group[method] = groups[""][method] end
+    end
+  end
+  groups.tx.publish_event = groups[""].publish_event
   local refused
   for _, row in ipairs(manager:status().plugins) do
     if row.state == "refused" then refused = iu.errors.new("PluginError", ("plugin %s: %s"):format(row.name, row.reason)) end

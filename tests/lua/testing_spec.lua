@@ -77,9 +77,9 @@ describe("a mock", function()
     mock:when("get_entity"):returns("any")
     mock:when("get_entity", "ada"):returns("ada")
     mock:when("get_entity", "ada"):returns("once"):times(1)
-    mock:when("get_entity", testing.is "integer"):returns("a number")
+    mock:when("temporal_store.get_state", testing.is "integer"):returns("a number")
     assert.same({ "once", "ada", "any", "a number" },
-      { mock:get_entity("ada"), mock:get_entity("ada"), mock:get_entity("bob"), (mock:get_entity(5)) })
+      { mock:get_entity("ada"), mock:get_entity("ada"), mock:get_entity("bob"), (mock.temporal_store:get_state(5)) })
     mock:when("get_entity", "ada"):fails("EntityNotFoundError", "gone", { details = { id = "ada" } })
     local err = support.refused("EntityNotFoundError", nil, select(2, mock:get_entity("ada")), "gone")
     assert.same({ id = "ada" }, err.details)
@@ -109,6 +109,63 @@ describe("a mock", function()
     assert.is_false(create("Place", nil, "q1"))
     assert.is_false(create("Place"))
     assert.equal("inside", create("Thing", { name = "x" }))
+  end)
+
+  it("takes no argument that a manager refuses, and says so in its words", function()
+    local real, mock, compared = support.open { plugins = { batch = true } }, assert(testing.mock { plugins = { batch = true } }), 0
+    local good, bad = { string = "x", table = {}, callable = print, number = 1, any = {} }, coroutine.create(print)
+    local function said(object, method, arguments, n)
+      local ok, text = pcall(object[method], object, table.unpack(arguments, 1, n))
+      assert.is_false(ok, method)
+      return (text:gsub("^.-:%d+: ", ""))
+    end
+    local function compare(a, b, method, list)
+      local arguments = {}
+      for i, argument in ipairs(list) do
+        if argument[2] ~= "any" then
+          arguments[i] = bad
+          local text = said(a, method, arguments, i)
+          assert.is_truthy(text:find(("#%d to '%s' (%s"):format(i, method, argument[1]), 1, true), text)
+          assert.equal(text, said(b, method, arguments, i))
+          if not argument[3] then
+            assert.equal(said(a, method, arguments, i - 1), said(b, method, arguments, i - 1))
+          else
+            assert.is_truthy(text:find("or nil expected", 1, true), text)
+          end
+          compared = compared + 1
+        end
+        arguments[i] = good[argument[2]]
+      end
+    end
+    for _, name in ipairs(real.hooks.names()) do
+      local list = real.hooks.arguments(name)
+      local part, method = name:match("^([^.]+)%.([^.]+)$")
+      if list then compare(part and real[part] or real, part and mock[part] or mock, method or name, list) end
+      if list and not part and real.client[name] and not name:find("publish") and not name:find("record_delta") then
+        compare(real.client, mock.client, name, list)
+      end
+    end
+    real:transaction(function(tx)
+      mock:transaction(function(also)
+        for _, method in ipairs { "create_entity", "update_relation", "query_entities", "publish_event" } do
+          compare(tx, also, method, real.hooks.arguments(method))
+        end
+      end)
+    end)
+    assert.is_true(compared > 60, compared)
+    assert.equal(1, #mock:calls()) -- the transaction
+    support.raises_here(function() mock:get_entity(nil) end, "id: string expected, got nil")
+    support.raises_here(function() mock.batch:create_entity("T", 5) end, "metadata: table or nil expected")
+  end)
+
+  it("takes no rule that makes no sense", function()
+    local rule = assert(testing.mock()):when("get_entity")
+    support.raises_here(function() rule:calls("x") end, "fn: callable expected")
+    support.raises_here(function() rule:times("x") end, "count: integer expected")
+    support.raises_here(function() rule:times(0) end, "1 or more expected")
+    support.raises_here(function() rule:fails("TimeoutErorr") end, "did you mean 'TimeoutError'?")
+    support.raises_here(function() rule:fails("TimeoutError", 5) end, "message: string or nil expected")
+    support.raises_here(function() rule:fails("TimeoutError", "x", { detail = {} }) end, "did you mean 'details'?")
   end)
 
   it("remembers its calls with their results, and counts them", function()
@@ -226,8 +283,15 @@ describe("a mock", function()
     end
     assert.is_false(outer:is_initialized())
     local mock = assert(testing.mock())
+    mock:when("get_entity"):returns(ADA)
+    mock:when("event_bus.publish"):returns("id")
     assert.is_true(mock:shutdown())
     assert.is_true(mock:shutdown())
+    support.raises_here(function() return (mock:get_entity("ada")) end, "closed")
+    support.raises_here(function() return (mock.event_bus:publish("T")) end, "closed")
+    support.raises_here(function() return (mock:flush()) end, "closed")
+    support.raises_here(function() return (mock:initialize()) end, "closed")
+    assert.is_true(mock:status().closed)
     assert.same({ false, false }, { mock:is_initialized(), mock.client:is_connected() })
   end)
 end)
