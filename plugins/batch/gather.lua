@@ -132,6 +132,25 @@ return function(ctx, client, send, statistics)
     return note_touched(group, ...)
   end
 
+  -- Who waits for room, by the order in which they came: `flush` waits for them, too.
+  local asking, asked = {}, 0
+
+  local function wait_for_room()
+    asked = asked + 1
+    local number = asked
+    asking[number] = true
+    local _ <close> = setmetatable({}, { __close = function() asking[number] = nil end })
+    local ok, err = room:take(1)
+    return ok, err
+  end
+
+  local function anyone_asks(up_to)
+    for number in pairs(asking) do
+      if number <= up_to then return true end
+    end
+    return false
+  end
+
   -- true when a member more may come, or nil, err.
   local function find_room()
     if room:try(1) then return true end
@@ -140,7 +159,7 @@ return function(ctx, client, send, statistics)
       return nil, iu.errors.new("OverloadedError", ("batch: %d writes wait for their answer already (queue_max)"):format(gather.waiting))
     end
     statistics.waited_for_room = statistics.waited_for_room + 1
-    return room:take(1)
+    return wait_for_room()
   end
 
   local function add_to(group, method, ...)
@@ -183,10 +202,9 @@ return function(ctx, client, send, statistics)
     if open and open.count > 0 then seal("by_flush") end
   end
 
-  --- Waits until everything added so far has its answer. true, or nil, TimeoutError.
-  function gather.drain(timeout)
+  -- Seals what is open and waits for it and all before it; true, or nil, TimeoutError.
+  local function settle(ends)
     gather.seal()
-    local ends = timeout and ctx.clock() + timeout
     local groups = {}
     for group in pairs(unanswered) do groups[#groups + 1] = group end
     for _, group in ipairs(groups) do
@@ -194,6 +212,18 @@ return function(ctx, client, send, statistics)
       if not ok then return nil, err end
     end
     return true
+  end
+
+  --- Waits until every write so far has its answer, those that wait for room among them. true, or nil, TimeoutError.
+  function gather.drain(timeout)
+    local ends, up_to = timeout and ctx.clock() + timeout, asked
+    local ok, err = settle(ends)
+    while ok and anyone_asks(up_to) and not gather.stopped do
+      if ends and ctx.clock() >= ends then return nil, iu.errors.new("TimeoutError", ("flush: writes still wait for room after %g s"):format(timeout)) end
+      iu.sleep(0) -- those who were let in write now
+      ok, err = settle(ends)
+    end
+    return ok, err
   end
 
   --- No more room for anybody.

@@ -240,6 +240,28 @@ describe("batch", function()
     assert.is_true(batch:flush())
   end)
 
+  it("flush waits for those who wait for room, too, and for no time longer than it was told", function()
+    local m, batch = open({ queue_max = 4, max_batch_size = 4, max_wait_ms = 3600000 }, FULL)
+    iu.run(function()
+      local done = 0
+      for i = 1, 30 do
+        iu.spawn(function()
+          assert(batch:create_entity("T", nil, "e" .. i))
+          done = done + 1
+        end)
+      end
+      iu.sleep(0)
+      iu.sleep(0)
+      if support.keeps then support.refused("TimeoutError", nil, select(2, batch:flush(1e-9))) end
+      assert.is_true(batch:flush(20))
+      assert.equal(30, #m:query_entities({}))
+      assert.is_true(batch:flush(20))
+      assert.equal(30, batch:statistics().applied)
+      iu.sleep(0)
+      assert.equal(30, done)
+    end)
+  end)
+
   it("at shutdown what is gathered is written first", function()
     local m, batch = open { max_wait_ms = 3600000 }
     local target = support.target_of(m)

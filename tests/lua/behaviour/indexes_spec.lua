@@ -6,6 +6,12 @@ local support = require "support"
 describe("an index over a path", function()
   after_each(support.clean)
 
+  it("raises for wrong types at the caller's line", function()
+    local m = support.open()
+    support.raises_here(function() m:create_index(5, "name") end, "create_index", "table: string expected, got an integer")
+    support.raises_here(function() m:drop_index("entity") end, "drop_index", "path: string expected, got nil")
+  end)
+
   if support.on_server then
     it("is refused on a server, and says why", function()
       local m = support.open()
