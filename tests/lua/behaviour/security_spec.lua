@@ -113,6 +113,58 @@ describe("rules", function()
     assert.is_true(security:can(owner, "create_entity", "Anything"))
   end)
 
+  it("hold for every method that writes, of whatever plugin, and for no method that reads", function()
+    if not support.on_server then return end -- an embedded universe's manager is its owner's
+    local config = { log_level = "off", plugins = { security = true, batch = true } }
+    local m = support.open(config)
+    assert(m:create_entity("T", nil, "e"))
+    assert(m:create_entity("T", nil, "f"))
+    local relation = assert(m:create_relation("e", "f", "R"))
+    local version = assert(m:commit_version({ a = 1 }, "one"))
+    assert(m.temporal_store:branch("side"))
+    for _, action in ipairs {
+      "create_entity", "update_entity", "delete_entity", "create_relation", "update_relation", "delete_relation", "publish_event", "commit_state_version",
+      "record_delta", "put_snapshot", "set_branch", "put_record", "delete_record", "advance_cursor",
+    } do
+      assert(m.security:grant(ALICE, action))
+    end
+    local guest <close> = assert(iu.open(support.target_of(m), config))
+    assert.not_equal(m.client:connection():identity(), guest.client:connection():identity())
+    local temporal, before = guest.temporal_store, support.census(m, true)
+    for name, write in pairs {
+      create_entity = function() return guest:create_entity("T") end,
+      update_entity = function() return guest:update_entity("e", {}) end,
+      delete_entity = function() return guest:delete_entity("e", { cascade = true }) end,
+      create_relation = function() return guest:create_relation("e", "f", "R") end,
+      update_relation = function() return guest:update_relation(relation, {}) end,
+      delete_relation = function() return guest:delete_relation(relation) end,
+      publish_event = function() return guest:publish_event("X") end,
+      client = function() return guest.client:publish_event("X") end,
+      event_bus = function() return guest.event_bus:publish("X") end,
+      prune_events = function() return guest.event_bus:prune_events { max_count = 0 } end,
+      batch = function() return guest.batch:create_entity("T") end,
+      transaction = function() return guest:transaction(function(tx) assert(tx:delete_relation(relation)) end) end,
+      rehearsal = function() return guest:transaction(function(tx) return tx:create_entity("T") and tx:rehearse() end) end,
+      commit_version = function() return guest:commit_version({ a = 2 }) end,
+      record_delta = function() return guest:record_delta(version, {}) end,
+      revert = function() return temporal:revert(version) end,
+      branch = function() return temporal:branch("mine") end,
+      delete_branch = function() return temporal:delete_branch("side") end,
+      tag = function() return temporal:tag("mine", version) end,
+      grant = function() return guest.security:grant(guest.client:connection():identity(), "create_entity") end,
+      revoke = function() return guest.security:revoke(ALICE, "create_entity") end,
+    } do
+      local done, err = write()
+      assert.is_nil(done, name)
+      support.refused("AuthorizationError", nil, err, "ermitted")
+    end
+    assert.equal(before, support.census(m, true))
+    assert.equal(2, #guest:query_entities())
+    assert.equal(relation, assert(guest:get_relation(relation)).id)
+    assert.same({ a = 1 }, assert(temporal:get_state(version)))
+    assert.is_true(#guest.event_bus:events() > 0)
+  end)
+
   it("refuse what is no rule", function()
     local _, security = open()
     support.refused("ValidationError", nil, select(2, security:grant("somebody", "create_entity")), "principal")
