@@ -8,7 +8,7 @@ local flights = {}
 ---@param ctx table
 ---@param waits number seconds
 function flights.new(ctx, waits)
-  local self = { under_way = 0 }
+  local self = { under_way = 0, raised = 0 } -- raised: computations that ended so
   local by_key = {}
 
   --- What is being computed for the key, or nil.
@@ -46,6 +46,7 @@ function flights.new(ctx, waits)
     local outcome
     local landing <close> = setmetatable({}, {
       __close = function(_, raised)
+        if raised ~= nil then self.raised = self.raised + 1 end
         if not outcome then outcome = raised ~= nil and { err = iu.errors.from(raised) } or { again = true } end
         land(flight, outcome)
       end,

@@ -176,6 +176,7 @@ function M.start(ctx)
     if closed() then check.raise(CLOSED) end
     local stats = { entries = list.count, bytes = list:bytes(), max_bytes = config.max_bytes, computing = flights.under_way }
     for name, count in pairs(counts) do stats[name] = count end
+    stats.failed = stats.failed + flights.raised
     stats.all_caches = { bytes = ctx.cache_memory.used(), max_bytes = ctx.cache_memory.limit }
     stats.entities = entities and entities.stats() or nil
     return stats

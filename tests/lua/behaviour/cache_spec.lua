@@ -211,6 +211,7 @@ describe("the cache", function()
       assert.is_truthy(raised[3]:find("^raised"))
       assert.is_truthy(raised[2]:find("^PersistenceError"))
       assert.equal(0, cache:stats().computing)
+      assert.equal(2, cache:stats().failed) -- one of each: an err that was answered, and one that was raised
       assert.equal(1, cache:get_or_compute("r", function() return 1 end))
     end)
 
