@@ -159,6 +159,24 @@ describe("rules", function()
       support.refused("AuthorizationError", nil, err, "ermitted")
     end
     assert.equal(before, support.census(m, true))
+    -- As README says: a guest asks by trying without applying.
+    local function may(write)
+      local yes, why
+      support.refused("PersistenceError", nil, select(2, guest:transaction(function(tx)
+        write(tx)
+        yes, why = tx:rehearse()
+        return nil, iu.errors.new("PersistenceError", "only asked")
+      end)), "only asked")
+      return yes, why
+    end
+    support.refused("AuthorizationError", nil, select(2, may(function(tx) assert(tx:create_entity("Person")) end)), 'create_entity on "Person"')
+    assert(m.security:grant(guest.client:connection():identity(), "create_entity", "Per*"))
+    assert(m.security:revoke(ALICE, "publish_event"))
+    before = support.census(m, true)
+    assert.is_true(may(function(tx) assert(tx:create_entity("Person")) end))
+    assert.is_true(may(function(tx) assert(tx:publish_event("X")) end))
+    support.refused("AuthorizationError", nil, select(2, may(function(tx) assert(tx:create_entity("T")) end)))
+    assert.equal(before, support.census(m, true))
     assert.equal(2, #guest:query_entities())
     assert.equal(relation, assert(guest:get_relation(relation)).id)
     assert.same({ a = 1 }, assert(temporal:get_state(version)))
