@@ -37,6 +37,7 @@ local iu = {
   gunzip = core.gunzip, -- gunzip(bytes, max?): ValidationError where damaged, OverloadedError past max
   gunzip_stream = core.gunzip_stream, -- s:feed(bytes, most?) piece by piece, of any length, one member or several
   sha256 = core.sha256, -- hex, of any string
+  new_file = core.new_file, -- new_file(path): a file that appears under its name when it is whole and on disk
 
   run = tasks.run,
   spawn = tasks.spawn,

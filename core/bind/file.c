@@ -1,10 +1,13 @@
-/* file.c: a universe file as a whole: conn:check_file (against the connection's schema) and core.compact; and folders: core.folder_names, core.make_folder. All
- * block. */
+/* file.c: a universe file as a whole: conn:check_file (against the connection's schema) and core.compact; folders: core.folder_names, core.make_folder; and other
+ * files that appear when they are whole (core/journal/new_file.h): core.new_file(path), f:name(), f:publish(), f:close(). All block. */
 #include "../journal/check.h"
 #include "../journal/compact.h"
+#include "../journal/new_file.h"
 #include "../net/folder.h"
 
 #include "bind.h"
+
+#define NEW_FILE "inner_universe.new_file"
 
 static const char *file_name(lua_State *L, int index, iu_error *err) {
   size_t len;
@@ -130,7 +133,53 @@ static int f_make_folder(lua_State *L) {
   return 1;
 }
 
+/* ---- new files ---- */
+
+typedef struct new_file_box { iu_new_file *f; } new_file_box;
+
+static iu_new_file *check_new_file(lua_State *L) {
+  new_file_box *b = iu__class_check(L, 1, NEW_FILE);
+  if (b->f == NULL) luaL_error(L, "the new file is closed");
+  return b->f;
+}
+
+static int m_new_file_name(lua_State *L) {
+  lua_pushstring(L, iu__new_file_name(check_new_file(L)));
+  return 1;
+}
+
+static int m_new_file_publish(lua_State *L) {
+  iu_error err;
+  if (iu__new_file_publish(check_new_file(L), &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int m_new_file_close(lua_State *L) {
+  new_file_box *b = luaL_checkudata(L, 1, NEW_FILE);
+  iu_new_file *f = b->f;
+  b->f = NULL;
+  iu__new_file_free(f);
+  return 0;
+}
+
+/* new_file(path) -> a new file, which close removes unless it was published; or nil, err */
+static int f_new_file(lua_State *L) {
+  iu_error err;
+  const char *path = file_name(L, 1, &err);
+  if (path == NULL) return iu__push_failure(L, iu__lua(L), &err);
+  new_file_box *b = lua_newuserdatauv(L, sizeof *b, 0);
+  b->f = NULL;
+  luaL_setmetatable(L, NEW_FILE);
+  if (iu__new_file(path, &b->f, &err) != IU_OK) return iu__push_failure(L, iu__lua(L), &err);
+  return 1;
+}
+
 void iu__file_open(lua_State *L) {
-  static const luaL_Reg functions[] = {{"compact", f_compact}, {"folder_names", f_folder_names}, {"make_folder", f_make_folder}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"compact", f_compact}, {"folder_names", f_folder_names}, {"make_folder", f_make_folder}, {"new_file", f_new_file}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"name", m_new_file_name}, {"publish", m_new_file_publish}, {NULL, NULL}};
+  static const iu_class class = {NEW_FILE, methods, NULL, m_new_file_close, NULL};
+  iu__class_define(L, &class);
   luaL_setfuncs(L, functions, 0);
 }

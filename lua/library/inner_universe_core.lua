@@ -338,6 +338,25 @@ function core.kill(pid, signal) end
 ---@return string[]?, inner_universe.Error?
 function core.folder_names(path) end
 
+---A file that appears under its name when it is whole and on disk. It is written as another one beside it, which is locked meanwhile.
+---@class inner_universe.NewFile
+local NewFile = {}
+
+---What to write; where the name is a device or a pipe, that itself.
+---@return string
+function NewFile:name() end
+
+---After it was written and closed: synced, and renamed over what has the name. Blocks.
+---@return true?, inner_universe.Error?
+function NewFile:publish() end
+
+---Removes what was not published.
+function NewFile:close() end
+
+---@param path string
+---@return inner_universe.NewFile?, inner_universe.Error? err StorageError; UniverseLockedError while another one writes it
+function core.new_file(path) end
+
 ---Makes a folder, and those above it.
 ---@param path string
 ---@return true?, inner_universe.Error?
