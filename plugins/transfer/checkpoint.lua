@@ -13,6 +13,8 @@ local KEY = tables.RECORD_PREFIX .. "target"
 
 local M = {}
 
+M.KEY = KEY
+
 ---@return table? checkpoint nil without an err: there is none
 ---@return inner_universe.Error? err
 function M.read(conn)

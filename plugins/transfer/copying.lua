@@ -191,7 +191,11 @@ function M.run(env, from, to, options)
   local view
   view, err = M.look(env, from, names, options.since)
   if not view then return nil, err end
-  if options.dry_run then return plan(from, to, names, view) end
+  if options.dry_run then
+    local report = plan(from, to, names, view)
+    report.left_out, report.whole = left_out, tables.whole(names, options.since)
+    return report
+  end
 
   ok, err = receiver.prepare(view.heads)
   if not ok then return nil, err end
@@ -199,7 +203,8 @@ function M.run(env, from, to, options)
     from = from, to = to, receiver = receiver, view = view, delete = options.delete,
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
-  local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out }
+  local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,
+    whole = tables.whole(names, options.since) }
   for _, name in ipairs(names) do
     report.tables[name], err = copy_table(job, name)
     if not report.tables[name] then return nil, err end

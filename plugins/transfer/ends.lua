@@ -6,6 +6,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local leftover = plugin.load "leftover"
+
 local M = {}
 
 local function invalid(message, ...)
@@ -69,28 +72,32 @@ local function is_there(path)
 end
 
 -- The tables of modules that are to come are made where they are missing; a file that has others keeps those. dry: what is not there stays away, and is
--- looked at as it would be.
+-- looked at as it would be. What comes third is the path of a file that was made.
 local function open_target(what, settings, coming, dry)
   local path = path_of(what)
   if not path then return invalid("to: memory: keeps nothing; give a connection or a file") end
+  local made = not is_there(path) and not dry and path or nil
   if dry and not is_there(path) then
     what = type(what) == "table" and copied(what) or "memory:"
     if type(what) == "table" then what.db_path = "memory:" end
   end
-  if settings.module ~= nil or settings.nerv ~= nil then return iu.connect(what, settings) end
-  settings.module = coming
+  local as_it_is = settings.module == nil and settings.nerv == nil
+  if as_it_is then settings.module = coming end
   local conn, err = iu.connect(what, settings)
-  if conn or err.kind ~= "MigrationError" then return conn, err end
-  settings.module = modules_of(path)
-  return iu.connect(what, settings)
+  if not conn and as_it_is and err.kind == "MigrationError" then
+    settings.module = modules_of(path)
+    conn, err = iu.connect(what, settings)
+  end
+  if made and not conn then leftover.remove(made) end
+  return conn, err, made
 end
 
 local function open(what, options, role, coming, dry)
   local settings = copied(options)
   if is_server(what) then return open_server(what, settings) end
-  local conn, err
-  if role == "source" then conn, err = open_source(what, settings) else conn, err = open_target(what, settings, coming, dry) end
-  return conn, err, settings.module
+  local conn, err, made
+  if role == "source" then conn, err = open_source(what, settings) else conn, err, made = open_target(what, settings, coming, dry) end
+  return conn, err, settings.module, made
 end
 
 ---@class inner_universe.TransferEnd
@@ -106,13 +113,13 @@ end
 ---@return table? end_, inner_universe.Error?
 function M.open(what, options, role, coming, dry)
   local argument = role == "source" and "from" or "to"
-  local conn, owned, err, modules = connection_of(what), false
+  local conn, owned, err, modules, made = connection_of(what), false
   if conn and options ~= nil then return invalid("%s_options: for ends that are opened here; %s is open already", argument, argument) end
   if not conn then
     if type(what) ~= "string" and type(what) ~= "table" then
       return invalid("%s: expected a file, an address, a connection or a manager, got %s", argument, type(what))
     end
-    conn, err, modules = open(what, options, role, coming, dry)
+    conn, err, modules, made = open(what, options, role, coming, dry)
     if not conn then return nil, err end
     owned = true
   end
@@ -131,16 +138,21 @@ function M.open(what, options, role, coming, dry)
     return sub:wait()
   end
 
-  function self.close()
+  ---good: what it was opened for was done.
+  function self.close(good)
     if self.closed then return true end
     self.closed = true
-    if owned then return conn:close() end
+    if owned then
+      local ok, why = conn:close()
+      if made and not good then leftover.remove(made) end
+      return ok, why
+    end
     if conn:is_closed() then return true end
     for _, sub in ipairs(self.subscriptions) do sub:unsubscribe() end
     return true
   end
 
-  return setmetatable(self, { __close = self.close }) -- for a task that is cancelled
+  return setmetatable(self, { __close = function() self.close(false) end }) -- for a task that is cancelled
 end
 
 ---Refuses a target that cannot take rows as they are.

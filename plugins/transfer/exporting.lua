@@ -68,7 +68,7 @@ end
 
 ---@param env table
 ---@param from table end
----@param path string
+---@param path string|file*
 ---@param options table checked
 function M.export(env, from, path, options)
   local names, err = tables.choose(from.schema, options)
@@ -86,7 +86,7 @@ function M.export(env, from, path, options)
   if not report then return nil, err end
   ok, err = writer.finish()
   if not ok then return nil, err end
-  report.bytes, report.to, report.left_out = writer.bytes, path, left_out
+  report.bytes, report.to, report.left_out, report.whole = writer.bytes, tostring(path), left_out, tables.whole(names, options.since)
   return report
 end
 

@@ -1,6 +1,6 @@
 -- files.lua: files of lines, written and read piece by piece; gzip when the name ends in .gz (members behind each other, which every gunzip reads).
 --
--- A file is written beside its name and renamed there when it is whole.
+-- A file is written beside its name, and appears there when it is whole and on disk (iu.new_file). A device or a pipe is written as it is.
 
 local iu = require "inner_universe"
 
@@ -16,21 +16,35 @@ end
 
 local function is_gzip(path) return path:match("%.gz$") ~= nil end
 
----@param path string
+-- An open file (standard output), as what iu.new_file answers: it stays open, and what it got is nobody's to sync or to remove.
+local function open_file(file)
+  local name = file == io.stdout and "standard output" or tostring(file)
+  return { name = function() return name end, publish = function() return true end, close = function() end }
+end
+
+---@param path string|file*
 ---@return table? writer, inner_universe.Error?
 function M.writer(path)
-  local beside = path .. ".part"
-  local file, why = io.open(beside, "wb")
-  if not file then return nil, failure(beside, why) end
-  local self, parts, held, finished = { bytes = 0 }, {}, 0, false
+  local given = io.type(path) and path
+  local target, refused
+  if given then target = open_file(given) else target, refused = iu.new_file(path) end
+  if not target then return nil, refused end
+  local name = target:name()
+  local file, why = given, nil
+  if not given then file, why = io.open(name, name == path and "wb" or "r+b") end -- a device or a pipe; or what was just made
+  if not file then
+    target:close()
+    return nil, failure(name, why)
+  end
+  local self, parts, held = { bytes = 0 }, {}, 0
 
   local function spill()
     local text = table.concat(parts)
     parts, held = {}, 0
     if text == "" then return true end
-    if is_gzip(path) then text = assert(iu.gzip(text)) end
+    if not given and is_gzip(path) then text = assert(iu.gzip(text)) end
     local ok, wrong = file:write(text)
-    if not ok then return nil, failure(beside, wrong) end
+    if not ok then return nil, failure(name, wrong) end
     self.bytes = self.bytes + #text
     return true
   end
@@ -42,24 +56,22 @@ function M.writer(path)
     return true
   end
 
+  ---All is on disk, under its name, also after a power loss; nil, err.
   function self.finish()
     local ok, err = spill()
-    local closed, wrong = file:close()
+    local closed, wrong
+    if given then closed, wrong = file:flush() else closed, wrong = file:close() end
     file = nil
     if not ok then return nil, err end
-    if not closed then return nil, failure(beside, wrong) end
-    ok, wrong = os.rename(beside, path)
-    if not ok then return nil, failure(path, wrong) end
-    finished = true
-    return true
+    if not closed then return nil, failure(name, wrong) end
+    return target:publish()
   end
 
   ---What was written so far goes.
   function self.abandon()
-    if finished then return end
-    finished = true
-    if file then file:close() end
-    os.remove(beside)
+    if file and not given then file:close() end
+    file = nil
+    target:close()
   end
 
   return setmetatable(self, { __close = self.abandon })

@@ -49,6 +49,7 @@ local times = plugin.load "times"
 ---@field seconds? number
 ---@field resumed? boolean
 ---@field left_out? string[]
+---@field whole? string[] with since: tables whose rows do not say when they changed
 ---@field tables table<string, { rows: integer, written: integer?, removed: integer?, hash: string? }>
 ---@field verified? inner_universe.VerifyReport
 
@@ -125,7 +126,7 @@ function M.start(ctx)
     local answers = table.pack(pcall(fn, table.unpack(sides)))
     local closed, why = true, nil
     for _, side in ipairs(sides) do
-      local ok, err = side.close()
+      local ok, err = side.close(answers[1] and answers[2] ~= nil)
       if not ok then closed, why = nil, why or err end
     end
     local good = answers[1] and answers[2] ~= nil and closed
@@ -233,15 +234,16 @@ function M.start(ctx)
     return answer, why
   end
 
-  --- Writes the rows of `from` as JSON lines; gzip when the name ends in .gz. The file is there when it is whole.
+  --- Writes the rows of `from` as JSON lines; gzip when the name ends in .gz. The file is there when it is whole and on disk. A file that is open already
+  --- (io.stdout) gets them as they come.
   ---@param from any
-  ---@param path string
+  ---@param path string|file*
   ---@param options? inner_universe.ExportOptions
   ---@return inner_universe.CopyReport? report
   ---@return inner_universe.Error? err
   function methods:export(from, path, options)
     if stopped then check.raise("transfer is stopped") end
-    check.type(path, "string", 2, "export", "path")
+    if io.type(path) ~= "file" then check.type(path, "string", 2, "export", "path") end
     check.optional(options, "table", 3, "export", "options")
     local settings, err = checked("export", options, EXPORT_OPTIONS)
     if not settings then return nil, err end

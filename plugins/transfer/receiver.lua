@@ -13,8 +13,7 @@ local checkpoints = plugin.load "checkpoint"
 
 local M = {}
 
-local OWN_EVENTS = { SYSTEM_INITIALIZED = true, CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true }
-local OWN_CONFIG = { owner = true, schema_version = true, enable_audit_log = true, enable_row_history = true }
+local OWN_EVENTS, OWN_CONFIG = tables.OWN_EVENTS, tables.OWN_CONFIG
 local REMOVE_ROWS = 1000 -- keys of one call
 
 local function has(names, name)

@@ -1,8 +1,9 @@
 -- tables.lua: what is copied of a universe, and in what order: what a row refers to comes before it.
 --
 -- A rule says of a table: `own(bytes)`, which rows belong to one universe and stay there (nil: none); `time`, the column that `since` looks at (nil: the
--- row has no time of its last change, so `since` takes the whole table). Tables of modules have no rule. client_connection is never copied, and event_head is
--- not a table of its own here: its sequences go with the tables that they count.
+-- row has no time of its last change, so `since` takes the whole table: a relation has the time when it was made, and can be updated; a snapshot can be put
+-- long after its version; a permission has no time). Tables of modules have no rule: which of their columns says it, if any, only their authors know.
+-- client_connection is never copied, and event_head is not a table of its own here: its sequences go with the tables that they count.
 
 local iu = require "inner_universe"
 
@@ -11,6 +12,10 @@ local M = {}
 local unpack = string.unpack
 
 M.RECORD_PREFIX = "transfer:" -- of this plugin's own rows in plugin_record
+
+-- What a universe that was just made has of its own: events (and those of who looks at it), rows of config.
+M.OWN_EVENTS = { SYSTEM_INITIALIZED = true, CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true }
+M.OWN_CONFIG = { owner = true, schema_version = true, enable_audit_log = true, enable_row_history = true }
 
 local function starts(bytes, prefix)
   return unpack("<s4", bytes):sub(1, #prefix) == prefix
@@ -42,6 +47,7 @@ local ORDER = {
 M.ORDER = ORDER
 
 local NEVER = { client_connection = true, event_head = true }
+M.NEVER = NEVER
 
 -- Which row of event_head goes with a table.
 M.HEADS = { event_log = 0, entity = 1, relation = 1, state_version = 1, delta_record = 1, row_history = 2 }
@@ -119,6 +125,18 @@ function M.readable(from, names, asked)
     if from.schema.tables[name].public then kept[#kept + 1] = name else left[#left + 1] = name end
   end
   return kept, left
+end
+
+---Of these the tables that come whole although `since` is given: their rows do not say when they changed. nil where it is not given.
+---@param since integer?
+---@return string[]?
+function M.whole(names, since)
+  if not since then return nil end
+  local whole = iu.array {}
+  for _, name in ipairs(names) do
+    if not M.rule(name).time then whole[#whole + 1] = name end
+  end
+  return whole
 end
 
 ---The columns of a table as one text, for comparing two schemas.

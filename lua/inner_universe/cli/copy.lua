@@ -17,7 +17,7 @@ Exit status: 0 done, and equal where that was asked; 1 not.
   iu copy world.universe ws://127.0.0.1:3000/world --verify]],
   options = transfer.choosing({
     ["from-token"] = { value = "FILE", help = "of FROM, a server: the file of the token" },
-    since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds" },
+    since = { value = "TIME", help = "only rows changed since: 2026-11-27T10:00:00Z, or microseconds; tables without such a time come whole" },
     ["to-token"] = { value = "FILE", help = "of TO, a server: the file of the token" },
     merge = { help = "add to what is there; rows that differ are refused" },
     overwrite = { help = "rows of FROM win" },
@@ -61,7 +61,7 @@ function copy.run(options, arguments)
   return transfer.with(function(plugin)
     if options["verify-only"] then return verify(plugin, options, arguments[1], arguments[2]) end
     return run(plugin, options, mode, arguments[1], arguments[2])
-  end)
+  end, transfer.GOES_ON)
 end
 
 return copy

@@ -34,7 +34,7 @@ function import.run(options, arguments)
     out.clear()
     transfer.print(report, options, report.dry_run and "the file is whole; nothing was written" or transfer.told(to, report.written, report))
     return 0
-  end)
+  end, transfer.GOES_ON)
 end
 
 return import

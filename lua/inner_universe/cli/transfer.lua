@@ -78,19 +78,36 @@ local function in_options(text)
   return text
 end
 
+-- SIGINT, which Lua raises wherever it is: raised, or already an err.
+local function is_interrupt(err)
+  if type(err) == "table" and err.code == "RAISED" then err = err.message end
+  return type(err) == "string" and err:match("interrupted!$") ~= nil
+end
+
 ---Runs `fn(plugin)`; the exit status.
 ---@param fn fun(plugin: table): any, any
-function transfer.with(fn)
+---@param interrupted string what holds after SIGINT
+function transfer.with(fn, interrupted)
   local manager, err = iu.open("memory:", { log_level = "error", plugins = { transfer = true, event_bus = false, temporal_store = false } })
   local plugin
   if manager then plugin, err = manager:plugin("transfer") end
   if not plugin then return out.fail("%s", out.message(err)) end
-  local status, why = fn(plugin)
+  local ok, status, why = xpcall(fn, function(raised)
+    return type(raised) == "string" and not is_interrupt(raised) and debug.traceback(raised, 2) or raised
+  end, plugin)
+  if not ok and not is_interrupt(status) then error(status, 0) end
+  if not ok then status, why = nil, status end
   out.clear()
   manager:shutdown()
+  if is_interrupt(why) then
+    out.error("interrupted: " .. interrupted)
+    return 130
+  end
   if not status then return out.fail("%s", in_options(out.message(why))) end
   return status
 end
+
+transfer.GOES_ON = "the same command goes on where it was" -- of what writes to a universe
 
 ---Prints a report: a line for each table that has rows, and one of the whole.
 function transfer.print(report, options, line)
@@ -106,8 +123,19 @@ function transfer.print(report, options, line)
     if entry.rows > 0 then rows[#rows + 1] = { name, out.thousands(entry.rows), (entry.hash or ""):sub(1, 16) } end
   end
   if #rows > 0 then out.write(out.table({ "table", "rows", "hash" }, rows, { right = { [2] = true } })) end
-  for _, name in ipairs(report.left_out or {}) do out.line("left out: %s (only the owner may read it)", name) end
+  for _, note in ipairs(transfer.notes(report)) do out.line("%s", note) end
   out.line("%s", line)
+end
+
+---What a report says of tables that are not in it as one might think, a line each.
+function transfer.notes(report)
+  local notes, whole = {}, {}
+  for _, name in ipairs(report.left_out or {}) do notes[#notes + 1] = ("left out: %s (only the owner may read it)"):format(name) end
+  for _, name in ipairs(report.whole or {}) do
+    if report.tables[name].rows > 0 then whole[#whole + 1] = name end
+  end
+  if #whole > 0 then notes[#notes + 1] = ("whole, not since: %s (rows there do not say when they changed)"):format(table.concat(whole, ", ")) end
+  return notes
 end
 
 ---"12,345 rows in 3.2 s (4,000/s)"
