@@ -19,7 +19,7 @@
 #define IU_ENGINE_TX_BYTES_MAX (32u << 20)
 #define IU_ENGINE_PENDING_BYTES_MIN (64u << 10) /* of pending_bytes_max: a single transaction may be larger, it is let in whole */
 #define IU_ENGINE_TX_ROWS_MAX 1000000u /* inserts, updates and deletes */
-#define IU_ENGINE_ARGS_BYTES_MAX (32u << 20)
+#define IU_ENGINE_ARGS_BYTES_MAX ((32u << 20) + 4096u) /* the largest row, and what import_rows has around it */
 #define IU_ENGINE_IMPORT_ROWS_MAX 100000u /* of one import_rows, keys of one remove_rows, for tables of modules */
 #define IU_ENGINE_SUBSCRIPTIONS_MAX 10000
 #define IU_ENGINE_SESSIONS_MAX 10000

@@ -7,7 +7,7 @@
 
 #include "../connection.h"
 
-#define IU_ARGS_BYTES_MAX (32u << 20)   /* of one call's arguments */
+#define IU_ARGS_BYTES_MAX ((32u << 20) + 4096u) /* of one call's arguments: the largest row, and what stands around it */
 #define IU_SUBSCRIBE_QUERIES_MAX 1000   /* of one subscription */
 
 typedef struct iu_callee {

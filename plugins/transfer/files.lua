@@ -8,6 +8,7 @@ local M = {}
 
 local MEMBER_BYTES = 1 << 20 -- of text in one gzip member
 local READ_BYTES = 1 << 16
+local GZIP, BOM, CR = "\x1f\x8b", "\xef\xbb\xbf", 13
 
 local function failure(path, why)
   why = tostring(why)
@@ -77,21 +78,33 @@ function M.writer(path)
   return setmetatable(self, { __close = self.abandon })
 end
 
+-- What is compressed says so by its first bytes, whatever its name is; a name that says so and bytes that do not are damaged, unless they are text.
+local function is_packed(path, first)
+  return first:sub(1, #GZIP) == GZIP or is_gzip(path) and not first:find("^{") and not first:find("^" .. BOM)
+end
+
 -- A function that gives the plain bytes piece by piece; nil at the end; nil, err.
 local function pieces(path, file)
-  if not is_gzip(path) then
-    return function()
-      local bytes, why = file:read(READ_BYTES)
-      if why then return nil, failure(path, why) end
-      return bytes
-    end
+  local function read()
+    local bytes, why = file:read(READ_BYTES)
+    if why then return nil, failure(path, why) end
+    return bytes
   end
+  local first, err = read()
+  if err then return nil, err end
+  local function next_bytes()
+    if not first then return read() end
+    local bytes = first
+    first = nil
+    return bytes
+  end
+  if not first or not is_packed(path, first) then return next_bytes end
   local stream, input, ended = iu.gunzip_stream(), "", false
   return function()
     while true do
       if input == "" and not ended then
-        local bytes, why = file:read(READ_BYTES)
-        if why then return nil, failure(path, why) end
+        local bytes, why = next_bytes()
+        if why then return nil, why end
         if bytes then input = bytes else ended = true end
       end
       local plain, used = stream:feed(input, READ_BYTES)
@@ -112,7 +125,15 @@ end
 function M.reader(path, line_bytes)
   local file, why = io.open(path, "rb")
   if not file then return nil, failure(path, why) end
-  local next_piece = pieces(path, file)
+  if not file:seek("cur") then
+    file:close()
+    return nil, iu.errors.new("ValidationError", path .. ": a pipe; a file is read more than once: save it first")
+  end
+  local next_piece, err = pieces(path, file)
+  if not next_piece then
+    file:close()
+    return nil, err
+  end
   local self = { at = 0 }
   local held, from, ended = "", 1, false -- a piece, where the next line begins in it, and whether there are no more
 
@@ -120,9 +141,12 @@ function M.reader(path, line_bytes)
     return nil, iu.errors.new("OverloadedError", ("%s: line %d has more than %d bytes (line_bytes)"):format(path, self.at + 1, line_bytes))
   end
 
+  -- Ends of lines as other systems write them, and the mark that some put in front, are no change of what is in the file.
   local function taken(line)
     if #line > line_bytes then return too_long() end
     self.at = self.at + 1
+    if line:byte(-1) == CR then line = line:sub(1, -2) end
+    if self.at == 1 and line:sub(1, #BOM) == BOM then line = line:sub(#BOM + 1) end
     return line
   end
 
@@ -139,9 +163,9 @@ function M.reader(path, line_bytes)
       parts[#parts + 1] = held:sub(from)
       size, held, from = size + #parts[#parts], "", 1
       if size > line_bytes then return too_long() end
-      local piece, err
-      if not ended then piece, err = next_piece() end
-      if err then return nil, err end
+      local piece, failed
+      if not ended then piece, failed = next_piece() end
+      if failed then return nil, failed end
       if not piece then
         ended = true
         if size == 0 then return nil end

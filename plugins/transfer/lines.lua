@@ -9,16 +9,30 @@ local M = {}
 
 M.FORMAT, M.VERSION = "inner_universe rows", 1
 local DIGITS = 16
+local LARGE = 1 << 20 -- bytes of a row's JSON
 
 local encode, decode, sha256 = iu.json.encode, iu.json.decode, iu.sha256
 
+local HEX_BYTES = 128 -- at once
+local HEX = ("%02x"):rep(HEX_BYTES)
+
 local function hex(bytes)
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  local parts = {}
+  for at = 1, #bytes, HEX_BYTES do
+    local last = math.min(at + HEX_BYTES - 1, #bytes)
+    parts[#parts + 1] = HEX:sub(1, 4 * (last - at + 1)):format(bytes:byte(at, last))
+  end
+  return table.concat(parts)
+end
+
+local BYTES = {} -- by their two digits
+for byte = 0, 255 do
+  for _, form in ipairs { "%02x", "%02X" } do BYTES[form:format(byte)] = string.char(byte) end
 end
 
 local function unhex(text)
-  if #text % 2 ~= 0 or text:find("%X") then return nil end
-  return (text:gsub("..", function(two) return string.char(tonumber(two, 16)) end))
+  if #text % 2 ~= 0 or text:find("[^0-9a-f]") and (text:find("[^0-9A-F]") or text:find("%X")) then return nil end
+  return (text:gsub("..", BYTES))
 end
 
 local function invalid(message, ...)
@@ -36,13 +50,14 @@ end
 ---What the last line knows a header by.
 function M.header_hash(line) return sha256(line) end
 
----A row's line. What JSON cannot say exactly (floats that are no numbers) is written as bytes.
+---A row's line. What JSON cannot say exactly (floats that are no numbers) is written as bytes, and a large row of which it would make much more (control
+---characters): so no line is longer than twice the largest row.
 ---@return string?, inner_universe.Error?
 function M.row(conn, name, number, bytes)
   local text, err = conn:row_json(name, bytes)
   if not text then return nil, err end
   local check = sha256(bytes):sub(1, DIGITS)
-  if conn:row_of_json(name, text) ~= bytes then
+  if #text > LARGE and #text > 2 * #bytes or conn:row_of_json(name, text) ~= bytes then
     return ('{"table":%s,"n":%d,"hash":"%s","bytes":"%s"}\n'):format(encode(name), number, check, hex(bytes))
   end
   return ('{"table":%s,"n":%d,"hash":"%s","row":%s}\n'):format(encode(name), number, check, text)

@@ -8,6 +8,6 @@ return {
   config = {
     checkpoint_rows = { default = 20000, min = 1, max = 1 << 40, description = "A copy or import notes how far it is every so many rows." },
     named_keys = { default = 10, min = 1, max = 100000, description = "So many keys of a table's differences are named; all are counted." },
-    line_bytes = { default = 67108864, min = 1024, max = 1 << 30, description = "A longer line of an import is refused." },
+    line_bytes = { default = 68157440, min = 1024, max = 1 << 30, description = "A longer line of an import is refused." },
   },
 }

@@ -54,7 +54,7 @@ static void bytes_of_arguments(void **state) {
   assert_int_equal(run_on(f, f->c, NULL, note, NULL), IU_OK);
   note[IU_ENGINE_ARGS_BYTES_MAX - 4] = 'x', note[IU_ENGINE_ARGS_BYTES_MAX - 3] = '\0';
   assert_int_equal(run_on(f, f->c, NULL, note, NULL), IU_E_OVERLOADED);
-  assert_non_null(strstr(f->err.message, "run: arguments of 33554433 bytes, the limit is 33554432"));
+  assert_non_null(strstr(f->err.message, "run: arguments of 33558529 bytes, the limit is 33558528"));
   free(note);
 }
 

@@ -390,7 +390,7 @@ static void servers_that_are_not_there(void **state) {
 }
 
 static void arguments_have_a_cap(void **state) {
-  const size_t most = 32u << 20;
+  const size_t most = (32u << 20) + 4096u;
   char *text = malloc(most + 1);
   (void)state;
   assert_non_null(text);
@@ -398,7 +398,7 @@ static void arguments_have_a_cap(void **state) {
   text[most] = '\0';
   const iu_arg metadata[] = {iu_arg_text(text), iu_arg_none(), iu_arg_list(NULL, 0), iu_arg_text("{}")};
   const iu_arg args[] = {iu_arg_text("Robot"), iu_arg_list(metadata, 4), iu_arg_none()};
-  BAD(iu_call(now.u, "create_entity", args, 3, 0, &now.err), IU_E_OVERLOADED, "33554432");
+  BAD(iu_call(now.u, "create_entity", args, 3, 0, &now.err), IU_E_OVERLOADED, "33558528");
   free(text);
 }
 

@@ -28,6 +28,11 @@ local EXOTIC = assert(iu.module("exotic", {
   },
 }))
 
+local LARGE = assert(iu.module("large", {
+  tables = { large = { columns = { { "text", "string" } }, public = true } },
+  reducers = { put_large = { params = { { "text", "string" } }, run = function(ctx, text) ctx.db.large:insert { text = text } end } },
+}))
+
 local function fill_exotic(conn)
   local floats = { 0.0, -0.0, 1 / 0, -1 / 0, 0 / 0, 5e-324, 1.7976931348623157e308, 0.1 }
   for i, f in ipairs(floats) do
@@ -272,6 +277,42 @@ describe("an export", function()
     assert.is_nil(none)
     assert.equal("OverloadedError", err.kind)
     assert.matches("line 1 has more than 1024 bytes", err.message)
+  end)
+
+  it("is imported with other ends of lines and a mark in front, whatever its name says of compression, but not from a pipe", function()
+    local text = command.read(whole)
+    local windows = "\xef\xbb\xbf" .. text:gsub("\n", "\r\n")
+    for i, each in ipairs { { windows, "" }, { iu.gzip(windows), ".gz" }, { iu.gzip(text), "" }, { text, ".gz" }, { text:gsub("\n$", ""), "" } } do
+      local path = support.path() .. ".jsonl" .. each[2]
+      command.write(path, each[1])
+      local conn = support.connect()
+      assert(plugin:import(path, conn, { verify = true }))
+      assert.is_true(assert(plugin:verify(source, conn)).equal, "case " .. i)
+    end
+    refused(windows:gsub("\r\n", "\r\r\n", 1), "line 1: the header has changed")
+    local done = command.sh(("cat %s | %s/scripts/iu import /dev/stdin %s.universe"):format(whole, command.quote(command.root), support.path()))
+    assert.equal(1, done.status)
+    assert.equal("iu: /dev/stdin: a pipe; a file is read more than once: save it first\n", done.err)
+  end)
+
+  it("has rows as large as there are any", function()
+    local CAP = 32 << 20
+    local from = support.connect { module = LARGE, reducer_memory_mb = 1024, reducer_timeout_ms = 60000 }
+    assert(from:call("update_config", "enable_audit_log", "false", ""))
+    local row = { id = "large", entity_type = "T", created_at = 1, updated_at = 1, metadata = { tags = iu.array {}, properties = '{"a":""}' } }
+    row.metadata.properties = ('{"a":"%s"}'):format(("x"):rep(CAP - #assert(from:row_bytes("entity", row))))
+    assert(from:call("create_entity", "T", row.metadata, "large"))
+    assert.equal(CAP, #assert(from:row_bytes("entity", assert(from:get("entity", "large")))))
+    assert(from:call("put_large", ("\1"):rep(CAP - 4))) -- six times as much in JSON
+    local copy, file = support.connect { module = LARGE }, support.path() .. ".jsonl.gz"
+    assert(plugin:copy(from, copy, { verify = true }))
+    assert(plugin:export(from, file))
+    support.close(from)
+    local to = support.connect { module = LARGE }
+    assert(plugin:import(file, to, { verify = true }))
+    local proof = assert(plugin:verify(copy, to))
+    assert.is_true(proof.equal, proof.words)
+    assert.equal(1, proof.tables.large.rows)
   end)
 
   it("that is imported goes on after it ended early", function()
