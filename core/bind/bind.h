@@ -251,6 +251,7 @@ void iu__push_schema(lua_State *L, const iu_schema *s);
 int iu__describe_schema(lua_State *L);
 int iu__schema_json_method(lua_State *L);
 int iu__knows_method(lua_State *L);
+int iu__definition_method(lua_State *L);
 int iu__describe_status(lua_State *L);
 
 #endif

@@ -461,7 +461,7 @@ void iu__connection_open(lua_State *L) {
       {"create_index", iu__create_index_method}, {"drop_index", iu__drop_index_method}, {"indexes", iu__indexes_method},
       {"flush", m_flush}, {"fold", m_fold}, {"file", m_file}, {"extend_file", m_extend_file}, {"text_sync", iu__text_sync_method}, {"text_sql", iu__text_sql_method}, {"check_file", iu__check_file_method}, {"deliver", m_deliver}, {"session", m_session}, {"listen", iu__listen_method}, {"watch", m_watch},
       {"identity", m_identity}, {"connection_id", m_connection_id}, {"is_owner", m_is_owner}, {"is_closed", m_is_closed},
-      {"schema", iu__describe_schema}, {"schema_json", iu__schema_json_method},
+      {"schema", iu__describe_schema}, {"schema_json", iu__schema_json_method}, {"definition", iu__definition_method},
       {"knows", iu__knows_method}, {"status", iu__describe_status}, {"table_get", iu__table_get_method}, {"table_find", iu__table_find_method},
       {"table_count", iu__table_count_method}, {"table_iter", iu__table_iter_method}, {"table_reads", iu__table_reads_method}, {NULL, NULL}};
   static const iu_class class = {CLASS, methods, NULL, m_close, m_gc};

@@ -1,4 +1,6 @@
 /* describe.c: what a connection is made of (schema) and how it is doing (status), as plain tables. */
+#include "../base/alloc.h"
+#include "../journal/catalog.h"
 #include "bind.h"
 
 static int type_body(lua_State *L) {
@@ -145,6 +147,29 @@ int iu__knows_method(lua_State *L) {
   const char *name = luaL_checklstring(L, 3, &len);
   lua_pushboolean(L, find[kind](s, name, len) >= 0);
   return 1;
+}
+
+static int text_body(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 1));
+  return 1;
+}
+
+/* conn:definition(table): the table as files keep it (core/journal/catalog_text.c): its types spelled out, whatever they are called; or nil, err. */
+int iu__definition_method(lua_State *L) {
+  iu_lua_connection *lc = iu__check_connection(L, 1);
+  const iu_schema *s = lc->c->schema;
+  size_t len;
+  const char *name = luaL_checklstring(L, 2, &len);
+  int table = iu__schema_table(s, name, len);
+  char *text = NULL;
+  iu_error err;
+  if (table < 0) iu__fail(&err, IU_E_VALIDATION, "no table `%s`", name);
+  if (table < 0 || iu__jcatalog_define(&s->tables[table], &text, &err) != IU_OK) return iu__push_failure(L, lc->x, &err);
+  lua_pushcfunction(L, text_body);
+  lua_pushlightuserdata(L, text);
+  int rc = lua_pcall(L, 1, 1, 0);
+  iu__free(text);
+  return rc == LUA_OK ? 1 : lua_error(L);
 }
 
 static void set_u64(lua_State *L, const char *name, uint64_t v) {

@@ -465,6 +465,16 @@ function Connection:row_of_bytes(name, bytes)
   return core:row_of_bytes(name, bytes)
 end
 
+---A table as files keep it: a line a column, the primary key, unique constraints, what counts up; types are spelled out, whatever they are called.
+---@param name string
+---@return string? definition, inner_universe.Error? err
+function Connection:definition(name)
+  local core = self[INNER].core
+  if not core then closed() end
+  check.type(name, "string", 1, "definition", "table")
+  return core:definition(name)
+end
+
 ---Bytes of a row of a table as JSON text, exact (SATS-JSON: fields by name, `{"some":x}`, `{"none":[]}`, `{"Variant":x}`, bytes in hex); a float that is no
 ---number is null, which `row_of_json` does not read back.
 ---@param name string

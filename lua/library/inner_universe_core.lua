@@ -742,6 +742,11 @@ function Connection:query_is_sql(sql) end
 ---@return { tables: table<string, table>, reducers: table<string, table> }
 function Connection:schema() end
 
+---A table as files keep it: a line a column, the primary key, unique constraints, what counts up; types are spelled out, whatever they are called.
+---@param name string
+---@return string?, inner_universe.Error?
+function Connection:definition(name) end
+
 ---@return table
 function Connection:status() end
 

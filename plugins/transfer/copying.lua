@@ -105,7 +105,7 @@ local function copy_table(job, name)
   local skipped, turns = count, 0
   for slice, bytes in slices do
     local ok, err = receiver.put(name, slice, bytes)
-    if not ok then return nil, iu.errors.wrap(err.kind, ("table `%s`: %s"):format(name, err.message), err) end
+    if not ok then return nil, err end
     count, hash, turns = count + #slice, rows.chain(hash, slice), turns + 1
     ok, err = receiver.note(name, count, hash)
     if not ok then return nil, err end

@@ -165,16 +165,12 @@ function M.check_target(target)
   return true
 end
 
----Refuses tables whose columns differ between the two.
+---Refuses tables whose rows are made of something else in one of the two.
 function M.check_same(tables, names, a, b)
   for _, name in ipairs(names) do
-    if not b.schema.tables[name] then
-      return nil, iu.errors.new("MigrationError", ("%s has no table `%s`, which %s has (give its module: module)"):format(b.text, name, a.text))
-    end
-    local left, right = tables.columns(a.schema, name), tables.columns(b.schema, name)
-    if left ~= right then
-      return nil, iu.errors.new("MigrationError", ("table `%s` differs: %s has (%s), %s has (%s)"):format(name, a.text, left, b.text, right))
-    end
+    if not b.schema.tables[name] then return tables.missing(name, b.text, a.text) end
+    local left, right = tables.definition(a.conn, name), tables.definition(b.conn, name)
+    if left ~= right then return tables.differ(name, a.text, left, b.text, right) end
   end
   return true
 end

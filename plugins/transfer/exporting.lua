@@ -47,7 +47,8 @@ local function write_all(env, from, writer, names, options)
   if not view then return nil, err end
   local about, total = iu.array {}, 0
   for i, name in ipairs(names) do
-    about[i] = { name = name, columns = tables.columns(from.schema, name), rows = count_rows(view.again[name]) }
+    about[i] = { name = name, columns = tables.columns(from.schema, name), definition = tables.definition(from.conn, name),
+      rows = count_rows(view.again[name]) }
     total = total + about[i].rows
   end
   local header = lines.header { source = from.text, schema_version = schema_version(from.conn), since = options.since, heads = view.heads, tables = about }

@@ -26,13 +26,11 @@ local function yes() return true end
 
 local function check_columns(to, header, path)
   for _, t in ipairs(header.tables) do
-    if not to.schema.tables[t.name] then
-      return nil, iu.errors.new("MigrationError", ("%s has no table `%s`, which %s has (give its module: module)"):format(to.text, t.name, path))
-    end
-    local columns = tables.columns(to.schema, t.name)
-    if columns ~= t.columns then
-      return nil, iu.errors.new("MigrationError", ("table `%s` differs: %s has (%s), %s has (%s)"):format(t.name, path, t.columns, to.text, columns))
-    end
+    if not to.schema.tables[t.name] then return tables.missing(t.name, to.text, path) end
+    local theirs, ours
+    if type(t.definition) == "string" then theirs, ours = t.definition, tables.definition(to.conn, t.name)
+    else theirs, ours = t.columns, tables.columns(to.schema, t.name) end -- the first exports had only these
+    if theirs ~= ours then return tables.differ(t.name, path, theirs, to.text, ours) end
   end
   return true
 end

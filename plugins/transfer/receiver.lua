@@ -157,7 +157,10 @@ function M.new(env, to, names, options)
   ---@param slice string[]
   function self.put(name, slice, bytes)
     local ok, err = conn:call("import_rows", name, slice)
-    if not ok then return nil, err end
+    if not ok then
+      return nil, iu.errors.new(err.kind, ("table `%s`: %s"):format(name, err.message),
+        { cause = err.cause, details = err.details, code = err.code, retryable = err.retryable })
+    end
     self.rows, self.bytes = self.rows + #slice, self.bytes + bytes
     unsaved = unsaved + #slice
     return true

@@ -139,7 +139,39 @@ function M.whole(names, since)
   return whole
 end
 
----The columns of a table as one text, for comparing two schemas.
+---What a table's rows are made of, for comparing two schemas: its columns, their types spelled out (names of types say nothing: a file does not know them),
+---and its primary key.
+function M.definition(conn, name)
+  local lines = {}
+  for line in assert(conn:definition(name)):gmatch("[^\n]+") do
+    if line:find("^column ") or line:find("^primary key ") then lines[#lines + 1] = line end
+  end
+  return table.concat(lines, "\n")
+end
+
+local MOST = 300 -- bytes of a side in a message
+
+local function lines_but(text, other)
+  local both, rest = {}, {}
+  for line in other:gmatch("[^\n]+") do both[line] = true end
+  for line in text:gmatch("[^\n]+") do
+    if not both[line] then rest[#rest + 1] = line end
+  end
+  local words = #rest > 0 and table.concat(rest, ", ") or #text == #other and "its columns in another order" or "nothing else"
+  return #words <= MOST and words or words:sub(1, MOST) .. "..."
+end
+
+---In what two definitions differ: a MigrationError.
+function M.differ(name, a, left, b, right)
+  return nil, iu.errors.new("MigrationError", ("table `%s` differs: %s has %s; %s has %s"):format(name, a, lines_but(left, right), b, lines_but(right, left)))
+end
+
+---That a table is missing: a MigrationError.
+function M.missing(name, to, from)
+  return nil, iu.errors.new("MigrationError", ("%s has no table `%s`, which %s has (give its module: module; or leave it out: except)"):format(to, name, from))
+end
+
+---The columns of a table as one text, types by their names: for people.
 function M.columns(schema, name)
   local parts = {}
   for i, column in ipairs(schema.tables[name].columns) do parts[i] = column[1] .. " " .. column[2] end

@@ -173,6 +173,64 @@ describe("an export", function()
     assert.equal(8, exported.tables.keyless.rows)
   end)
 
+  it("fits tables by what they are made of, not by the names of their types", function()
+    local function module(shape, key)
+      return assert(iu.module("shapes", {
+        types = { Shape = shape },
+        tables = { thing = { columns = { { "id", "u64" }, { "other", "u64" }, { "shape", "Shape" } }, primary_key = key or "id", public = true } },
+        reducers = { put = { params = { { "row", "thing" } }, run = function(ctx, row) ctx.db.thing:insert(row) end } },
+      }))
+    end
+    local xy, path, file = module { { "x", "u32" }, { "y", "u32" } }, support.path() .. ".universe", support.path() .. ".jsonl"
+    local from = support.connect({ module = xy }, path)
+    assert(from:call("put", { id = 1, other = 2, shape = { x = 3, y = 4 } }))
+    assert.equal("column id U64\ncolumn other U64\ncolumn shape (x: U32, y: U32)\nprimary key id\n", from:definition("thing"))
+    local none, err = from:definition("nothing")
+    assert.is_nil(none)
+    assert.equal("no table `nothing`", err.message)
+    support.close(from)
+    -- What a file says of its tables has no names of types; it is the same nevertheless.
+    assert(plugin:export(path, file))
+    for _, call in ipairs { function(to) return plugin:copy(path, to, { verify = true }) end, function(to) return plugin:import(file, to, { verify = true }) end } do
+      local to = support.connect { module = xy }
+      assert(call(to))
+      assert.same({ x = 3, y = 4 }, assert(to:query("SELECT * FROM thing"))[1].shape)
+      for words, other in pairs {
+        ["has column shape (x: U32, y: U32); a connection has column shape (y: U32, x: U32)"] = module { { "y", "u32" }, { "x", "u32" } },
+        ["has primary key id; a connection has primary key other"] = module({ { "x", "u32" }, { "y", "u32" } }, "other"),
+      } do
+        to = support.connect { module = other }
+        none, err = call(to)
+        assert.is_nil(none)
+        assert.equal("MigrationError", err.kind)
+        assert.truthy(err.message:find("^table `thing` differs: ") and err.message:find(words, 1, true), err.message)
+        assert.equal(0, #assert(to:query("SELECT * FROM thing")))
+      end
+    end
+    -- Two modules whose types have the same names.
+    local snapshot = support.connect({ module = xy, snapshot = true }, path)
+    none, err = plugin:copy(snapshot, support.connect { module = module { { "y", "u32" }, { "x", "u32" } } })
+    assert.is_nil(none)
+    assert.equal("MigrationError", err.kind)
+    -- The first exports knew only the names.
+    local function older(path_of_file)
+      local lines = lines_of(path_of_file)
+      local header = assert(iu.json.decode(lines[1]))
+      for _, t in ipairs(header.tables) do t.definition = nil end
+      lines[1] = assert(iu.json.encode(header))
+      local last = assert(iu.json.decode(lines[#lines]))
+      last.header = iu.sha256(lines[1])
+      lines[#lines] = assert(iu.json.encode(last))
+      return lines
+    end
+    none, err = plugin:import(command.write(file, table.concat(older(file), "\n")), support.connect { module = xy })
+    assert.is_nil(none)
+    assert.matches("table `thing` differs", err.message)
+    local report
+    report, err = import_of(older(whole), { verify = true })
+    assert.truthy(report, tostring(err))
+  end)
+
   it("is refused, with the line, wherever it is cut", function()
     local text = command.read(whole)
     local lines = lines_of(whole)
