@@ -13,6 +13,8 @@ end
 
 local LENGTHS = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
+local function is_leap(y) return y % 4 == 0 and (y % 100 ~= 0 or y % 400 == 0) end
+
 local function integer(text) return math.tointeger(tonumber(text)) end
 
 ---@param value any
@@ -26,10 +28,12 @@ function M.read(value)
   local y, m, d, rest = value:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
   if not y then return nil, wrong end
   y, m, d = integer(y), integer(m), integer(d)
-  if m < 1 or m > 12 or d < 1 or d > LENGTHS[m] then return nil, wrong end
+  if m < 1 or m > 12 or d < 1 or d > LENGTHS[m] or m == 2 and d == 29 and not is_leap(y) then return nil, wrong end
   local seconds, micros = days(y, m, d) * 86400, 0
   if rest ~= "" then
-    local hour, minute, second, fraction, zone = rest:match("^[T ](%d%d):(%d%d):?(%d?%d?)(%.?%d*)(.*)$")
+    local hour, minute, second, fraction, zone = rest:match("^[T ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$")
+    if not hour then hour, minute, second, fraction, zone = rest:match("^[T ](%d%d):(%d%d)()()(.*)$") end
+    if type(second) == "number" then second, fraction = "", "" end -- without seconds: places
     if not hour or integer(hour) > 23 or integer(minute) > 59 or (second ~= "" and integer(second) > 59) then return nil, wrong end
     seconds = seconds + integer(hour) * 3600 + integer(minute) * 60 + (integer(second) or 0)
     if fraction ~= "" then
@@ -38,7 +42,7 @@ function M.read(value)
     end
     if zone ~= "" and zone ~= "Z" then
       local sign, h, mm = zone:match("^([+-])(%d%d):?(%d%d)$")
-      if not sign then return nil, wrong end
+      if not sign or integer(h) > 23 or integer(mm) > 59 then return nil, wrong end
       local offset = integer(h) * 3600 + integer(mm) * 60
       seconds = seconds - (sign == "+" and offset or -offset)
     end

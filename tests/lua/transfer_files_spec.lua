@@ -191,7 +191,8 @@ describe("an export", function()
     support.close(from)
     -- What a file says of its tables has no names of types; it is the same nevertheless.
     assert(plugin:export(path, file))
-    for _, call in ipairs { function(to) return plugin:copy(path, to, { verify = true }) end, function(to) return plugin:import(file, to, { verify = true }) end } do
+    for _, call in ipairs {
+      function(to) return plugin:copy(path, to, { verify = true }) end, function(to) return plugin:import(file, to, { verify = true }) end } do
       local to = support.connect { module = xy }
       assert(call(to))
       assert.same({ x = 3, y = 4 }, assert(to:query("SELECT * FROM thing"))[1].shape)

@@ -103,6 +103,38 @@ describe("transfer for operators", function()
       assert.equal(0, command.sh("test -c /dev/full").status)
     end)
 
+    it("that is killed leaves the one before, and the next one cleans up", function()
+      local path, big = folder .. "/often.jsonl", folder .. "/often.universe"
+      local conn = assert(iu.connect(big))
+      local rows = iu.array {}
+      for i = 1, 20000 do
+        rows[i] = assert(conn:row_bytes("entity", { id = "bulk" .. i, entity_type = "B", created_at = i, updated_at = i,
+          metadata = { tags = iu.array {}, properties = "{}" } }))
+      end
+      assert(conn:call("import_rows", "entity", rows))
+      assert(conn:close())
+      command.write(path, "the one before\n")
+      local met = 0
+      for _ = 1, 12 do
+        -- killed a moment after its part is there; the moment is another one each time
+        local line = ("rm -f %s.part; %s export %s %s >/dev/null & pid=$!; n=0; while [ $n -lt 2000 ] && [ ! -e %s.part ]; do " ..
+          "n=$((n+1)); sleep 0.005; done; sleep %.3f; kill -KILL $pid; wait $pid"):format(path, IU, big, path, path, math.random() * 0.2)
+        local done = command.sh(line)
+        if done.status == 137 then
+          met = met + 1
+          local text = command.read(path)
+          assert.is_true(text == "the one before\n" or text:find('"end":true[^\n]*}\n$') ~= nil)
+        end
+        command.write(path, "the one before\n") -- it may have been quicker
+      end
+      assert.is_true(met > 0)
+      assert.equal(0, run("export @often.universe @often.jsonl").status)
+      assert.is_false(command.exists(path .. ".part"))
+      assert.is_false(command.exists(path .. ".part.lock"))
+      assert(transfer():import(path, support.connect(), { verify = true }))
+      os.remove(big)
+    end)
+
     it("that does not fit leaves nothing", function()
       command.write(folder .. "/full.jsonl", "the one before\n")
       local before = names()
@@ -176,6 +208,22 @@ describe("transfer for operators", function()
       assert.is_false(command.exists(path))
       support.close(source)
     end)
+  end)
+
+  it("reads times as people write them, and refuses what is none", function()
+    local read = assert(loadfile(command.root .. "/plugins/transfer/times.lua"))().read
+    for text, seconds in pairs {
+      ["1970-01-01"] = 0, ["1970-01-01T00:00Z"] = 0, ["1970-01-01 00:00:01"] = 1, ["1970-01-01T00:00:00.25Z"] = 0.25,
+      ["1970-01-01T01:00:00+01:00"] = 0,
+      ["1969-12-31T23:30-0030"] = 0, ["2024-02-29T12:00:00Z"] = 1709208000, ["2000-03-01"] = 951868800, ["1790000000000000"] = 1790000000,
+    } do assert.equal(math.tointeger(seconds * 1000000), (read(text)), text) end
+    for _, text in ipairs { "", "yesterday", "2026-02-29", "2100-02-29", "2026-13-01", "2026-00-01", "2026-04-31", "2026-01-01T24:00", "2026-01-01T10:60",
+      "2026-01-01T10:005", "2026-01-01T10:00:", "2026-01-01T10:00:00.", "2026-01-01T10", "2026-01-01Z", "2026-01-01T10:00+24:00", "2026-01-01T10:00+1",
+      "20260101", "99999999999999999999", "2026-01-01T10:00:00 Z" } do
+      local micros, wrong = read(text)
+      assert.is_nil(micros, text)
+      assert.matches("^expected microseconds or a time", wrong)
+    end
   end)
 
   it("says which tables come whole although only the changed rows were asked for", function()
