@@ -30,6 +30,12 @@ function M.read(conn)
   return value
 end
 
+---What a universe that is read is the unfinished target of: it is not whole. nil: of nothing.
+function M.unfinished(from)
+  local found = from.schema.tables.plugin_record and M.read(from.conn)
+  return found and found.what or nil
+end
+
 local function refused(err)
   if err.kind ~= "ConflictError" then return nil, err end
   return nil, iu.errors.wrap("ConflictError", "another copy or import writes into this target", err)

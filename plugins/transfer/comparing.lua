@@ -112,12 +112,14 @@ local function list(a, b, name, filters, named)
 end
 
 ---Compares tables of two ends whose rows are held. The rows of both are those of the moment of this call.
----@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)? }
+---@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)?, coming: (fun(name: string, keep: function?): function?)? } coming:
+---  narrows what is kept of a table of `a` further
 ---@return { equal: boolean, tables: table<string, table> }?, inner_universe.Error?
 function M.run(a, b, names, options)
   local sides = {}
   for i, name in ipairs(names) do
     local filters = { a = rows.filter(name, a.conn), b = rows.filter(name, b.conn) }
+    if options.coming then filters.a = options.coming(name, filters.a) end
     local left, err = rows.slices(a.conn, name, filters.a)
     if not left then return nil, err end
     local right

@@ -12,6 +12,7 @@ local rows = plugin.load "rows"
 local ends = plugin.load "ends"
 local comparing = plugin.load "comparing"
 local receivers = plugin.load "receiver"
+local checkpoints = plugin.load "checkpoint"
 local progresses = plugin.load "progress"
 
 local M = {}
@@ -124,7 +125,7 @@ local function copy_table(job, name)
 end
 
 -- Events at sequences that others have end a copy before it begins; so do, in a merge, rows that both have, but differently.
-local function check_conflicts(env, from, to, names, mode)
+local function check_conflicts(env, from, to, names, mode, since)
   if env.has(names, "event_log") then
     local slices, why = rows.slices(from.conn, "event_log", rows.filter("event_log", from.conn))
     local ok
@@ -132,7 +133,8 @@ local function check_conflicts(env, from, to, names, mode)
     if not ok then return nil, why end
   end
   if mode ~= "merge" then return true end
-  local report, err = comparing.run(from, to, names, { named_keys = env.ctx.config.named_keys })
+  local report, err = comparing.run(from, to, names, { named_keys = env.ctx.config.named_keys,
+    coming = function(name, keep) return since_filter(from.conn, name, since, keep) end })
   if not report then return nil, err end
   local conflicts = { tables = {} }
   for _, name in ipairs(names) do
@@ -182,7 +184,7 @@ function M.run(env, from, to, options)
   if not ok then return nil, err end
   if options.mode ~= "new" and not receiver.resumed then
     ok, err = to.hold(options.mode == "merge" and held or env.log_of(names))
-    if ok then ok, err = check_conflicts(env, from, to, names, options.mode) end
+    if ok then ok, err = check_conflicts(env, from, to, names, options.mode, options.since) end
     if not ok then
       if not options.dry_run then receiver.finish() end -- nothing was written, so nothing is unfinished
       return nil, err
@@ -193,7 +195,7 @@ function M.run(env, from, to, options)
   if not view then return nil, err end
   if options.dry_run then
     local report = plan(from, to, names, view)
-    report.left_out, report.whole = left_out, tables.whole(names, options.since)
+    report.left_out, report.whole, report.unfinished = left_out, tables.whole(names, options.since), checkpoints.unfinished(from)
     return report
   end
 
@@ -204,7 +206,7 @@ function M.run(env, from, to, options)
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
   local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,
-    whole = tables.whole(names, options.since) }
+    whole = tables.whole(names, options.since), unfinished = checkpoints.unfinished(from) }
   for _, name in ipairs(names) do
     report.tables[name], err = copy_table(job, name)
     if not report.tables[name] then return nil, err end

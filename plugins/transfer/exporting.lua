@@ -8,6 +8,7 @@ local rows = plugin.load "rows"
 local lines = plugin.load "lines"
 local files = plugin.load "files"
 local copying = plugin.load "copying"
+local checkpoints = plugin.load "checkpoint"
 local progresses = plugin.load "progress"
 
 local M = {}
@@ -85,6 +86,7 @@ function M.export(env, from, path, options)
   local report
   report, err = write_all(env, from, writer, names, options)
   if not report then return nil, err end
+  report.unfinished = checkpoints.unfinished(from)
   ok, err = writer.finish()
   if not ok then return nil, err end
   report.bytes, report.to, report.left_out, report.whole = writer.bytes, tostring(path), left_out, tables.whole(names, options.since)

@@ -50,6 +50,7 @@ local times = plugin.load "times"
 ---@field resumed? boolean
 ---@field left_out? string[]
 ---@field whole? string[] with since: tables whose rows do not say when they changed
+---@field unfinished? table the source is the target of a copy or import that has not ended: what that is of
 ---@field tables table<string, { rows: integer, written: integer?, removed: integer?, hash: string? }>
 ---@field verified? inner_universe.VerifyReport
 

@@ -127,12 +127,19 @@ function transfer.print(report, options, line)
   out.line("%s", line)
 end
 
+local function unfinished_of(what)
+  return type(what.copy) == "string" and what.copy or "a file"
+end
+
 ---What a report says of tables that are not in it as one might think, a line each.
 function transfer.notes(report)
   local notes, whole = {}, {}
   for _, name in ipairs(report.left_out or {}) do notes[#notes + 1] = ("left out: %s (only the owner may read it)"):format(name) end
   for _, name in ipairs(report.whole or {}) do
     if report.tables[name].rows > 0 then whole[#whole + 1] = name end
+  end
+  if report.unfinished then
+    notes[#notes + 1] = ("not whole: %s is the target of an unfinished copy or import of %s"):format(report.from, unfinished_of(report.unfinished))
   end
   if #whole > 0 then notes[#notes + 1] = ("whole, not since: %s (rows there do not say when they changed)"):format(table.concat(whole, ", ")) end
   return notes

@@ -145,6 +145,42 @@ describe("a copy", function()
     same(a, b)
   end)
 
+  it("of what changed since is refused for nothing else, and its proof looks at all", function()
+    local a, plugin = filled(10), transfer()
+    local b = fresh()
+    assert(plugin:copy(a, b))
+    local ids = {}
+    for _, row in ipairs(assert(a:query("SELECT * FROM entity"))) do ids[#ids + 1] = row.id end
+    assert(b:call("update_entity", ids[1], { tags = iu.array {}, properties = '{"there":1}' }))
+    local since = iu.now()
+    assert(a:call("create_entity", "T1", { tags = iu.array {}, properties = "{}" }, "later"))
+    local only = { tables = { "entity" }, mode = "merge", since = since }
+    local report = assert(plugin:copy(a, b, only))
+    assert.equal(1, report.tables.entity.rows)
+    assert.truthy(b:get("entity", "later"))
+    only.verify = true
+    local none, err = plugin:copy(a, b, only)
+    assert.is_nil(none)
+    assert.equal("StorageError", err.kind)
+    assert.truthy(err.message:find("entity: 1 different (" .. ids[1] .. ")", 1, true), err.message)
+    assert(a:call("update_entity", ids[1], { tags = iu.array {}, properties = '{"here":1}' })) -- this one comes, and both have it
+    none, err = plugin:copy(a, b, only)
+    assert.is_nil(none)
+    assert.equal("ConflictError", err.kind)
+  end)
+
+  it("of a universe that is half a copy itself says so", function()
+    local a, plugin = filled(10), transfer()
+    local half = fresh()
+    assert.is_nil((plugin:copy(a, half, { progress = function() error("stopped") end })))
+    local report = assert(plugin:copy(half, file()))
+    assert.equal("a connection", report.unfinished.copy)
+    report = assert(plugin:export(half, support.path() .. ".jsonl"))
+    assert.equal("a connection", report.unfinished.copy)
+    assert(plugin:copy(a, half, { verify = true }))
+    assert.is_nil(assert(plugin:copy(half, file())).unfinished)
+  end)
+
   it("names the keys of what differs, both ways", function()
     local a, plugin = filled(20), transfer({ named_keys = 2 })
     local b = fresh()
