@@ -151,6 +151,31 @@ describe("a copy that is killed", function()
     spacetimedb.delete(name, token)
   end)
 
+  with_server("goes on when it was the server that was killed, and what it said is done is there", function()
+    local m <close> = assert(iu.open("memory:", { plugins = { transfer = { checkpoint_rows = 2000 } } }))
+    local plugin = assert(m:plugin("transfer"))
+    local server <close> = spacetimedb.start()
+    for _ = 1, SANITIZED and 1 or 3 do
+      local name = spacetimedb.name()
+      local token = assert(spacetimedb.publish(name, nil, nil, server))
+      local to, slices, kill_at = ("%s/%s"):format(server.address, name), 0, math.random(2, 8)
+      local report, err = plugin:copy(source, to, { to_options = { token = token, reconnect = false }, progress = function()
+        slices = slices + 1
+        if slices == kill_at then server:kill() end
+      end })
+      assert.is_nil(report)
+      assert.equal("ConnectionError", err.kind, tostring(err))
+      assert.matches("^table `entity`: ", err.message)
+      server:restart()
+      report = assert(plugin:copy(source, to, { to_options = { token = token }, verify = true }))
+      assert.is_true(report.resumed)
+      server:kill()
+      server:restart()
+      local proof = assert(plugin:verify(source, to, { to_options = { token = token } }))
+      assert.is_true(proof.equal, proof.words)
+    end
+  end)
+
   it("goes on as an import", function()
     local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
     local export = killing.new_path("export") .. ".jsonl.gz"

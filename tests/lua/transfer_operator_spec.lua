@@ -245,6 +245,17 @@ describe("transfer for operators", function()
     assert.is_nil(done.out:find("whole", 1, true))
   end)
 
+  it("says of a source that it is half a copy", function()
+    assert.is_nil((transfer():copy(file, folder .. "/half.universe", { progress = function() error("stopped") end })))
+    local note = ("not whole: %s/half.universe is the target of an unfinished copy or import of %s\n"):format(folder, file)
+    local done = run("export @half.universe -")
+    assert.equal(0, done.status)
+    assert.equal(note, done.err)
+    done = run("copy @half.universe @of_half.universe")
+    assert.equal(0, done.status)
+    assert.truthy(done.out:find(note, 1, true), done.out)
+  end)
+
   it("is ended by ^C in words, and goes on", function()
     local big = folder .. "/big.universe"
     local conn = assert(iu.connect(big))
