@@ -33,8 +33,8 @@ end
 function M.look(env, from, names, since)
   local heads = { [0] = env.has(names, "event_log") and rows.last_event(from.conn) or nil }
   for id = 1, 2 do
-    local head = from.conn.tables.event_head:get(id)
-    heads[id] = head and head.sequence
+    local head = from.schema.tables.event_head and from.conn.tables.event_head:get(id)
+    heads[id] = head and head.sequence or nil
   end
   local view = { heads = heads, total = 0, slices = {}, again = {} }
   for _, name in ipairs(names) do
@@ -63,8 +63,10 @@ local function skip(slices, known, on_rows)
   return count, hash
 end
 
--- Removes from the target what the source does not have.
-local function remove_extra(from, to, receiver, name)
+-- Removes from the target what is in the way of the rows to come: what the source does not have (`extra`), and where other columns than the key must be unique,
+-- rows that are others there (`changed`), since two that have swapped a value cannot be put one after the other.
+local function clear(job, receiver, name, extra, changed)
+  local from, to = job.from, job.to
   local ok, err = to.hold { name, "event_head" }
   if not ok then return nil, err end
   local keep = rows.filter(name, to.conn)
@@ -75,14 +77,15 @@ local function remove_extra(from, to, receiver, name)
   local there = comparing.finder(from.conn, from.schema, name)
   local removed = 0
   local function remove_some()
-    removed = removed + #keys
     local gone = keys
     keys = {}
     return receiver.remove(name, gone)
   end
   ok, err = comparing.each_slice(slices, function(slice) -- of before the first removal
     for _, bytes in ipairs(slice) do
-      if not there(key_of(bytes)) then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
+      local source = there(key_of(bytes))
+      if not source and extra then removed = removed + 1 end
+      if not source and extra or source and changed and source ~= bytes then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
     end
     if #keys < REMOVE_AT_ONCE then return true end
     return remove_some()
@@ -103,7 +106,13 @@ local function copy_table(job, name)
       receiver.forget(name)
     end
   end
-  local skipped, turns = count, 0
+  local skipped, turns, removed = count, 0, 0
+  local extra, changed = job.delete or receiver.is_anew(name), job.overwrite and tables.has_unique(job.to.schema, name) -- the whole table comes
+  if extra or changed then
+    local err
+    removed, err = clear(job, receiver, name, extra, changed)
+    if not removed then return nil, err end
+  end
   for slice, bytes in slices do
     local ok, err = receiver.put(name, slice, bytes)
     if not ok then return nil, err end
@@ -112,12 +121,6 @@ local function copy_table(job, name)
     if not ok then return nil, err end
     progress.add(name, #slice)
     if turns % TURN_EVERY == 0 then iu.sleep(0) end
-  end
-  local removed = 0
-  if job.delete or receiver.is_anew(name) then
-    local err
-    removed, err = remove_extra(job.from, job.to, receiver, name)
-    if not removed then return nil, err end
   end
   local ok, err = receiver.finish_table(name, count, hash)
   if not ok then return nil, err end
@@ -203,6 +206,7 @@ function M.run(env, from, to, options)
   if not ok then return nil, err end
   local job = {
     from = from, to = to, receiver = receiver, view = view, delete = options.delete,
+    overwrite = options.mode == "overwrite",
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
   local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,

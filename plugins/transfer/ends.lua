@@ -128,10 +128,13 @@ function M.open(what, options, role, coming, dry)
     text = type(what) == "string" and what or type(what) == "table" and what.db_path or "a connection",
   }
 
-  -- The rows of these tables are here from now on. Whole tables cost nothing on an embedded universe; a server sends them.
+  -- The rows of these tables are here from now on. Whole tables cost nothing on an embedded universe; a server sends them. A universe without the toolkit's
+  -- tables has no counters.
   function self.hold(names)
     local queries = {}
-    for i, name in ipairs(names) do queries[i] = ('SELECT * FROM "%s"'):format(name) end
+    for _, name in ipairs(names) do
+      if name ~= "event_head" or self.schema.tables.event_head then queries[#queries + 1] = ('SELECT * FROM "%s"'):format(name) end
+    end
     local sub, why = conn:subscribe(queries, { on_error = function() end })
     if not sub then return nil, why end
     self.subscriptions[#self.subscriptions + 1] = sub

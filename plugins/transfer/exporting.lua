@@ -15,9 +15,9 @@ local M = {}
 
 local TURN_EVERY = 16
 
-local function schema_version(conn)
-  local row = conn:get("config", "schema_version")
-  return row and row.value
+local function schema_version(from)
+  local row = from.schema.tables.config and from.conn:get("config", "schema_version")
+  return row and row.value or nil
 end
 
 local function write_table(from, writer, name, slices, progress)
@@ -52,7 +52,7 @@ local function write_all(env, from, writer, names, options)
       rows = count_rows(view.again[name]) }
     total = total + about[i].rows
   end
-  local header = lines.header { source = from.text, schema_version = schema_version(from.conn), since = options.since, heads = view.heads, tables = about }
+  local header = lines.header { source = from.text, schema_version = schema_version(from), since = options.since, heads = view.heads, tables = about }
   local ok
   ok, err = writer.write(header .. "\n")
   if not ok then return nil, err end

@@ -178,6 +178,16 @@ function M.columns(schema, name)
   return table.concat(parts, ", ")
 end
 
+---Must columns beside the primary key be unique in a table of a module?
+function M.has_unique(schema, name)
+  local t = schema.tables[name]
+  if RULES[name] then return false end
+  for _, index in ipairs(t.indexes) do
+    if index.unique and not (#index.columns == 1 and index.columns[1] == t.primary_key) then return true end
+  end
+  return false
+end
+
 ---The primary key of a row, from its bytes: a value of the key's type; a table without one has the row itself as its key.
 ---@return fun(bytes: string): any
 function M.key_reader(conn, schema, name)

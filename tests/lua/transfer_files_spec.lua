@@ -232,6 +232,37 @@ describe("an export", function()
     assert.truthy(report, tostring(err))
   end)
 
+  it("of a universe without the toolkit's tables is one, too; and rows that have swapped what must be unique are copied", function()
+    local module = assert(iu.module("ranks", {
+      tables = { rank = { columns = { { "id", "u64" }, { "name", "string" } }, primary_key = "id", unique = { "name" }, public = true } },
+      reducers = { put = { params = { { "row", "rank" } }, run = function(ctx, row) ctx.db.rank:insert(row) end } },
+    }))
+    local function universe(options, names)
+      options.module = module
+      local conn = support.connect(options)
+      for id, name in pairs(names) do assert(conn:call("put", { id = id, name = name })) end
+      return conn
+    end
+    local bare, from = universe({ nerv = false }, { "a", "b", "c" }), universe({}, { "a", "b", "c" })
+    local only = { tables = { "rank" } }
+    assert.is_true(assert(plugin:verify(bare, from, only)).equal)
+    local file = support.path() .. ".jsonl"
+    assert.equal(3, assert(plugin:export(bare, file)).rows)
+    assert.equal(3, assert(plugin:import(file, universe({}, {}), { verify = true })).rows)
+    -- two swapped, one of another row
+    local to = universe({}, { [1] = "b", [2] = "a", [9] = "c" })
+    local none, err = plugin:copy(from, to, { tables = { "rank" }, mode = "overwrite" })
+    assert.is_nil(none)
+    assert.equal("ConflictError", err.kind)
+    assert.truthy(err.message:find('a row with name = "c" is already there', 1, true), err.message)
+    local report = assert(plugin:copy(from, to, { tables = { "rank" }, mode = "overwrite", delete = true, restart = true, verify = true }))
+    assert.equal(1, report.tables.rank.removed)
+    to = universe({}, { [1] = "b", [2] = "a", [9] = "theirs" })
+    report = assert(plugin:copy(from, to, { tables = { "rank" }, mode = "overwrite", verify = true }))
+    assert.equal(0, report.tables.rank.removed)
+    assert.equal(4, #assert(to:query("SELECT * FROM rank")))
+  end)
+
   it("is refused, with the line, wherever it is cut", function()
     local text = command.read(whole)
     local lines = lines_of(whole)
