@@ -61,7 +61,7 @@ function copy.run(options, arguments)
   return transfer.with(function(plugin)
     if options["verify-only"] then return verify(plugin, options, arguments[1], arguments[2]) end
     return run(plugin, options, mode, arguments[1], arguments[2])
-  end, transfer.GOES_ON)
+  end, options["verify-only"] and "not compared to the end" or options["dry-run"] and "nothing was written" or transfer.GOES_ON)
 end
 
 return copy

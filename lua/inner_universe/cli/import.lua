@@ -34,7 +34,7 @@ function import.run(options, arguments)
     out.clear()
     transfer.print(report, options, report.dry_run and "the file is whole; nothing was written" or transfer.told(to, report.written, report))
     return 0
-  end, transfer.GOES_ON)
+  end, options["dry-run"] and "nothing was written" or transfer.GOES_ON)
 end
 
 return import

@@ -107,7 +107,7 @@ function transfer.with(fn, interrupted)
   return status
 end
 
-transfer.GOES_ON = "the same command goes on where it was" -- of what writes to a universe
+transfer.GOES_ON = "the same command goes on where it was, unless all had arrived" -- of what writes to a universe
 
 ---Prints a report: a line for each table that has rows, and one of the whole.
 function transfer.print(report, options, line)
