@@ -51,7 +51,10 @@ local function modules_of(path)
   return modules and #modules > 0 and modules or nil
 end
 
+local MESSAGE_BYTES = 1 << 31 -- a server sends a table that is subscribed as one message
+
 local function open_server(what, settings)
+  if settings.message_bytes_max == nil then settings.message_bytes_max = MESSAGE_BYTES end
   if settings.owner == nil then settings.owner = true end
   if settings.token == nil and settings.token_file == nil then settings.token_file = "auto" end
   return iu.connect(what, settings)
@@ -138,7 +141,19 @@ function M.open(what, options, role, coming, dry)
     local sub, why = conn:subscribe(queries, { on_error = function() end })
     if not sub then return nil, why end
     self.subscriptions[#self.subscriptions + 1] = sub
-    return sub:wait()
+    -- A connection that was cut comes again; one that was cut by the size of these rows would do so for ever.
+    local too_large
+    local states = conn:on_state(function(state)
+      if not state.reason or state.reason.kind ~= "OverloadedError" then return end
+      too_large = state.reason
+      sub:unsubscribe()
+    end)
+    local _ <close> = setmetatable({}, { __close = function() states:cancel() end })
+    local ok
+    ok, why = sub:wait()
+    if not too_large then return ok, why end
+    local words = "%s: its rows of %s are larger than message_bytes_max"
+    return nil, iu.errors.wrap("OverloadedError", words:format(self.text, table.concat(names, ", ")), too_large)
   end
 
   ---good: what it was opened for was done.

@@ -538,6 +538,27 @@ describe("iu copy, iu export, iu import", function()
     for i = 1, 2 do spacetimedb.delete(names[i], tokens[i]) end
   end)
 
+  with_server("read a server's tables whole, or say that they are too large", function()
+    local name = spacetimedb.name()
+    local token = assert(spacetimedb.publish(name))
+    local to, path = ("%s/%s"):format(spacetimedb.address, name), folder .. "/large.universe"
+    local conn = assert(iu.connect(path))
+    for i = 1, 4 do
+      assert(conn:call("create_entity", "T", { tags = iu.array {}, properties = ('{"a":"%s"}'):format(("x"):rep(500000)) }, "large" .. i))
+    end
+    assert(conn:close())
+    local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
+    local plugin = assert(m:plugin("transfer"))
+    assert(plugin:copy(path, to, { to_options = { token = token } }))
+    local none, err = plugin:export(to, folder .. "/large.jsonl", { from_options = { token = token, message_bytes_max = 1 << 20 } })
+    assert.is_nil(none)
+    assert.equal("OverloadedError", err.kind)
+    assert.truthy(err.message:find("larger than message_bytes_max", 1, true), err.message)
+    assert(plugin:export(to, folder .. "/large.jsonl", { from_options = { token = token } }))
+    assert.is_true(assert(plugin:verify(path, to, { to_options = { token = token } })).equal)
+    spacetimedb.delete(name, token)
+  end)
+
   with_server("say what to do about a server whose module is older", function()
     if not variant.possible() then return end
     local wasm = variant.build(folder .. "/older", {
