@@ -878,13 +878,20 @@ function connection.new(core_conn, options)
   return inner.owner
 end
 
+-- Held until they are there: who waits in a plugin's task is held by nobody else, and would be collected with its connection.
+local opening = setmetatable({}, { __name = "connections that are being opened" })
+
 ---Waits until a connection to a server is there for the first time.
 ---@param conn inner_universe.Connection
 ---@return true?, inner_universe.Error?
 function connection.await_opened(conn)
   local inner = conn[INNER]
   tasks.hold(1)
-  local release <close> = setmetatable({}, { __close = function() tasks.hold(-1) end })
+  opening[inner] = conn
+  local release <close> = setmetatable({}, { __close = function()
+    opening[inner] = nil
+    tasks.hold(-1)
+  end })
   local ok, err = tasks.wait(inner.state.opened, nil, 3, "connect")
   return release and ok, err
 end

@@ -191,6 +191,16 @@ describe("a pool of connections", function()
     assert.same({ 0, other.identity .. "\ttrue\n", "" }, { run.status, run.out, run.err })
   end)
 
+  it("a connection that is being opened is not collected", function()
+    server:fault('{"schema_delay_ms":100}')
+    open { min = 1, upkeep_ms = 10 }
+    support.wait_until(function()
+      collectgarbage()
+      return number("idle") == 1 or number("failed") > 0
+    end)
+    assert.same({ 1, 0 }, { number("idle"), number("failed") })
+  end)
+
   it("whatever becomes of tasks, connections and the server, nothing is leaked", function()
     local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
     print("# pool_spec: IU_TEST_SEED=" .. SEED)
