@@ -15,11 +15,10 @@ describe("a walk over relations", function()
         return answers(asked, spec)
       end,
     }
-    local folder = "plugins/persistence_manager/"
-    local rows = assert(loadfile(folder .. "rows.lua"))()
-    local codec = assert(loadfile(folder .. "codec.lua"))({ load = function() return rows end })
+    local plugin = {}
+    function plugin.load(name) return assert(loadfile(("plugins/persistence_manager/%s.lua"):format(name)))(plugin) end
     local methods = {}
-    assert(loadfile(folder .. "graph.lua"))({ load = function() return codec end })({ conn = conn, check = require "inner_universe.check" }, methods)
+    plugin.load "graph"({ conn = conn, check = require "inner_universe.check" }, methods)
     return methods
   end
 
