@@ -27,14 +27,21 @@ local function one_of(key, value)
   return invalid('bridge: %s: expected "%s", got "%s"', key, table.concat(ONE_OF[key], '", "'), value)
 end
 
+local function is_callable(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
 -- What a function of the bus is called by: its name there, or what calls it.
 local function callable(bus, options, key, default)
   local how = options[key]
   if how == nil then how = default end
   if how == nil or type(how) == "function" then return how end
+  if is_callable(how) then return function(...) return how(...) end end
   if type(how) ~= "string" then return invalid("bridge: %s: a method's name or a function expected, got %s", key, type(how)) end
   local ok, method = pcall(function() return bus[how] end)
-  if ok and method ~= nil then return how end
+  if ok and is_callable(method) then return how end
+  if ok and method ~= nil then return invalid("bridge: %s: the bus's '%s': a method expected, got %s", key, how, type(method)) end
   return invalid("bridge: %s: the bus has no method '%s'", key, how)
 end
 
@@ -42,6 +49,7 @@ local function names(options)
   local topics = options.topics
   if topics == nil then return { "*" } end
   if type(topics) ~= "table" then return invalid("bridge: topics: an array of topics expected, got %s", type(topics)) end
+  if next(topics) == nil then return invalid("bridge: topics: an array of topics expected, got none") end
   local out = {}
   for key in pairs(topics) do
     if math.type(key) ~= "integer" or key < 1 or key > #topics then return invalid("bridge: topics: an array expected, found the key %s", tostring(key)) end
@@ -68,7 +76,7 @@ return function(ctx, bus, options)
   end
   for _, key in ipairs { "consumer", "name" } do
     if options[key] then
-      ok, err = settings.check_name("bridge: " .. key, options[key])
+      ok, err = settings.check_name("bridge", key, options[key])
       if not ok then return nil, err end
     end
   end

@@ -37,15 +37,18 @@ return function(ctx, env)
       self.unlocked = self.unlocked or ctx.waiter()
       self.unlocked:wait()
     end
-    self.locked = true
+    self.locked, self.holder = true, coroutine.running()
     return setmetatable({}, { __close = function()
       local waiter = self.unlocked
-      self.locked, self.unlocked = false, nil
+      self.locked, self.holder, self.unlocked = false, nil, nil
       if waiter then waiter:resolve(true) end
     end })
   end
 
-  env.lock = lock
+  -- Whether the lock is one's own: who waited for it would wait for ever.
+  local function holds(self) return self.locked and self.holder == coroutine.running() end
+
+  env.lock, env.holds = lock, holds
   local process = make_work(ctx, env)
 
   local function is_gone() return not ctx.conn or ctx.conn:is_closed() end
@@ -96,6 +99,12 @@ return function(ctx, env)
     return iu.errors.new("ConflictError", ("consumer %s: its claim was taken over"):format(self.name), { code = "LOST" })
   end
 
+  local function inside_error(self)
+    return iu.errors.new("ConflictError", ("consumer %s: a transaction of its is under way here: what ends with it is stored with it"):format(self.name), {
+      retryable = false,
+    })
+  end
+
   -- A draft with what has ended of a claim in it; nil: the claim was taken over.
   local function settled(self, claim)
     local base, err = load(self)
@@ -120,6 +129,7 @@ return function(ctx, env)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function Consumer:commit_with(claim, place, extra)
+    if holds(self) then return nil, inside_error(self) end
     local _ <close> = lock(self)
     if is_gone() then return nil, closed_error() end
     if claim.closed and not extra and claim.stored then return true end -- with all else of it
@@ -130,7 +140,7 @@ return function(ctx, env)
       local base, draft, operations, dying = settled(self, claim)
       if not base then return nil, draft end
       local letters, written, ours = #operations
-      written, err, ours = self.store.write(base, draft, extra and table.move(extra, 1, #extra, letters + 1, operations) or operations)
+      written, err, ours = self.store.write(base, draft, extra and table.move(extra, 1, #extra, letters + 1, operations) or operations, letters)
       if written then
         self.state, self.small = written, nil
         claim:confirm()
@@ -148,6 +158,7 @@ return function(ctx, env)
 
   --- manager:transaction(fn) with that place acknowledged, and what has ended of the claim besides.
   function Consumer:transaction(claim, place, fn)
+    if holds(self) then return nil, inside_error(self) end
     local _ <close> = lock(self)
     if is_gone() then return nil, closed_error() end
     if claim.lost or claim.closed then return nil, lost_error(self) end
@@ -274,7 +285,10 @@ return function(ctx, env)
   end
 
   local function work(self)
-    local _ <close> = setmetatable({}, { __close = function() self.ended:resolve(true) end })
+    local _ <close> = setmetatable({}, { __close = function()
+      self.ended:resolve(true)
+      env.forget(self)
+    end })
     while not self.stopping and not is_gone() do
       local wait = step(self)
       if self.claim then
@@ -302,13 +316,13 @@ return function(ctx, env)
 
   -- The rows of a consumer that is new, or was removed.
   local function create(self, old)
-    local start, err = log.place(self.from, "from")
+    local start, err = log.place(self.from, "consumer: from")
     if not start then return nil, err end
     local head
     head, err = log.head()
     if not head then return nil, err end
     if start > head.sequence + 1 then
-      return nil, iu.errors.new("ValidationError", ("from: %d is past the log's head, expected at most %d"):format(start, head.sequence + 1))
+      return nil, iu.errors.new("ValidationError", ("consumer: from: %d is past the log's head, expected at most %d"):format(start, head.sequence + 1))
     end
     local base = old or record.new(0)
     base.revision, base.stored_cursor = base.revision or 0, base.stored_cursor
@@ -324,11 +338,11 @@ return function(ctx, env)
   return function(settings, fn)
     local self = setmetatable({
       store = make_store(ctx, settings.name), reader = log.reader(settings.topics, settings.filters), fn = fn, scanned = 0, alive = {}, gate = {},
-      clock = ctx.clock, hears_letters = settings.topics:match(settings.dead_letter_type), ended = ctx.waiter(), ordered = not settings.group,
-      counts = { handled = 0, failed = 0, dead = 0 },
+      clock = ctx.clock, ended = ctx.waiter(), ordered = not settings.group, counts = { handled = 0, failed = 0, dead = 0 },
     }, metatable)
     for key, value in pairs(settings) do self[key] = value end
-    local ok, err = feed.start()
+    local ok, err = log.check_place(settings.from, "consumer: from") -- also where it goes on at its own place
+    if ok then ok, err = feed.start() end
     if not ok then return nil, err end
     local state
     state, err = self.store.load()

@@ -18,8 +18,17 @@ local MICRO = 1000000
 return function(ctx, env)
   local feed, message = env.feed, env.message
 
+  -- Its own dead letter, or one that another consumer wrote because it failed at that: two that fail at everything would write for ever.
   local function is_own_letter(self, row)
-    return row.event_type == self.dead_letter_type and row.source == self.store.source
+    local source, own = row.source, self.store.source
+    if source == own then return true end
+    if source:sub(1, #record.PREFIX) ~= record.PREFIX then return false end
+    local letter = iu.json.decode(row.data)
+    while type(letter) == "table" and type(letter.event) == "table" do
+      if letter.event.source == own then return true end
+      letter = letter.event.data
+    end
+    return false
   end
 
   -- Rows that are meant, behind `after`, and how far that goes.
@@ -28,16 +37,12 @@ return function(ctx, env)
     while #rows < limit and at < up_to do
       local found, covered = self.reader:read(at, up_to, limit - #rows)
       if not found then return nil, covered end
-      if #rows == 0 and #found <= limit and not self.hears_letters then
-        rows = found
-      else
-        for _, row in ipairs(found) do
-          if #rows == limit then
-            covered = rows[limit].sequence
-            break
-          end
-          if not is_own_letter(self, row) then rows[#rows + 1] = row end
+      for _, row in ipairs(found) do
+        if #rows == limit then
+          covered = rows[limit].sequence
+          break
         end
+        if not is_own_letter(self, row) then rows[#rows + 1] = row end
       end
       at = covered
       if #rows == 0 and at - after >= PASSED_MAX then break end -- the others' turn

@@ -58,7 +58,7 @@ local function answered(self, place, ok, err)
 end
 
 function Claim:ack(place)
-  if self.status[place] == "acked" and not self.lost then return self.consumer:commit(self) end
+  if self.status[place] == "acked" and self.unsure ~= place and not self.lost then return self.consumer:commit(self) end
   local ok, err = self:may_end(place)
   if not ok then return nil, err end
   self.status[place] = "acked"
@@ -108,8 +108,11 @@ end
 function Claim:nack(place, failure, delay)
   local ok, err = self:may_end(place)
   if not ok then return nil, err end
-  if failure == nil then failure = iu.errors.new("PersistenceError", "not acknowledged by its handler", { code = "NACK" }) end
-  if type(failure) == "string" then failure = iu.errors.new("PersistenceError", failure, { code = "NACK" }) end
+  if failure == nil then failure = "not acknowledged by its handler" end
+  if not iu.errors.is(failure) then
+    local text = iu.errors.from(failure).message
+    failure = iu.errors.new("PersistenceError", text, { code = "NACK", cause = type(failure) ~= "string" and failure or nil })
+  end
   self:fail(place, failure, delay)
   return answered(self, place, self.consumer:commit(self))
 end

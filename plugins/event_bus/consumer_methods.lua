@@ -8,8 +8,12 @@ local delivery = plugin.load "delivery"
 
 local GRACE = 0.5 -- seconds, beyond its time, that a consumer has to store what has ended
 
+local function invalid(format, ...)
+  return nil, iu.errors.new("ValidationError", format:format(...))
+end
+
 ---@param ctx table
----@param env table { log, feed, topics, lock, forget }
+---@param env table { log, feed, topics, lock, holds, forget }
 return function(ctx, env)
   local log, feed, lock = env.log, env.feed, env.lock
 
@@ -30,11 +34,16 @@ return function(ctx, env)
     return math.max(0, head.sequence - at)
   end
 
+  local function in_own_handler(self) return self.claim and self.claim.co == coroutine.running() or env.holds(self.gate) end
+
   --- Waits until nothing is left to do. true, or nil and a TimeoutError.
   ---@param timeout? number seconds
   ---@return true? ok
   ---@return inner_universe.Error? err
   function public:wait_idle(timeout)
+    ctx.check.optional(timeout, "number", 1, "wait_idle", "timeout")
+    if timeout ~= timeout then return invalid("wait_idle: timeout: expected seconds, got NaN") end
+    if in_own_handler(self) then return invalid("wait_idle: not in the consumer's own handler") end
     local deadline = timeout and ctx.clock() + timeout
     while true do
       local head, err = log.head()
@@ -46,11 +55,14 @@ return function(ctx, env)
       self.rested = self.rested or ctx.waiter()
       local ok
       ok, err = self.rested:wait(deadline and math.max(0, deadline - ctx.clock()))
+      if not ok and iu.errors.is(err, "TimeoutError") then
+        return nil, iu.errors.new("TimeoutError", ("consumer %s: not idle within %g s"):format(self.name, timeout))
+      end
       if not ok and err then return nil, err end
     end
   end
 
-  --- { name, cursor, lag, holes, claims, handled, failed, dead, working, last_error }.
+  --- { name, cursor, lag, waiting, claims, handled, failed, dead, working, last_error }.
   ---@return table
   function public:status()
     local state = self.state
@@ -80,6 +92,8 @@ return function(ctx, env)
   ---@return true? ok
   ---@return inner_universe.Error? err TimeoutError: what has ended could not be stored in time
   function public:stop(timeout)
+    ctx.check.optional(timeout, "number", 1, "stop", "timeout")
+    if timeout ~= timeout then return invalid("stop: timeout: expected seconds, got NaN") end
     if self.ended:is_resolved() then return true end
     self:leave(ctx.clock() + (timeout or ctx.config.drain_ms / 1000))
     if not ctx.can_wait() then return true end
@@ -109,23 +123,21 @@ return function(ctx, env)
     if filter ~= nil and kind ~= "table" and kind ~= "function" then
       error(("bad argument #3 to 'replay' (filter: table or function expected, got %s)"):format(kind), 2)
     end
-    if self.claim and self.claim.co == coroutine.running() then
-      return nil, iu.errors.new("ValidationError", "replay: not in the consumer's own handler")
-    end
-    local at, err = log.place(from, "from")
+    if in_own_handler(self) then return invalid("replay: not in the consumer's own handler") end
+    local at, err = log.place(from, "replay: from")
     if not at then return nil, err end
     local head
     head, err = log.head()
     if not head then return nil, err end
     local last = head.sequence
     if to ~= nil and to ~= "now" then
-      last, err = log.last_place(to, head.sequence, "to")
+      last, err = log.last_place(to, head.sequence, "replay: to")
       if not last then return nil, err end
     end
     local filters = table.move(self.filters or {}, 1, #(self.filters or {}), 1, {})
     if kind == "table" then
       local more
-      more, err = env.topics.filters(ctx.conn, filter, "filter", self.topics)
+      more, err = env.topics.filters(ctx.conn, filter, "replay: filter", self.topics)
       if err then return nil, err end
       table.move(more or {}, 1, #(more or {}), #filters + 1, filters)
     end
@@ -141,10 +153,11 @@ return function(ctx, env)
       for _, row in ipairs(rows) do
         local each = delivery.replayed(row, self.name)
         if not wanted or wanted(each) then
-          local results = table.pack(pcall(self.fn, each))
-          local failure = not results[1] and results[2] or results[2] == nil and results[3] or each.refused
-          if failure then
-            return nil, iu.errors.new("PersistenceError", ("replay: event %s: %s"):format(row.event_id, tostring(failure)), {
+          local fine, value, why = pcall(self.fn, each)
+          local failure = each.refused
+          if not fine then failure = iu.errors.from(value) elseif value == nil and why ~= nil then failure = why end
+          if failure ~= nil then
+            return nil, iu.errors.new("PersistenceError", ("replay: event %s: %s"):format(row.event_id, iu.errors.from(failure).message), {
               code = "REPLAY", cause = failure, details = { sequence = row.sequence, replayed = handed },
             })
           end

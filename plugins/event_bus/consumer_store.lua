@@ -69,18 +69,28 @@ return function(ctx, name)
     end
   end
 
-  --- Writes. ours: refused because somebody else has changed the consumer's rows meanwhile.
+  -- An operation that was refused by the place that the caller gave it, not that in the whole call.
+  local function in_callers_words(err, before)
+    local at, rest = err.message:match("^operations%[(%d+)%](.*)$")
+    at = math.tointeger(tonumber(at))
+    local place = at and at - before -- the module counts from 0, the encoder from 1
+    if place and place >= (rest:sub(1, 1) == " " and 0 or 1) then err.message = ("operations[%d]%s"):format(place, rest) end
+    return err
+  end
+
+  --- Writes. own_extra: how many of the further operations are this plugin's. ours: refused because somebody else has changed the consumer's rows meanwhile.
   ---@return table? state as it is stored now
   ---@return inner_universe.Error? err
   ---@return boolean? ours
-  function store.write(base, draft, extra)
+  function store.write(base, draft, extra, own_extra)
     local operations = store.operations(base, draft)
     local own = #operations
     table.move(extra, 1, #extra, own + 1, operations)
     local ok, err = call(operations)
     if ok then return store.written(base, draft) end
     local at = err.kind == "ConflictError" and math.tointeger(tonumber(err.message:match("^operations%[(%d+)%]")))
-    return nil, err, at ~= nil and at < own
+    local ours = at and at < own or false -- any other kind is not about the consumer's rows
+    return nil, ours and err or in_callers_words(err, own + (own_extra or 0)), ours
   end
 
   --- The operation that publishes a dead letter: { consumer, attempts, error, event = { id, type, source, timestamp, sequence, actor, data } }. small: without

@@ -111,9 +111,11 @@ return function(ctx, env)
   ---@return true?
   ---@return inner_universe.Error? err
   function consumers.remove(name)
+    local here = {}
     for member in pairs(members) do
-      if member.name == name then member:stop() end
+      if member.name == name then here[#here + 1] = member end
     end
+    for _, member in ipairs(here) do member:stop() end
     local store = make_store(ctx, name)
     local err, ours
     for _ = 1, 20 do

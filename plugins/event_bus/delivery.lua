@@ -9,6 +9,8 @@ local iu = require "inner_universe"
 local plugin = ...
 local message = plugin.load "message"
 
+local DELAY_MAX = 86400 * 365 -- seconds
+
 ---@class inner_universe.event_bus.Delivery: inner_universe.Message
 ---@field attempt integer how often it was begun, this time included
 ---@field consumer string
@@ -28,10 +30,13 @@ end
 ---@return true? ok
 ---@return inner_universe.Error? err
 function Delivery:nack(err, options)
-  if options ~= nil and type(options) ~= "table" then error("bad argument #2 to 'nack' (options: table or nil expected)", 2) end
+  if options ~= nil and type(options) ~= "table" then
+    error(("bad argument #2 to 'nack' (options: table or nil expected, got %s)"):format(type(options)), 2)
+  end
   for key, value in pairs(options or {}) do
-    if key ~= "delay" or type(value) ~= "number" or value < 0 or value ~= value then
-      return nil, iu.errors.new("ValidationError", ("nack: options: expected { delay = seconds }, got %s = %s"):format(tostring(key), tostring(value)))
+    if key ~= "delay" then return nil, iu.errors.new("ValidationError", ("nack: unknown option '%s' (known: delay)"):format(tostring(key))) end
+    if type(value) ~= "number" or not (value >= 0 and value <= DELAY_MAX) then
+      return nil, iu.errors.new("ValidationError", ("nack: delay: expected seconds from 0 to %d, got %s"):format(DELAY_MAX, tostring(value)))
     end
   end
   return self.claim:nack(self.place, err, options and options.delay)
@@ -42,7 +47,7 @@ end
 ---@return true? ok
 ---@return inner_universe.Error? err
 function Delivery:ack_with(operations)
-  if type(operations) ~= "table" then error("bad argument #1 to 'ack_with' (operations: table expected)", 2) end
+  if type(operations) ~= "table" then error(("bad argument #1 to 'ack_with' (operations: table expected, got %s)"):format(type(operations)), 2) end
   return self.claim:ack_with(self.place, operations)
 end
 
@@ -50,7 +55,7 @@ end
 ---@param fn fun(tx: inner_universe.Transaction): ...
 ---@return any ...
 function Delivery:transaction(fn)
-  if type(fn) ~= "function" then error("bad argument #1 to 'transaction' (fn: function expected)", 2) end
+  if type(fn) ~= "function" then error(("bad argument #1 to 'transaction' (fn: function expected, got %s)"):format(type(fn)), 2) end
   return self.claim:transaction(self.place, fn)
 end
 

@@ -273,7 +273,7 @@ function M.start(ctx)
   function methods:remove_consumer(name)
     if closed() then check.raise(CLOSED) end
     check.type(name, "string", 1, "remove_consumer", "name")
-    local ok, err = settings.check_name("remove_consumer", name)
+    local ok, err = settings.check_name("remove_consumer", "name", name)
     if not ok then return nil, err end
     return consumers.remove(name)
   end

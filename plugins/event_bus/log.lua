@@ -234,28 +234,32 @@ return function(ctx, topics)
 
   local PLACE = 'expected "start", "now", a sequence or { time = microseconds }'
 
+  --- Whether that can be a place in a log.
+  ---@return true?
+  ---@return inner_universe.Error? err
+  function log.check_place(place, what)
+    local function refuse(format, ...) return nil, iu.errors.new("ValidationError", what .. format:format(...)) end
+    if place == "start" or place == "now" or math.type(place) == "integer" and place >= 1 and place < BEYOND then return true end
+    if type(place) ~= "table" then return refuse(": %s, got %s", PLACE, tostring(place)) end
+    for key in pairs(place) do
+      if key ~= "time" then return refuse(": unknown key '%s' (known: time)", tostring(key)) end
+    end
+    if math.type(place.time) == "integer" then return true end
+    return refuse(".time: integer microseconds expected, got %s", tostring(place.time))
+  end
+
   --- What a place in the log is as the sequence of the first event meant: "start", "now" (the one after the head), a sequence, or { time = microseconds }.
   ---@param place any
   ---@param what string
   ---@return integer? sequence
   ---@return inner_universe.Error? err
   function log.place(place, what)
-    local function refuse() return nil, iu.errors.new("ValidationError", ("%s: %s, got %s"):format(what, PLACE, tostring(place))) end
+    local ok, err = log.check_place(place, what)
+    if not ok then return nil, err end
     if place == "start" then return 1 end
-    if math.type(place) == "integer" then
-      if place >= 1 and place < BEYOND then return place end
-      return refuse()
-    end
-    if place ~= "now" and type(place) ~= "table" then return refuse() end
-    if place ~= "now" then
-      for key in pairs(place) do
-        if key ~= "time" then return nil, iu.errors.new("ValidationError", ("%s: unknown key '%s' (known: time)"):format(what, tostring(key))) end
-      end
-      if math.type(place.time) ~= "integer" then
-        return nil, iu.errors.new("ValidationError", ("%s.time: integer microseconds expected, got %s"):format(what, tostring(place.time)))
-      end
-    end
-    local head, err = log.head()
+    if math.type(place) == "integer" then return place end
+    local head
+    head, err = log.head()
     if not head then return nil, err end
     if place == "now" then return head.sequence + 1 end
     return log.at_time(place.time, head.sequence)
@@ -271,7 +275,7 @@ return function(ctx, topics)
     local sequence, err = log.place(place, what)
     if not sequence then return nil, err end
     if type(place) == "table" then
-      sequence, err = log.at_time(place.time + 1, head)
+      sequence, err = log.at_time(math.min(place.time, math.maxinteger - 1) + 1, head)
       if not sequence then return nil, err end
       sequence = sequence - 1
     end

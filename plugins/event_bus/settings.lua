@@ -6,7 +6,30 @@ local settings = {}
 
 local BATCH_MAX = 1000
 local NAME_MAX = 200 -- bytes of a consumer's name
+local TYPE_MAX = 256 -- bytes of an event's type
 local SECONDS_MAX = 86400 * 365
+
+local function invalid(format, ...)
+  return nil, iu.errors.new("ValidationError", format:format(...))
+end
+
+local function shown(text)
+  return iu.json.encode(#text <= 80 and text or text:sub(1, 80)) or "bytes that are none"
+end
+
+-- A name that keys and messages can hold.
+local function check_name(what, key, name)
+  if name == "" or #name > NAME_MAX or name:find("%c") or not utf8.len(name) then
+    return invalid("%s: %s: expected 1 to %d bytes of UTF-8 without control characters, got %d: %s", what, key, NAME_MAX, #name, shown(name))
+  end
+  return true
+end
+
+-- A type that an event can have: what the module takes.
+local function check_type(what, name)
+  if name ~= "" and #name <= TYPE_MAX and utf8.len(name) then return true end
+  return invalid("%s: expected a type of 1 to %d bytes of UTF-8, got %d: %s", what, TYPE_MAX, #name, shown(name))
+end
 
 --- The configuration: true, or nil and what is wrong.
 ---@return true?
@@ -15,12 +38,9 @@ function settings.validate(config)
   for i, name in ipairs(config.retention_audit_types) do
     if type(name) ~= "string" or name == "" then return nil, ("retention_audit_types[%d]: expected a type, got %s"):format(i, tostring(name)) end
   end
-  if config.dead_letter == "" then return nil, 'dead_letter: expected a type, got ""' end
+  local ok, err = check_type("dead_letter", config.dead_letter)
+  if not ok then return nil, err.message end
   return true
-end
-
-local function invalid(format, ...)
-  return nil, iu.errors.new("ValidationError", format:format(...))
 end
 
 local function count(what, key, value, low, high)
@@ -73,13 +93,6 @@ local CONSUMER = {
   group = "boolean", manual = "boolean", dead_letter = "string", handler = "callable",
 }
 
-local function check_name(what, name)
-  if name == "" or #name > NAME_MAX or name:find("%c") or not utf8.len(name) then
-    return invalid("%s: name: expected 1 to %d bytes of UTF-8 without control characters", what, NAME_MAX)
-  end
-  return true
-end
-
 settings.check_name = check_name
 
 --- Of a durable consumer.
@@ -87,7 +100,7 @@ settings.check_name = check_name
 ---@return inner_universe.Error? err
 function settings.consumer(ctx, topics, name, options)
   local what = "consumer"
-  local ok, err = check_name(what, name)
+  local ok, err = check_name(what, "name", name)
   if ok then ok, err = ctx.check.options(what, options, CONSUMER) end
   if ok and options.handler == nil then ok, err = invalid("consumer: handler: a function expected, got nil") end
   if ok then ok, err = count(what, "batch", options.batch, 1, BATCH_MAX) end
@@ -95,7 +108,7 @@ function settings.consumer(ctx, topics, name, options)
   for _, key in ipairs { "ack_timeout", "retry_delay", "retry_delay_max" } do
     if ok then ok, err = seconds(what, key, options[key]) end
   end
-  if ok and options.dead_letter == "" then ok, err = invalid('consumer: dead_letter: expected a type, got ""') end
+  if ok and options.dead_letter then ok, err = check_type("consumer: dead_letter", options.dead_letter) end
   if not ok then return nil, err end
   local wanted, filters
   wanted, err = topics.compile(options.types, "consumer: types")

@@ -299,7 +299,10 @@ describe("the event bus", function()
   end)
 
   it("refuses a configuration that makes no sense", function()
-    for key, value in pairs { tail_events = 0, handler_policy = "never", batch = 5000, dead_letter = "", drain_ms = -1 } do
+    for _, wrong in ipairs {
+      { "tail_events", 0 }, { "handler_policy", "never" }, { "batch", 5000 }, { "dead_letter", "" }, { "dead_letter", ("x"):rep(257) }, { "drain_ms", -1 },
+    } do
+      local key, value = wrong[1], wrong[2]
       local other = assert(iu.open("memory:", { log_level = "off", plugins = { event_bus = { [key] = value } } }))
       support.refused("PluginError", nil, select(2, other:plugin("event_bus")), key)
       assert(other:shutdown())
