@@ -4,9 +4,9 @@
 -- No echo. An event that the bridge has put into the log is known by its id, and not published on the bus: with a `name` (that of the durable consumer, where
 -- there is one) all ids begin with `bridge:<name>:`, so that it holds across restarts and for all processes whose bridge has the name; without one the last
 -- OWN_MAX ids are remembered. A message that the bridge has published on the bus comes back where the bridge listens to its topic: it is expected there, once
--- for each such subscription, by its id where the bus carries one, else by type and data. What is expected and does not come within `echo_window` seconds is
--- forgotten. Of two equal messages without ids either is as good as the other, so one too many is never told, nor one too few. Order is kept each way. What
--- waits to be put into the log is bounded (`queue`), with the policies of handlers.
+-- by each subscription (bridge_echoes.lua). Of two equal messages without ids either is as good as the other, so one too many is never told, nor one too few.
+-- With a name there may be other processes' bridges on the bus: what they publish has the id of an event of the log, and is not put there again.
+-- Order is kept each way. What waits to be put into the log is bounded (`queue`), with the policies of handlers.
 --
 -- How the bus is called and what its handlers get is the `shape`:
 --   arguments  bus:publish(type, data, source), and handlers get (type, data, source)
@@ -15,7 +15,9 @@
 
 local iu = require "inner_universe"
 
-local EXPECTED_MAX = 10000 -- messages whose echo is expected; more: the oldest are forgotten
+local plugin = ...
+local echoes = plugin.load "bridge_echoes"
+
 local OWN_MAX = 10000      -- ids of what was put into the log, until they are seen there
 
 local SHAPES = {
@@ -67,60 +69,6 @@ return function(ctx, env)
   local Bridge = { __name = "inner_universe.event_bus.Bridge" }
   Bridge.__index = Bridge
 
-  -- ---- echoes ----
-
-  local function by_id(id) return "id " .. tostring(id) end
-
-  -- nil: data that is no JSON, which never was in the log.
-  local function by_content(event_type, data)
-    local hash = data == nil and "none" or iu.json.hash(data)
-    return hash and ("%s %s"):format(hash, tostring(event_type))
-  end
-
-  local function count_down(self, each)
-    each.over = true
-    for _, key in ipairs(each.keys) do
-      local left = self.awaited[key] - 1
-      self.awaited[key] = left > 0 and left or nil
-    end
-  end
-
-  local function forget_oldest(self)
-    local oldest = self.expected[self.first]
-    self.expected[self.first] = nil
-    self.first = self.first + 1
-    if not oldest.over then count_down(self, oldest) end
-  end
-
-  -- So many copies of a message are expected to come back: with its id, or (where the bus may have none) without.
-  local function expect(self, message, copies)
-    local now, keys = ctx.clock(), { by_id(message.id) }
-    if not self.carries_id then keys[2] = by_content(message.type, message.data) end
-    while self.first <= self.last and (self.expected[self.first].over or self.expected[self.first].due <= now) do forget_oldest(self) end
-    for _ = 1, copies do
-      if self.last - self.first + 1 >= EXPECTED_MAX then forget_oldest(self) end
-      self.last = self.last + 1
-      self.expected[self.last] = { keys = keys, due = now + self.echo_window, over = false }
-      for _, key in ipairs(keys) do self.awaited[key] = (self.awaited[key] or 0) + 1 end
-    end
-  end
-
-  -- Whether it is one that is expected: then it has come.
-  local function is_echo(self, event_type, data, id)
-    if self.first > self.last then return false end
-    local key
-    if id ~= nil then key = by_id(id) else key = by_content(event_type, data) end
-    if not key or not self.awaited[key] then return false end
-    for i = self.last, self.first, -1 do
-      local each = self.expected[i]
-      if not each.over and (each.keys[1] == key or each.keys[2] == key) then
-        count_down(self, each)
-        return each.due > ctx.clock()
-      end
-    end
-    return false
-  end
-
   -- ---- what came from the bus ----
 
   local function remember(self, id)
@@ -150,21 +98,34 @@ return function(ctx, env)
 
   local function outward(self, message)
     if not self.active or is_own(self, message.id) then return true end
-    local copies = 0
-    if self.echoes then
-      for _, each in ipairs(self.subscribed) do
-        if each.topics:match(message.type) then copies = copies + 1 end
-      end
+    local expected, published = {}, false -- by subscription
+    local _ <close> = setmetatable({}, { __close = function()
+      if published then return end
+      self.counts.failed = self.counts.failed + 1
+      for each, entry in pairs(expected) do each.line:forget(entry) end -- an equal message that comes is another one
+    end })
+    local encoded = table.pack(self.encode(message))
+    if self.echoes and self.subscribed[1] then
+      local keys = echoes.keys(message, encoded, self.changes and self.decode, self.carries_id)
+      for _, each in ipairs(self.subscribed) do expected[each] = each.line:expect(keys) end
     end
-    if copies > 0 then expect(self, message, copies) end
-    self.counts.out = self.counts.out + 1
-    call(self, self.publish, self.encode(message))
+    call(self, self.publish, table.unpack(encoded, 1, encoded.n))
+    self.counts.out, published = self.counts.out + 1, true
     return true
   end
 
   -- ---- inward ----
 
+  -- Whether it is an event of the log that another process's bridge of that name has published.
+  local function is_told(self, item)
+    if not (self.prefix and self.outs and item.id) then return false end
+    local row, err = ctx.conn:get("event_log", item.id)
+    if err then ctx.report(err, "bridge: " .. item.type) end
+    return row ~= nil
+  end
+
   local function put(self, item)
+    if is_told(self, item) then return end
     local id = (self.prefix or "") .. (item.id or iu.uuid())
     if not self.prefix and self.outs then remember(self, id) end
     local ok, err = env.publish(item.type, item.source or self.source, item.data, id)
@@ -212,15 +173,26 @@ return function(ctx, env)
     return false
   end
 
-  local function inward(self, ...)
+  local function refuse(self, err)
+    self.counts.failed = self.counts.failed + 1
+    ctx.report(err, "bridge")
+  end
+
+  -- Raises nothing: it is called by whoever publishes on the bus.
+  local function inward(self, line, ...)
     if not self.active or not ctx.conn then return end
-    local event_type, data, source, id = self.decode(...)
+    local fine, event_type, data, source, id = pcall(self.decode, ...)
+    if not fine then return refuse(self, iu.errors.wrap("PluginError", "bridge: decode raised", event_type)) end
     if event_type == nil then return end
-    if is_echo(self, event_type, data, id) then return end
+    if line:take(event_type, data, id) then return end
     if type(event_type) ~= "string" or source ~= nil and type(source) ~= "string" or id ~= nil and type(id) ~= "string" then
-      self.counts.failed = self.counts.failed + 1
       local wrong = ("bridge: a message of type %s: texts expected for type, source and id"):format(tostring(event_type))
-      return ctx.report(iu.errors.new("ValidationError", wrong), "bridge")
+      return refuse(self, iu.errors.new("ValidationError", wrong))
+    end
+    if self.busy and type(data) == "table" then -- it waits: the publisher may fill its table anew meanwhile
+      local text, err = iu.json.encode(data)
+      if not text then return refuse(self, err) end
+      data = assert(iu.json.decode(text))
     end
     local item = { type = event_type, data = data, source = source, id = id }
     if self.tail - self.head + 1 >= self.queue_max and not no_room(self, item) then return end
@@ -272,10 +244,8 @@ return function(ctx, env)
   end
 
   local function subscribe(self, topic)
-    local wanted, err = env.topics.compile(topic, "bridge: topics")
-    if not wanted then return nil, err end
-    local each = { topic = topic, topics = wanted }
-    function each.fn(...) return inward(self, ...) end
+    local each = { topic = topic, line = echoes.new(ctx.clock, self.echo_window) }
+    function each.fn(...) return inward(self, each.line, ...) end
     self.subscribed[#self.subscribed + 1] = each
     local ok, token = pcall(call, self, self.subscribe, topic, each.fn)
     if ok then
@@ -313,10 +283,10 @@ return function(ctx, env)
     if by_bus[bus] then return nil, iu.errors.new("ConflictError", "bridge: this bus has a bridge already") end
     local shape = SHAPES[settings.shape]
     local self = setmetatable({
-      bus = bus, active = true, own = { ids = {}, first = 1, last = 0 }, expected = {}, awaited = {}, first = 1, last = 0, subscribed = {},
-      queue = {}, head = 1, tail = 0,
+      bus = bus, active = true, own = { ids = {}, first = 1, last = 0 }, subscribed = {}, queue = {}, head = 1, tail = 0,
       counts = { out = 0, ["in"] = 0, dropped = 0, failed = 0 }, outs = settings.direction ~= "in", ins = settings.direction ~= "out",
-      encode = settings.encode or shape.encode, decode = settings.decode or shape.decode, carries_id = not settings.decode and shape.carries_id,
+      encode = settings.encode or shape.encode, decode = settings.decode or shape.decode,
+      changes = (settings.encode or settings.decode) ~= nil, carries_id = not (settings.encode or settings.decode) and shape.carries_id,
       publish = settings.publish, subscribe = settings.subscribe, unsubscribe = settings.unsubscribe, call = settings.call,
       prefix = settings.name and ("bridge:%s:"):format(settings.name), echoes = settings.echoes, echo_window = settings.echo_window,
       source = settings.source, queue_max = settings.queue, policy = settings.policy,

@@ -4,7 +4,8 @@ local iu = require "inner_universe"
 local support = require "support"
 
 -- A bus of an application. deliver(fn, ...) runs a handler: at once, or later.
-local function new_bus(shape, deliver)
+-- hears(topic, type): whether a subscription does, beside those to all and to that type.
+local function new_bus(shape, deliver, hears)
   local bus = { subscribers = {}, count = 0 }
   deliver = deliver or function(fn, ...) fn(...) end
   function bus:subscribe(topic, fn)
@@ -20,7 +21,7 @@ local function new_bus(shape, deliver)
     self.count = self.count + 1
     local event_type = shape == "event" and first.type or first
     for _, each in ipairs(table.move(self.subscribers, 1, #self.subscribers, 1, {})) do
-      if each.topic == "*" or each.topic == event_type then deliver(each.fn, first, ...) end
+      if each.topic == "*" or each.topic == event_type or hears and hears(each.topic, event_type) then deliver(each.fn, first, ...) end
     end
   end
   return bus
@@ -217,6 +218,143 @@ describe("a bridge between the log and a bus", function()
     assert.equal(2, handle:stats().failed)
   end)
 
+  local function prefixed(topic, event_type) return topic == "ext/#" and event_type:sub(1, 4) == "ext/" end
+  local function encode_name(message) return "ext/" .. message.type, message.data end
+
+  local CHANGES = { -- what is done to a message on its way; the options, what the bus is told, what is said on it
+    ["its type, one way"] = { { encode = encode_name }, { "LOG", "BUS" } },
+    ["its type, both ways, under topics of the bus's own kind"] = {
+      { topics = { "ext/#" }, encode = encode_name, decode = function(name, data) return name:sub(5), data end }, { "LOG", "BUS" }, "ext/",
+    },
+    ["its data"] = { { encode = function(message) return message.type, { n = message.data.n, extra = true } end }, { "LOG", "BUS" } },
+    ["nothing, under topics of the bus's own kind"] = { { topics = { "ext/#" } }, { "ext/LOG", "ext/BUS" }, "", "ext/LOG" },
+    ["nothing, under topics of which some hear it not, or all the same"] = { { topics = { "NEVER", "*" } }, { "LOG", "BUS" } },
+  }
+  for what, each in pairs(CHANGES) do
+    for how, deliver in pairs { ["at once"] = false, later = DELIVERIES.later } do
+      it(("knows its messages again where the bus changes %s (delivered %s)"):format(what, how), function()
+        local options, expected, prefix, log_type = each[1], each[2], each[3] or "", each[4] or "LOG"
+        local bus, on_bus = new_bus("arguments", deliver or nil, prefixed), {}
+        bus:subscribe("*", function(event_type, data) on_bus[#on_bus + 1] = event_type .. data.n end)
+        assert(log:bridge(bus, options))
+        iu.run(function()
+          for n = 1, 3 do
+            assert(log:publish(log_type, { n = n }))
+            bus:publish(prefix .. expected[2], { n = n + 3 })
+          end
+          support.wait_until(function() return #on_bus >= 6 and #log:events { type = expected[2] } >= 3 end)
+          iu.sleep(0.02) -- for what would be too much
+        end)
+        assert.same({ 6, 3, 3 }, { #on_bus, #log:events { type = expected[1] }, #log:events { type = expected[2] } })
+        local rest = 0
+        for _, message in ipairs(log:events {}) do
+          if message.type:find("LOG", 1, true) or message.type:find("BUS", 1, true) then rest = rest + 1 end
+        end
+        assert.equal(6, rest)
+      end)
+    end
+  end
+
+  it("knows its messages again where the bus gives them ids of its own, or loses those they have", function()
+    local function names_them(shape, options)
+      local bus, on_bus = new_bus("event"), {}
+      bus:subscribe("*", function(event) on_bus[#on_bus + 1] = event.type .. event.data.n end)
+      local handle = assert(log:bridge(bus, options))
+      assert(log:publish(shape, { n = 1 }))
+      bus:publish { type = shape, data = { n = 1 }, id = iu.uuid() }
+      support.wait_until(function() return #on_bus == 2 and #log:events { type = shape } == 2 end)
+      support.settle(m.client:connection())
+      assert.same({ 2, 2 }, { #on_bus, #log:events { type = shape } })
+      handle:cancel()
+    end
+    local number = 0
+    names_them("OWN", {
+      publish = function(bus, event_type, data)
+        number = number + 1
+        bus:publish { type = event_type, data = data, id = "bus-" .. number }
+      end,
+      decode = function(event) return event.type, event.data, event.source, event.id end,
+    })
+    names_them("NONE", { shape = "event", encode = function(message) return { type = message.type, data = message.data } end })
+  end)
+
+  it("takes an equal message for another one after the bus has refused its own", function()
+    local bus, refuse = new_bus("arguments"), true
+    local publish = bus.publish
+    function bus:publish(...)
+      if refuse then error("the bus is down") end
+      return publish(self, ...)
+    end
+    local live = assert(log:bridge(bus))
+    assert(log:publish("N", { n = 1 }))
+    support.wait_until(function() return live:stats().failed == 1 end)
+    assert.truthy(tostring(support.take_reported()[1].err):find("the bus is down", 1, true))
+    refuse = false
+    bus:publish("N", { n = 1 })
+    support.wait_until(function() return #log:events { type = "N" } == 2 end)
+    assert.same({ 0, 1 }, { live:stats().out, live:stats()["in"] })
+    live:cancel()
+    -- By a durable consumer it is told again.
+    refuse = true
+    local durable = assert(log:bridge(bus, { consumer = "out", types = "M" }))
+    assert(log:publish("M", { n = 2 }))
+    support.wait_until(function() return durable:stats().failed == 1 end)
+    refuse = false
+    support.wait_until(function() return durable:stats().out == 1 end)
+    bus:publish("M", { n = 2 })
+    support.wait_until(function() return #log:events { type = "M" } == 2 end)
+    assert.same({ 1, 1, 1 }, { durable:stats().out, durable:stats()["in"], durable:stats().failed })
+  end)
+
+  it("of several processes on one bus puts nothing into the log that came from there", function()
+    local bus, on_bus = new_bus("event"), {}
+    bus:subscribe("*", function(event) on_bus[#on_bus + 1] = event.type .. event.data.n end)
+    -- What another process has: the same bus, in another table.
+    local same_bus = setmetatable({}, { __index = function(_, key) return function(_, ...) return bus[key](bus, ...) end end })
+    local options = { shape = "event", consumer = "out", types = { "LOG", "BUS" } }
+    assert(log:bridge(bus, options))
+    assert(log:bridge(same_bus, options))
+    for n = 1, 4 do
+      assert(log:publish("LOG", { n = n }))
+      bus:publish { type = "BUS", data = { n = n }, id = "bus-" .. n }
+    end
+    support.wait_until(function() return #on_bus >= 8 and #log:events { type = "BUS" } >= 4 end)
+    iu.sleep(0.02)
+    support.settle(m.client:connection())
+    assert.same({ 8, 4, 4 }, { #on_bus, #log:events { type = "LOG" }, #log:events { type = "BUS" } })
+  end)
+
+  it("puts into the log what a message was when it was said, also where its table is used again", function()
+    local bus, count = new_bus("arguments"), 20
+    assert(log:bridge(bus, { direction = "in" }))
+    local data = {}
+    iu.run(function()
+      for n = 1, count do
+        iu.spawn(function()
+          data.n = n
+          bus:publish("N", data)
+          data.n = -1
+        end)
+      end
+      support.wait_until(function() return #log:events { type = "N" } == count end)
+    end)
+    local seen = {}
+    for i, message in ipairs(log:events { type = "N" }) do seen[i] = message.data.n end
+    table.sort(seen)
+    for n = 1, count do assert.equal(n, seen[n]) end
+  end)
+
+  it("does not let a decode that raises disturb who publishes", function()
+    local bus = new_bus("arguments")
+    local handle = assert(log:bridge(bus, { decode = function(event_type, data) return event_type, data.a.b end }))
+    bus:publish("BAD", {})
+    bus:publish("GOOD", { a = { b = { n = 1 } } })
+    support.wait_until(function() return #log:events { type = "GOOD" } == 1 end)
+    local reported = support.take_reported()
+    assert.same({ 1, "PluginError" }, { #reported, reported[1].err.kind })
+    assert.same({ 1, 1 }, { handle:stats().failed, handle:stats()["in"] })
+  end)
+
   it("refuses what makes no sense", function()
     local bus = new_bus("arguments")
     local function refused(options, ...) support.refused("ValidationError", nil, select(2, log:bridge(bus, options)), ...) end
@@ -225,10 +363,13 @@ describe("a bridge between the log and a bus", function()
     refused({ publish = "emit" }, "publish", "emit")
     refused({ subscribe = 5 }, "subscribe")
     refused({ topics = "X" }, "topics")
+    refused({ topics = {} }, "topics", "none")
+    refused({ name = "" }, "bridge: name: expected")
     refused({ types = { "" } }, "type")
     refused({ queue = 0 }, "queue")
     refused({ echo_window = 0 }, "echo_window")
     refused({ topic = "X" }, "topic", "topics")
+    support.refused("ValidationError", nil, select(2, log:bridge { publish = 5, subscribe = print }), "publish", "number")
     assert.equal(0, #bus.subscribers)
     assert(log:bridge(bus))
     support.refused("ConflictError", nil, select(2, log:bridge(bus)), "already")
