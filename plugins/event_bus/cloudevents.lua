@@ -3,7 +3,7 @@
 --   specversion      "1.0"
 --   id               id
 --   source           source, as a URI-reference: bytes that may not stand in one are %XX; none: `urn:inner-universe`
---   iusource         (extension) source as it is, where `source` had to be changed
+--   iusource         (extension) source as it is, where `source` had to be changed, or says none
 --   type             type
 --   time             timestamp, RFC 3339 in UTC with microseconds
 --   datacontenttype  "application/json"
@@ -46,7 +46,8 @@ function cloudevents.time(time)
 end
 
 local function uri(source)
-  return (source:gsub("[^%w%-._~:/?#%[%]@!$&'()*+,;=%%]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+  local whole = source:gsub("()%%", function(at) return not source:match("^%x%x", at + 1) and "%25" or nil end) -- one that begins no %XX
+  return (whole:gsub("[^%w%-._~:/?#%[%]@!$&'()*+,;=%%]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
 --- A message as a CloudEvent.
@@ -56,7 +57,7 @@ function cloudevents.of_message(message)
   local source = message.source and uri(message.source) or NO_SOURCE
   return {
     specversion = "1.0", id = message.id, type = message.type, source = source,
-    iusource = message.source and source ~= message.source and message.source or nil,
+    iusource = message.source and (source ~= message.source or source == NO_SOURCE) and message.source or nil,
     time = cloudevents.time(message.timestamp), datacontenttype = "application/json", data = message.data, sequence = ("%020d"):format(message.sequence),
     iuactor = message.actor,
   }
@@ -81,10 +82,11 @@ function cloudevents.to_event(event)
   end
   if event.data_base64 ~= nil then return invalid("data_base64: bytes have no place in the log; expected `data`") end
   local source = event.source
+  if source == NO_SOURCE then source = nil end
   if type(event.iusource) == "string" then source = event.iusource end
   local data = event.data
   if data == nil then data = iu.null end
-  return { id = event.id, type = event.type, source = source ~= NO_SOURCE and source or nil, data = data }
+  return { id = event.id, type = event.type, source = source, data = data }
 end
 
 return cloudevents

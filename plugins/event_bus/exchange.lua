@@ -26,7 +26,9 @@ local function invalid(format, ...)
 end
 
 local function io_error(what, path, why)
-  return nil, iu.errors.new("StorageError", ("%s %s: %s"):format(what, path, tostring(why)))
+  local text = tostring(why)
+  if text:sub(1, #path + 2) == path .. ": " then text = text:sub(#path + 3) end -- io.open names it, too
+  return nil, iu.errors.new("StorageError", ("%s %s: %s"):format(what, path, text))
 end
 
 ---@param ctx table
@@ -236,9 +238,9 @@ return function(ctx, env)
         counts.imported, counts.skipped = counts.imported + #operations, counts.skipped + #batch - #operations
         return true
       end
-      local blamed = env.client:blamed_operation(err)
+      local blamed, refusal = env.client:blamed_operation(err)
       if err.kind ~= "ConflictError" and err.code ~= "UNKNOWN_OUTCOME" then
-        if blamed and first[blamed] then return before(batch, first[blamed], counts, err) end
+        if blamed and first[blamed] then return before(batch, first[blamed], counts, refusal) end
         return nil, err
       end
       if err.code == "UNKNOWN_OUTCOME" then iu.sleep(0.25) end
@@ -280,13 +282,14 @@ return function(ctx, env)
 
   -- The values of a file, in order: fn(value, line). A line is a value, or an element of an array with its comma.
   local function each_value(lines, fn)
-    local number, seen, skipped = 0, false, {}
+    local number, seen, skipped, opened = 0, false, {}, nil
     for line in lines do
       number = number + 1
       if #line > LINE_MAX then return too_long(number, "a line") end
       local bare = line:match("^%s*(.-)%s*$")
       if brackets(bare) then
         if not seen then skipped[#skipped + 1] = line end
+        if bare == "[" then opened = number elseif bare ~= "" then opened = nil end
       else
         local value, err = iu.json.decode(bare:match("^(.*}),$") or bare)
         if value == nil and not seen then
@@ -299,6 +302,7 @@ return function(ctx, env)
         if not ok then return nil, why end
       end
     end
+    if opened then return with_place(select(2, invalid("the array that begins here has no end")), opened) end
     return true
   end
 
@@ -306,12 +310,23 @@ return function(ctx, env)
   ---@return { imported: integer, skipped: integer }?
   ---@return inner_universe.Error? err with details.line, imported and skipped
   function exchange.import(source)
-    local lines, file = source, nil
+    local lines, file
     if type(source) == "string" then
       local why
       file, why = io.open(source, "rb")
       if not file then return io_error("import_events:", source, why) end
-      lines = file:lines("l")
+    end
+    local unread
+    function lines()
+      if not file then
+        local line = source()
+        if line == nil or type(line) == "string" then return line end
+        unread = select(2, invalid("import_events: source: it answers lines, texts or nil at the end, got %s", type(line)))
+        return nil
+      end
+      local line, why = file:read("l")
+      if why then unread = select(2, io_error("import_events:", source, why)) end
+      return line
     end
     local _ <close> = setmetatable({}, { __close = function() if file then file:close() end end })
     local counts, batch, bytes = { imported = 0, skipped = 0 }, {}, 0
@@ -331,11 +346,9 @@ return function(ctx, env)
       if #batch < BATCH and bytes < BATCH_BYTES then return true end
       return flush()
     end)
-    if ok then
-      ok, err = flush()
-    else
-      flush() -- what came before it
-    end
+    local stored, refused = flush() -- what came before an err, too
+    if not stored then ok, err = nil, refused end -- of the two the one that comes first in the file
+    if unread then ok, err = nil, unread end
     if ok then return counts end
     err.details = err.details or {}
     err.details.imported, err.details.skipped = counts.imported, counts.skipped

@@ -153,6 +153,7 @@ return function(ctx, log, consumers, topics)
     retention.look()
   end
 
+  local OLDER_MAX = 1000 * 366 * 86400 -- seconds
   local OPTIONS = { older_than = "number", max_count = "any", max_bytes = "any", types = "any" }
 
   local function count_of(options, key)
@@ -177,6 +178,11 @@ return function(ctx, log, consumers, topics)
   ---@return inner_universe.Error? err AuthorizationError: it is the owner's
   function retention.prune(options)
     local ok, err = ctx.check.options("prune_events", options, OPTIONS)
+    local age = options.older_than
+    if ok and age and age > OLDER_MAX then
+      local wrong = ("prune_events: older_than: expected at most %d seconds, got %s"):format(OLDER_MAX, tostring(age))
+      ok, err = nil, iu.errors.new("ValidationError", wrong)
+    end
     if ok then ok, err = count_of(options, "max_count") end
     if ok then ok, err = count_of(options, "max_bytes") end
     if not ok then return nil, err end

@@ -133,6 +133,41 @@ describe("events", function()
     for i = 1, 11 do assert.is_table((m.client:get_event("g" .. i))) end
   end)
 
+  it("that are refused before a line that makes no sense are what ends an import", function()
+    local lines = { '{"id":"a","type":"N"}', '{"id":"b","type":""}', "{", '{"id":"never","type":"N"}' }
+    local _, err = bus:import_events(function() return table.remove(lines, 1) end)
+    support.refused("ValidationError", nil, err, "line 2: event_type")
+    assert.same({ line = 2, imported = 1, skipped = 0 }, err.details)
+  end)
+
+  it("keep their sources as CloudEvents, whatever they are", function()
+    local sources = { "urn:inner-universe", "100%", "a%20b", "%%41", "a b/\"c\"", "übermut", "%" }
+    for _, source in ipairs(sources) do assert(bus:publish("N", {}, source)) end
+    assert(bus:publish("N", {}))
+    local lines, uris = {}, {}
+    assert(bus:export_events(function(line) lines[#lines + 1] = line end, { format = "cloudevents", type = "N" }))
+    for i, line in ipairs(lines) do uris[i] = assert(iu.json.decode(line)).source end
+    assert.same({ "urn:inner-universe", "100%25", "a%20b", "%25%41", "a%20b/%22c%22", "%C3%BCbermut", "%25", "urn:inner-universe" }, uris)
+    fresh()
+    assert.same({ imported = 8, skipped = 0 }, bus:import_events(function() return table.remove(lines, 1) end))
+    local found = bus:events { type = "N" }
+    for i = 1, 8 do assert.equal(sources[i], found[i].source) end
+  end)
+
+  it("come in from nothing that is no text, no file, or cut off", function()
+    support.refused("StorageError", nil, select(2, bus:import_events(support.folder())), "import_events", "directory")
+    for _, what in ipairs { 5, {}, true } do
+      local lines = { '{"id":"before' .. type(what) .. '","type":"N"}', what }
+      local _, err = bus:import_events(function() return table.remove(lines, 1) end)
+      support.refused("ValidationError", nil, err, "source", type(what))
+      assert.equal(1, err.details.imported)
+    end
+    local lines = { "[", '{"id":"x","type":"N"},' }
+    local _, err = bus:import_events(function() return table.remove(lines, 1) end)
+    support.refused("ValidationError", nil, err, "line 1", "no end")
+    assert.equal(1, err.details.imported)
+  end)
+
   it("leave nothing half behind, and refuse what makes no sense", function()
     fill()
     local path = support.path()

@@ -48,6 +48,9 @@ describe("of the event log", function()
     assert.equal(3, bus:prune_events({ older_than = 0.001, types = "N" }).removed)
     assert.equal(1, #bus:events { type = "ENTITY_CREATED" })
     support.refused("ValidationError", nil, select(2, bus:prune_events { types = "N" }), "older_than")
+    for _, age in ipairs { math.huge, 1e300 } do
+      support.refused("ValidationError", nil, select(2, bus:prune_events { older_than = age }), "prune_events: older_than", tostring(age))
+    end
     support.refused("ValidationError", nil, select(2, bus:prune_events { max_count = 1, types = "N" }), "event_types")
     support.refused("ValidationError", nil, select(2, bus:prune_events { older_than = 1, types = "N*" }), "types")
     support.refused("ValidationError", nil, select(2, bus:prune_events { max_count = -1 }), "max_count")
