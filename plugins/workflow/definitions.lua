@@ -21,7 +21,9 @@ end
 ---@return true?, inner_universe.Error?
 function definitions.check_name(what, name)
   if #name < 1 or #name > NAME_MAX then return invalid("%s: expected 1 to %d bytes, got %d", what, NAME_MAX, #name) end
-  if name:find("%c") or not utf8.len(name) then return invalid("%s: expected UTF-8 without control characters", what) end
+  if name:find("%c") or not utf8.len(name) then
+    return invalid("%s: expected UTF-8 without control characters, got %s", what, iu.json.encode(name) or "bytes that are none")
+  end
   return true
 end
 

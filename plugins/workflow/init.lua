@@ -129,6 +129,7 @@ function M.start(ctx)
     if env.is_stopped() then check.raise(CLOSED) end
     check.type(id, "string", 1, "wait", "id")
     check.optional(timeout, "number", 2, "wait", "timeout")
+    if timeout ~= timeout then return nil, iu.errors.new("ValidationError", "wait: timeout: expected seconds, got NaN") end
     return env.catalog.wait(id, timeout)
   end
 

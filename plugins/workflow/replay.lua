@@ -261,8 +261,8 @@ return function(env)
     check.optional(low, "integer", 1, "random", "low")
     check.optional(high, "integer", 2, "random", "high")
     if low and not high then low, high = 1, low end
-    if low and low > high then check.raise("bad argument to 'random' (interval is empty)") end
-    if low and high - low < 0 then check.raise("bad argument to 'random' (interval is too wide)") end
+    if low and low > high then check.raise(("bad argument to 'random' (interval is empty: %d to %d)"):format(low, high)) end
+    if low and high - low < 0 then check.raise(("bad argument to 'random' (interval is too wide: %d to %d)"):format(low, high)) end
     local bits = tonumber(derived(runs[self], "random"):sub(1, 16), 16)
     if not low then return (bits >> 11) * 2.0 ^ -53 end
     if high - low == math.maxinteger then return low + (bits >> 1) end
@@ -279,6 +279,18 @@ return function(env)
     runs[wf] = run
     run.at, run.names, run.undo, run.over, run.busy = 0, {}, {}, false, nil
     return wf
+  end
+
+  --- The err of a compensation that was begun, and that the code does not give any more; nil: there is none.
+  function replay.gone(run)
+    local given = {}
+    for _, each in ipairs(run.undo) do given[each.n] = true end
+    for n, text in pairs(run.undone) do
+      local record = not given[n] and iu.json.decode(text)
+      if record and record.state == "retrying" then
+        return nondeterministic(run, 'the compensation of call %d, %s, is recorded as begun, the code has none', n, shown("step", record.name))
+      end
+    end
   end
 
   --- The err of a function that has ended before its records have; nil: it has not.

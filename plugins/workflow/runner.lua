@@ -80,9 +80,9 @@ return function(env)
       err = value == nil and err ~= nil and iu.errors.from(err) or nil
     end
     if trace then ctx.log.debug("run %s of %s raised %s%s", run.id, run.state.name, tostring(err), trace) end
-    if run.state.status == "compensating" then return { what = "replayed" } end
     local left = replay.left_over(run, err)
     if left then return { what = "stuck", err = left } end
+    if run.state.status == "compensating" then return { what = "replayed" } end
     if err then return { what = "failed", err = err } end
     if value == nil then return { what = "completed" } end
     local fits
@@ -94,6 +94,8 @@ return function(env)
   local TOLD = { done = "WORKFLOW_STEP_COMPENSATED", failed = "WORKFLOW_STEP_COMPENSATION_FAILED" }
 
   local function back(run)
+    local gone = replay.gone(run)
+    if gone then return { what = "stuck", err = gone } end
     local report = { what = "undone", count = 0, failures = {} }
     for i = #run.undo, 1, -1 do
       local step = run.undo[i]

@@ -367,6 +367,50 @@ describe("a workflow that fails", function()
       function(wf, step) step(wf, "new") step(wf, "a") end, "call 1", "nothing is recorded there")
   end)
 
+  it("is stuck, and compensates nothing, where its code has changed while it compensates", function()
+    local changes = { -- what the code is then, and what the err says
+      { function(wf, step) step(wf, "a") error("a mistake") end, "ended at call 1, 2 are recorded" },
+      { function() return "early" end, "ended at call 0, 2 are recorded" },
+      { function(wf, step)
+        step(wf, "a")
+        must(wf:step("b", function() end)) -- has no compensation any more
+        error("on purpose")
+      end, "the compensation of call 2" },
+      { function(wf, step) step(wf, "a") step(wf, "x") end, '"x"' },
+    }
+    for _, change in ipairs(changes) do
+      local w = open { park_after = 0.0 }
+      local undone, block = {}, true
+      local function step(wf, name)
+        must(wf:step(name, function() end, { compensate = function()
+          if block then error("later") end
+          undone[#undone + 1] = name
+        end }))
+      end
+      local function before(wf)
+        step(wf, "a")
+        step(wf, "b")
+        error("on purpose")
+      end
+      local code = before
+      define(w, "code", function(wf) return code(wf, step) end, { compensation = { max_attempts = 1000, initial_delay = 0.05, backoff = 1 } })
+      assert(w:start("code", nil, { id = "c" }))
+      support.wait_until(function()
+        local second = w:get("c").steps[2]
+        return second and second.compensation
+      end)
+      code, block = change[1], false
+      local err = support.refused("ConflictError", nil, select(2, w:wait("c", SOON)), change[2])
+      assert.equal("NONDETERMINISTIC", err.code)
+      assert.same({ "stuck", {} }, { w:get("c").status, undone })
+      code = before
+      assert(w:resume("c"))
+      support.refused("PersistenceError", nil, select(2, w:wait("c", SOON)), "on purpose")
+      assert.same({ "failed", true, { "b", "a" } }, { w:get("c").status, w:get("c").compensated, undone })
+      support.clean()
+    end
+  end)
+
   it("is stuck where a record is damaged", function()
     local w, m = open { park_after = 0.0 }
     local ran = 0

@@ -148,6 +148,7 @@ describe("the limits of workflows", function()
     support.raises_here(function() w:start(1) end, "name: string expected")
     support.raises_here(function() w:define("x") end, "options: table expected")
     support.raises_here(function() w:wait() end, "id: string expected")
+    support.refused("ValidationError", nil, select(2, w:wait("nobody", 0 / 0)), "wait: timeout")
     support.raises_here(function() w:signal("x") end, "name: string expected")
   end)
 
