@@ -8,8 +8,14 @@ local delivery = plugin.load "delivery"
 
 local GRACE = 0.5 -- seconds, beyond its time, that a consumer has to store what has ended
 
+local CLOSED = "event_bus is closed"
+
 local function invalid(format, ...)
   return nil, iu.errors.new("ValidationError", format:format(...))
+end
+
+local function closed(format, ...)
+  return nil, iu.errors.new("ConnectionError", format:format(...), { code = "CLOSED", retryable = false })
 end
 
 ---@param ctx table
@@ -24,6 +30,7 @@ return function(ctx, env)
   ---@return integer? lag
   ---@return inner_universe.Error? err
   function public:lag()
+    if not ctx.conn then ctx.check.raise(CLOSED) end
     local head, err = log.head()
     if not head then return nil, err end
     local state
@@ -41,16 +48,15 @@ return function(ctx, env)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function public:wait_idle(timeout)
+    if not ctx.conn then ctx.check.raise(CLOSED) end
     ctx.check.optional(timeout, "number", 1, "wait_idle", "timeout")
     if timeout ~= timeout then return invalid("wait_idle: timeout: expected seconds, got NaN") end
     if in_own_handler(self) then return invalid("wait_idle: not in the consumer's own handler") end
     local deadline = timeout and ctx.clock() + timeout
     while true do
+      if self.stopping or not ctx.conn then return closed("consumer %s is stopped", self.name) end
       local head, err = log.head()
       if not head then return nil, err end
-      if self.stopping then
-        return nil, iu.errors.new("ConnectionError", ("consumer %s is stopped"):format(self.name), { code = "CLOSED", retryable = false })
-      end
       if self.resting and self.wake and self.scanned >= head.sequence then return true end
       self.rested = self.rested or ctx.waiter()
       local ok
@@ -119,6 +125,7 @@ return function(ctx, env)
   ---@return integer? count
   ---@return inner_universe.Error? err with details.sequence
   function public:replay(from, to, filter)
+    if not ctx.conn then ctx.check.raise(CLOSED) end
     local kind = type(filter)
     if filter ~= nil and kind ~= "table" and kind ~= "function" then
       error(("bad argument #3 to 'replay' (filter: table or function expected, got %s)"):format(kind), 2)
@@ -148,6 +155,7 @@ return function(ctx, env)
     local _ <close> = lock(self.gate)
     local handed = 0
     while at < last do
+      if not ctx.conn then return closed(CLOSED) end
       local rows, covered = reader:read(at, last, log.PAGE)
       if not rows then return nil, covered end
       for _, row in ipairs(rows) do

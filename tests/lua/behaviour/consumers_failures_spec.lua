@@ -4,12 +4,11 @@ local iu = require "inner_universe"
 local support = require "support"
 
 local WAIT = 20 -- seconds; far more than anything here takes
-local QUIET = { log_level = "off" }
 
 describe("a durable consumer goes on", function()
   local m, bus
   before_each(function()
-    m = support.open(QUIET)
+    m = support.open { log_level = "off", plugins = { event_bus = { drain_ms = 300 } } }
     bus = m.event_bus
   end)
   after_each(support.clean)
@@ -162,6 +161,29 @@ describe("a durable consumer goes on", function()
     assert.equal("REPLAY", err.code)
     assert.equal(0, err.details.replayed)
     support.refused("PersistenceError", c:replay(bus:events({ type = "N" })[2].sequence))
+  end)
+
+  it("no longer when the universe is closed: who waits is told, who asks is wrong", function()
+    local c = consumer("c", function(d) if not d.replayed then iu.sleep(60) end end)
+    publish(1, 300)
+    local waited, replayed = {}, {}
+    iu.run(function()
+      local task = iu.spawn(function() waited = table.pack(c:wait_idle()) end)
+      iu.sleep(0.01)
+      assert(m:shutdown())
+      task:wait(WAIT)
+    end)
+    support.refused("ConnectionError", waited[1], waited[2], "stopped")
+    for _, method in ipairs { "lag", "wait_idle", "replay" } do support.raises_here(function() c[method](c, 1) end, "closed") end
+    assert.is_true(c:stop())
+    assert.equal("c", c:status().name)
+    m = support.open { log_level = "off", plugins = { event_bus = { drain_ms = 0 } } }
+    bus = m.event_bus
+    publish(1, 300)
+    local d = consumer("d", function(delivery) if delivery.replayed and delivery.data.n == 2 then assert(m:shutdown()) end end)
+    assert(d:wait_idle(WAIT))
+    iu.run(function() replayed = table.pack(d:replay("start")) end)
+    support.refused("ConnectionError", replayed[1], replayed[2], "closed")
   end)
 
   it("where it is asked for what makes no sense", function()
