@@ -12,6 +12,7 @@ local claims = plugin.load "consumer_claim"
 local POLL = 1.0            -- seconds between two looks at what other members do
 local PASSED_MAX = 1000     -- events of other topics that are passed over before that is stored
 local MICRO = 1000000
+local LETTER_BYTES = #record.PREFIX + 1 -- of a dead letter's source, at least
 
 ---@param ctx table
 ---@param env table { feed, message }
@@ -42,7 +43,7 @@ return function(ctx, env)
           covered = rows[limit].sequence
           break
         end
-        if not is_own_letter(self, row) then rows[#rows + 1] = row end
+        if #row.source < LETTER_BYTES or not is_own_letter(self, row) then rows[#rows + 1] = row end
       end
       at = covered
       if #rows == 0 and at - after >= PASSED_MAX then break end -- the others' turn

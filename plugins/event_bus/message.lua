@@ -21,6 +21,7 @@ function message.read_through(through) rows = through end
 function message.data(row)
   local data, err = iu.json.decode(row.data)
   if data == nil then return nil, iu.errors.wrap("StorageError", ("event %s: its stored data is damaged"):format(row.event_id), err) end
+  if not rows.reading.active then return data end
   local read
   read, err = rows:read("event", { event_id = row.event_id, event_type = row.event_type, data = data })
   if not read then return nil, err end

@@ -15,15 +15,16 @@ local rows = {}
 local NONE = { active = false }
 local object, writing, reading, selecting = nil, NONE, NONE, NONE
 
----Makes the class; once per universe, before anything is read or written. The object that plugins use who read or write rows past the manager.
+---Makes the class; once per universe, before anything is read or written. The object that plugins use who read or write rows past the manager; its
+---`reading.active` says whether `read` has hooks, for those who read many rows.
 function rows.start(ctx)
   local methods = {}
   function methods:write(_, value, _, _, _) return value end -- luacheck: ignore 212
   function methods:read(_, row) return row end -- luacheck: ignore 212
   function methods:select(_, selection) return selection end -- luacheck: ignore 212
   local class = ctx.hooks.class("rows", methods, {})
-  object = class.new {}
   writing, reading, selecting = class.hooked("write"), class.hooked("read"), class.hooked("select")
+  object = class.new { reading = reading }
   return object
 end
 
