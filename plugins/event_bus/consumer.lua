@@ -21,6 +21,7 @@ local make_work = plugin.load "consumer_work"
 
 local TRIES = 20            -- to write while others change the same rows
 local RETRY = 0.5           -- seconds after something went wrong
+local UNSURE = 0.05         -- seconds between two looks whether the log is known again
 local ALIVE_FOR = 1.0       -- seconds that a look at another member's connection counts
 
 ---@class inner_universe.event_bus.Consumer
@@ -227,6 +228,7 @@ return function(ctx, env)
   local function step(self)
     local _ <close> = lock(self)
     if is_gone() then return nil end
+    if feed.is_unsure() and not self.stopping then return UNSURE end
     local base, err = load(self)
     if not base then return trouble(self, err) end
     local draft, operations, buried, old = record.copy(base), {}, {}, self.claim
@@ -291,7 +293,7 @@ return function(ctx, env)
     end })
     while not self.stopping and not is_gone() do
       local wait = step(self)
-      if self.claim then
+      if self.claim and not self.claim.closed then
         process(self, self.claim)
       elseif wait ~= 0 then
         wait_for_news(self, wait)

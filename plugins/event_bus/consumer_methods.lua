@@ -57,7 +57,7 @@ return function(ctx, env)
       if self.stopping or not ctx.conn then return closed("consumer %s is stopped", self.name) end
       local head, err = log.head()
       if not head then return nil, err end
-      if self.resting and self.wake and self.scanned >= head.sequence then return true end
+      if self.resting and self.wake and self.scanned >= head.sequence and not feed.is_unsure() then return true end
       self.rested = self.rested or ctx.waiter()
       local ok
       ok, err = self.rested:wait(deadline and math.max(0, deadline - ctx.clock()))

@@ -57,6 +57,16 @@ return function(ctx, env)
     for member in pairs(env.waiting) do member:news() end
   end
 
+  --- The connection was lost: what the members know of their rows is read anew.
+  function consumers.doubt()
+    for member in pairs(members) do member.state = nil end
+  end
+
+  --- The log has lost events that were told here: what lies behind a member's place is looked through again.
+  function consumers.rewind()
+    for member in pairs(members) do member.state, member.scanned, member.passed_from = nil, 0, nil end
+  end
+
   -- Of the stored consumers those that were removed, by name.
   local function removed(rows)
     local keys = iu.array {}

@@ -217,6 +217,13 @@ return function(ctx, topics, log, message, head)
     for _, listener in ipairs(patterns) do fn(listener) end
   end
 
+  --- The log ended there for a while: who is behind reads what came then, too.
+  function listeners.rewind(sequence)
+    each(function(listener)
+      if listener.lag_from then listener.lag_from = math.min(listener.lag_from, sequence) end
+    end)
+  end
+
   local function busy(own)
     for token in pairs(running) do
       if token.co ~= own then return true end

@@ -101,6 +101,30 @@ return function(ctx, topics)
     return table.move(rows, 1, limit, 1, {}), rows[limit].sequence
   end
 
+  --- The last sequence up to `at` that has the event which is kept for it, or nothing is kept for. A server that was killed may have lost its last events,
+  --- and gives their sequences to others.
+  ---@param at integer no later than the head
+  ---@return integer?
+  ---@return inner_universe.Error? err
+  function log.common(at)
+    local size = 1
+    while at > 0 do
+      local low, found = math.max(0, at - size), {}
+      local read = low
+      while read < at do
+        local rows
+        rows, read = log.page(read, at, PAGE, true)
+        if not rows then return nil, read end
+        for _, row in ipairs(rows) do found[row.sequence] = row.event_id end
+      end
+      for sequence = at, low + 1, -1 do
+        if not kept[sequence] or found[sequence] == kept[sequence].event_id then return sequence end
+      end
+      at, size = low, PAGE
+    end
+    return 0
+  end
+
   --- Rows behind `after`, at most `limit` and up to the sequence `up_to`, oldest first; and the sequence up to which none is missing: `up_to`, or the last
   --- row's.
   ---@param after integer

@@ -93,4 +93,50 @@ describe("a server that is away for long", function()
     end
     assert.equal(40, #m:query_entities { entity_type = "Mark" })
   end)
+
+  with_server("and has lost its last events, is heard from there: others with the same sequences are missed by nobody", function()
+    local name = spacetimedb.name()
+    server = spacetimedb.start()
+    local token = assert(spacetimedb.publish(name, nil, nil, server))
+    local target = server.address .. "/" .. name
+    local m = support.open({ token = token, log_level = "off", reconnect_min_delay_ms = 20, reconnect_max_delay_ms = 200 }, target)
+    local bus, conn = m.event_bus, m.client:connection()
+    local heard, handed = {}, {}
+
+    local function connected(times)
+      support.wait_until(function() return conn:status().connects == times and conn:state().phase == "connected" end)
+    end
+    local function publish(from, to)
+      for n = from, to do assert(m.client:publish_event("N", nil, { n = n }, "event " .. n)) end
+    end
+    local function note(into) return function(message) into[message.data.n] = (into[message.data.n] or 0) + 1 end end
+
+    iu.run(function()
+      assert(bus:register_handler("N", note(heard)))
+      local each = assert(bus:consumer("each", { types = "N", from = "start", batch = 7, max_attempts = 1000, handler = note(handed) }))
+      local rare = assert(bus:consumer("rare", { types = "RARE", from = "start", handler = function() end }))
+      publish(1, 20)
+      assert(each:wait_idle(WAIT))
+      server:stop() -- gently: all is on disk
+      assert(os.execute(("cp -r '%s/data' '%s/before'"):format(server.folder, server.folder)))
+      server:restart()
+      connected(2)
+      publish(21, 60)
+      assert(each:wait_idle(WAIT))
+      assert(rare:wait_idle(WAIT))
+      server:kill()
+      assert(os.execute(("rm -r '%s/data' && mv '%s/before' '%s/data'"):format(server.folder, server.folder, server.folder)))
+      server:restart()
+      connected(3)
+      publish(61, 110)
+      assert(each:wait_idle(WAIT))
+      support.wait_until(function() return heard[110] end)
+    end)
+    for n = 1, 110 do assert.equal(1, heard[n], ("event %d was not heard once"):format(n)) end
+    for n = 1, 110 do assert.is_true((handed[n] or 0) >= 1, ("event %d was not handed out"):format(n)) end
+    for n = 61, 110 do assert.equal(1, handed[n]) end
+    local left = {}
+    for _, message in ipairs(bus:events { type = "N" }) do left[message.data.n] = true end
+    assert.is_nil(left[21], "the server has lost nothing: the test tests nothing")
+  end)
 end)
