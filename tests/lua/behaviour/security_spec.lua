@@ -142,6 +142,7 @@ describe("rules", function()
       client = function() return guest.client:publish_event("X") end,
       event_bus = function() return guest.event_bus:publish("X") end,
       prune_events = function() return guest.event_bus:prune_events { max_count = 0 } end,
+      consumer = function() return guest.event_bus:consumer("mine", { handler = function() end }) end,
       batch = function() return guest.batch:create_entity("T") end,
       transaction = function() return guest:transaction(function(tx) assert(tx:delete_relation(relation)) end) end,
       rehearsal = function() return guest:transaction(function(tx) return tx:create_entity("T") and tx:rehearse() end) end,
