@@ -1,44 +1,11 @@
 /* journal_new_file_test.c: a file that appears when it is whole: published or gone, one writer at a time, links, devices, what is not replaced. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "root_fixture.h"
 
-#include <cmocka.h>
+#include <sys/stat.h>
 
 #include "../../core/base/errinj.h"
 #include "../../core/base/error.h"
 #include "../../core/journal/new_file.h"
-
-static char root[128];
-
-static int setup(void **state) {
-  const char *where = getenv("TMPDIR");
-  (void)state;
-  snprintf(root, sizeof root, "%s/iu_new_file_XXXXXX", where != NULL ? where : "/tmp");
-  return mkdtemp(root) != NULL ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  char line[256];
-  (void)state;
-  snprintf(line, sizeof line, "rm -rf '%s'", root);
-  return system(line);
-}
-
-static const char *in_root(const char *name) {
-  static char paths[4][256];
-  static int at;
-  char *path = paths[at++ % 4];
-  snprintf(path, sizeof paths[0], "%s/%s", root, name);
-  return path;
-}
 
 static void put(const char *path, const char *text) {
   FILE *f = fopen(path, "w");

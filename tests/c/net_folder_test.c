@@ -1,15 +1,5 @@
 /* Folders: their names, what is no folder, folders made with those above them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "root_fixture.h"
 
 #include "../../core/base/errinj.h"
 #include "../../core/base/error.h"
@@ -23,28 +13,6 @@ static iu_status on_name(void *ud, const char *name) {
   assert_true(l->count < 8);
   snprintf(l->names[l->count++], sizeof l->names[0], "%s", name);
   return IU_OK;
-}
-
-static char root[128];
-
-static int setup(void **state) {
-  const char *where = getenv("TMPDIR");
-  (void)state;
-  snprintf(root, sizeof root, "%s/iu_folder_XXXXXX", where != NULL ? where : "/tmp");
-  return mkdtemp(root) != NULL ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  char line[256];
-  (void)state;
-  snprintf(line, sizeof line, "rm -rf '%s'", root);
-  return system(line);
-}
-
-static const char *in_root(const char *name) {
-  static char path[256];
-  snprintf(path, sizeof path, "%s/%s", root, name);
-  return path;
 }
 
 static void write_file(const char *name) {
