@@ -40,9 +40,13 @@ return function(ctx, env)
 
   -- Hands over what is left of a claim, in a task of its own.
   local function run(self, claim)
-    local _ <close> = setmetatable({}, { __close = function() claim:signal() end })
+    local co = coroutine.running()
+    local _ <close> = setmetatable({}, { __close = function()
+      if claim.co == co then claim.co = nil end -- another task may run in it now
+      claim:signal()
+    end })
     local counts, ordered = self.counts, self.ordered
-    claim.co = coroutine.running()
+    claim.co = co
     local turn = clock() -- when the others had theirs
     for place = claim.next_place, #claim.rows do
       local now = clock()
