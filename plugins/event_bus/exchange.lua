@@ -31,6 +31,10 @@ local function io_error(what, path, why)
   return nil, iu.errors.new("StorageError", ("%s %s: %s"):format(what, path, text))
 end
 
+local function exporting(err)
+  return nil, iu.errors.new(err.kind, "export_events: " .. err.message, { code = err.code, retryable = err.retryable, cause = err.cause })
+end
+
 ---@param ctx table
 ---@param env table { log, topics, message, client }
 return function(ctx, env)
@@ -39,7 +43,7 @@ return function(ctx, env)
 
   -- ---- out ----
 
-  -- Where lines go: fn(line), or a file that appears when it is whole.
+  -- Where lines go: fn(line), or a file that appears when it is whole and on disk.
   local function sink_of(target, overwrite)
     if type(target) ~= "string" then
       return {
@@ -55,27 +59,31 @@ return function(ctx, env)
       there:close()
       if not overwrite then return invalid("export_events: %s is there already (overwrite = true replaces it)", target) end
     end
-    local part = target .. ".part"
-    local file, why = io.open(part, "wb")
-    if not file then return io_error("export_events:", part, why) end
+    local new, refused = iu.new_file(target)
+    if not new then return exporting(refused) end
+    local name = new:name()
+    local file, why = io.open(name, name == target and "wb" or "r+b") -- a device or a pipe; or what was just made
+    if not file then
+      new:close()
+      return io_error("export_events:", name, why)
+    end
     local sink = {}
     function sink.write(_, line)
       local ok, err = file:write(line, "\n")
       if ok then return true end
-      return io_error("export_events:", part, err)
+      return io_error("export_events:", name, err)
     end
     function sink.finish()
       local ok, err = file:close()
       file = nil
-      if ok then ok, err = os.rename(part, target) end
+      if not ok then return io_error("export_events:", name, err) end
+      ok, err = new:publish()
       if ok then return true end
-      os.remove(part)
-      return io_error("export_events:", target, err)
+      return exporting(err)
     end
     function sink.give_up()
-      if not file then return end
-      file:close()
-      os.remove(part)
+      if file then file:close() end
+      new:close() -- nothing, once it is published
     end
     return sink
   end

@@ -177,6 +177,12 @@ describe("events", function()
     assert(bus:export_events(path, { overwrite = true, type = "EVEN" }))
     assert.is_true(#read(path) < #text)
     assert.is_nil((io.open(path .. ".part")))
+    local other = assert(iu.new_file(path)) -- another program's export
+    support.refused("UniverseLockedError", nil, select(2, bus:export_events(path, { overwrite = true })), "export_events")
+    other:close()
+    local database = support.path() .. ".universe"
+    assert(iu.open(database)):shutdown()
+    support.refused("StorageError", nil, select(2, bus:export_events(database, { overwrite = true })), "export_events", "database")
     support.refused("StorageError", nil, select(2, bus:export_events("/nonexistent/folder/x")), "/nonexistent")
     support.refused("StorageError", nil, select(2, bus:import_events("/nonexistent/folder/x")), "/nonexistent")
     support.refused("ValidationError", nil, select(2, bus:export_events(path, { format = "xml" })), "format", "xml")
