@@ -126,7 +126,7 @@ struct iu_client {
   bool online;                    /* the first message was told and no loss since */
   /* worlds; the first is the present one */
   iu_world *worlds;
-  uint64_t schema_hash; size_t schema_len; uint8_t *schema_json;
+  char *schema_json; size_t schema_len; /* what the present one was made of; NULL: none yet */
   /* link */
   uint32_t attempt;
   uint64_t attempt_started;
@@ -145,8 +145,7 @@ struct iu_client {
   /* notes of the link, told by the pump */
   iu_note notes[IU_NOTE_COUNT];
   iu_error lost_why; uint16_t lost_code; bool lost_final;
-  iu_status schema_status; iu_error schema_why; iu_schema *schema_new; uint64_t schema_new_hash; size_t schema_new_len;
-  uint8_t *schema_new_json;
+  iu_status schema_status; iu_error schema_why; iu_schema *schema_new; char *schema_new_json; size_t schema_new_len;
   bool schema_doubted;            /* a refusal asked for one more look at the schema, since the last change */
   uint64_t refresh_pending[16]; uint32_t refresh_count;
   /* inbox */

@@ -5,7 +5,6 @@
  */
 #include "../base/alloc.h"
 #include "../base/clock.h"
-#include "../base/hash.h"
 #include "internal.h"
 
 #define FIRST_WAIT_MIN_MS 1000u /* of what follows the schema, however long that took */
@@ -67,20 +66,14 @@ static void drop_new_schema(iu_client *c) {
 
 /* Into schema_new, unless it is the present one. */
 static iu_status read_schema(iu_client *c, const void *json, size_t len, iu_error *err) {
-  iu_status status;
-  c->schema_new_hash = iu__hash64(json, len);
-  c->schema_new_len = len;
-  if (c->schema_new_hash == c->schema_hash && len == c->schema_len) return IU_OK;
-  status = iu__schema_from_http(json, len, &c->schema_new, err);
+  if (c->schema_json != NULL && len == c->schema_len && memcmp(json, c->schema_json, len) == 0) return IU_OK;
+  iu_status status = iu__schema_from_http(json, len, &c->schema_new, err);
   if (status != IU_OK) return status;
-  c->schema_new_json = iu__alloc(len + 1);
-  if (c->schema_new_json == NULL) {
-    drop_new_schema(c);
-    return iu__fail_nomem(err);
-  }
-  memcpy(c->schema_new_json, json, len);
-  c->schema_new_json[len] = '\0';
-  return IU_OK;
+  c->schema_new_len = len;
+  c->schema_new_json = iu__strndup(json, len);
+  if (c->schema_new_json != NULL) return IU_OK;
+  drop_new_schema(c);
+  return iu__fail_nomem(err);
 }
 
 /* Makes schema_new the present one. */
@@ -95,7 +88,6 @@ static iu_status install_schema(iu_client *c, iu_error *err) {
   iu__free(c->schema_json);
   c->schema_json = c->schema_new_json;
   c->schema_new_json = NULL;
-  c->schema_hash = c->schema_new_hash;
   c->schema_len = c->schema_new_len;
   return IU_OK;
 }
@@ -111,7 +103,7 @@ iu_status iu__link_know_schema(iu_client *c, const char *json, size_t len, iu_er
 const char *iu__client_schema_json(iu_connection *conn, size_t *len) {
   const iu_client *c = iu__client_of(conn);
   *len = c->schema_json != NULL ? c->schema_len : 0;
-  return (const char *)c->schema_json;
+  return c->schema_json;
 }
 
 static void take_answer(iu_client *c, const iu_http_answer *a) {
