@@ -31,13 +31,13 @@
 #define NEW_SUFFIX ".iu-new"
 #define CACHE_KIB 16384
 
-static char *join(const char *a, const char *b) {
-  size_t na = strlen(a), nb = strlen(b);
+char *iu__jfile_beside(const char *path, const char *suffix) {
+  size_t na = strlen(path), nb = strlen(suffix);
   char *s = iu__alloc(na + nb + 1);
 
   if (s == NULL) return NULL;
-  memcpy(s, a, na);
-  memcpy(s + na, b, nb + 1);
+  memcpy(s, path, na);
+  memcpy(s + na, suffix, nb + 1);
   return s;
 }
 
@@ -211,7 +211,7 @@ void iu__jfile_remove(const char *path) {
 
   unlink(path);
   for (size_t i = 0; i < sizeof logs / sizeof logs[0]; i++) {
-    char *log = join(path, logs[i]);
+    char *log = iu__jfile_beside(path, logs[i]);
 
     if (log != NULL) unlink(log);
     iu__free(log);
@@ -219,7 +219,7 @@ void iu__jfile_remove(const char *path) {
 }
 
 iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, iu_error *err) {
-  *out = join(path, suffix);
+  *out = iu__jfile_beside(path, suffix);
   if (*out == NULL) return iu__fail_nomem(err);
   iu__jfile_remove(*out); /* of one that was killed */
   return IU_OK;

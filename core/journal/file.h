@@ -20,7 +20,9 @@ iu_status iu__jfile_newer(int64_t format, const char *path, iu_error *err);   /*
 /* Makes an empty universe with the tables of the catalog beside `path` and renames it there: it is there completely or not at all, also after a
  * power loss. */
 iu_status iu__jfile_create(const char *path, iu_catalog *l, iu_error *err);
-/* A name beside `path`, given to the caller; what one that was killed left there is removed. */
+/* The path with a suffix, given to the caller; NULL: no memory. */
+char *iu__jfile_beside(const char *path, const char *suffix);
+/* The same; what one that was killed left there is removed. */
 iu_status iu__jfile_temporary(const char *path, const char *suffix, char **out, iu_error *err);
 /* Makes it, empty, for the content of `like`: nobody may read it who may not read that one. */
 iu_status iu__jfile_reserve(const char *temporary, const char *like, iu_error *err);

@@ -31,7 +31,6 @@ static bool is_database(const char *path) {
 static iu_status find(iu_new_file *f, const char *path, iu_error *err) {
   struct stat st;
   bool there = stat(path, &st) == 0;
-  size_t len;
 
   if (*path == '\0') return iu__fail(err, IU_E_STORAGE, "the path of a file is empty");
   if (there && S_ISDIR(st.st_mode)) return iu__fail(err, IU_E_STORAGE, "%s is a folder, not a file", path);
@@ -42,12 +41,8 @@ static iu_status find(iu_new_file *f, const char *path, iu_error *err) {
   if (there && is_database(path)) return iu__fail(err, IU_E_STORAGE, "%s is a universe or another SQLite database: it is not replaced", path);
   iu_status status = iu__jfile_resolve(path, &f->path, err);
   if (status != IU_OK) return status;
-  len = strlen(f->path);
-  f->part = iu__alloc(len + sizeof PART_SUFFIX);
-  if (f->part == NULL) return iu__fail_nomem(err);
-  memcpy(f->part, f->path, len);
-  memcpy(f->part + len, PART_SUFFIX, sizeof PART_SUFFIX);
-  return IU_OK;
+  f->part = iu__jfile_beside(f->path, PART_SUFFIX);
+  return f->part != NULL ? IU_OK : iu__fail_nomem(err);
 }
 
 /* Not through a link that somebody else put there. */

@@ -39,12 +39,9 @@ struct iu_working_copy {
 /* ---- making, letting go ---- */
 
 static void remove_suffixed(const char *path, const char *suffix) {
-  size_t len = strlen(path);
-  char *name = iu__alloc(len + strlen(suffix) + 1);
+  char *name = iu__jfile_beside(path, suffix);
 
   if (name == NULL) return;
-  memcpy(name, path, len);
-  strcpy(name + len, suffix);
   iu__jfile_remove(name);
   iu__free(name);
 }
