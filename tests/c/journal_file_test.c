@@ -243,8 +243,8 @@ static void test_a_log_without_its_file(void **state) {
 
 /* ---- a write left half done ---- */
 
-/* A process that is killed while it writes into the file itself: pages are changed there, what they were is in SQLite's rollback journal. */
-static void leave_half_written(const char *path) {
+/* What a process leaves that runs this SQL on the file and dies: `spill`, with what it has changed so far in the file itself. */
+static void leave_behind(const char *path, const char *sql, bool spill, const char *left) {
   pid_t child = fork();
   int status;
 
@@ -252,13 +252,18 @@ static void leave_half_written(const char *path) {
   if (child == 0) {
     sqlite3 *db;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) _exit(2);
-    if (sqlite3_exec(db, "PRAGMA journal_mode=DELETE; BEGIN IMMEDIATE; UPDATE _iu_meta SET value=99; DELETE FROM person", NULL, NULL, NULL) != SQLITE_OK) _exit(3);
-    _exit(sqlite3_db_cacheflush(db) == SQLITE_OK ? 0 : 4);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) _exit(3);
+    _exit(!spill || sqlite3_db_cacheflush(db) == SQLITE_OK ? 0 : 4);
   }
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_true(WIFEXITED(status));
   assert_int_equal(WEXITSTATUS(status), 0);
-  assert_true(file_exists(path, "-journal"));
+  assert_true(file_exists(path, left));
+}
+
+/* Pages are changed in the file, what they were is in SQLite's rollback journal. */
+static void leave_half_written(const char *path) {
+  leave_behind(path, "PRAGMA journal_mode=DELETE; BEGIN IMMEDIATE; UPDATE _iu_meta SET value=99; DELETE FROM person", true, "-journal");
 }
 
 static iu_status nothing_found(void *ud, bool warning, const char *table, const char *message) {
@@ -343,19 +348,7 @@ static int reads(const fixture *f) {
 
 /* The log of a process that was killed, without its index: only one who may write beside the file can read it. */
 static void leave_log_alone(const char *path) {
-  pid_t child = fork();
-  int status;
-
-  assert_true(child >= 0);
-  if (child == 0) {
-    sqlite3 *db;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) _exit(2);
-    _exit(sqlite3_exec(db, "PRAGMA journal_mode=WAL; UPDATE _iu_meta SET value=value+1; UPDATE _iu_meta SET value=value-1", NULL, NULL, NULL) == SQLITE_OK ? 0 : 3);
-  }
-  assert_int_equal(waitpid(child, &status, 0), child);
-  assert_true(WIFEXITED(status));
-  assert_int_equal(WEXITSTATUS(status), 0);
-  assert_true(file_exists(path, "-wal"));
+  leave_behind(path, "PRAGMA journal_mode=WAL; UPDATE _iu_meta SET value=value+1; UPDATE _iu_meta SET value=value-1", false, "-wal");
 }
 
 /* Who may not write cannot bring in order what a killed process left; the message says who can. */
