@@ -11,6 +11,7 @@ local freeze = require("inner_universe.freeze")
 local log = require("inner_universe.log")
 local migrations = require("inner_universe.migrations")
 local module = require("inner_universe.module")
+local new_file = require("inner_universe.new_file")
 local server = require("inner_universe.server")
 local target = require("inner_universe.target")
 local testing = require("inner_universe.testing")
@@ -37,7 +38,7 @@ local iu = {
   gunzip = core.gunzip, -- gunzip(bytes, max?): ValidationError where damaged, OverloadedError past max
   gunzip_stream = core.gunzip_stream, -- s:feed(bytes, most?) piece by piece, of any length, one member or several
   sha256 = core.sha256, -- hex, of any string
-  new_file = core.new_file, -- new_file(path): a file that appears under its name when it is whole and on disk
+  new_file = new_file, -- new_file(path): a file that appears under its name when it is whole and on disk
 
   run = tasks.run,
   spawn = tasks.spawn,

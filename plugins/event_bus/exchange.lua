@@ -59,14 +59,9 @@ return function(ctx, env)
       there:close()
       if not overwrite then return invalid("export_events: %s is there already (overwrite = true replaces it)", target) end
     end
-    local new, refused = iu.new_file(target)
-    if not new then return exporting(refused) end
+    local new, file = iu.new_file(target)
+    if not new then return exporting(file) end
     local name = new:name()
-    local file, why = io.open(name, name == target and "wb" or "r+b") -- a device or a pipe; or what was just made
-    if not file then
-      new:close()
-      return io_error("export_events:", name, why)
-    end
     local sink = {}
     function sink.write(_, line)
       local ok, err = file:write(line, "\n")

@@ -20,23 +20,17 @@ local function is_gzip(path) return path:match("%.gz$") ~= nil end
 -- An open file (standard output), as what iu.new_file answers: it stays open, and what it got is nobody's to sync or to remove.
 local function open_file(file)
   local name = file == io.stdout and "standard output" or tostring(file)
-  return { name = function() return name end, publish = function() return true end, close = function() end }
+  return { name = function() return name end, publish = function() return true end, close = function() end }, file
 end
 
 ---@param path string|file*
 ---@return table? writer, inner_universe.Error?
 function M.writer(path)
   local given = io.type(path) and path
-  local target, refused
-  if given then target = open_file(given) else target, refused = iu.new_file(path) end
-  if not target then return nil, refused end
+  local target, file
+  if given then target, file = open_file(given) else target, file = iu.new_file(path) end
+  if not target then return nil, file end
   local name = target:name()
-  local file, why = given, nil
-  if not given then file, why = io.open(name, name == path and "wb" or "r+b") end -- a device or a pipe; or what was just made
-  if not file then
-    target:close()
-    return nil, failure(name, why)
-  end
   local self, parts, held = { bytes = 0 }, {}, 0
 
   local function spill()
