@@ -896,6 +896,14 @@ function connection.await_opened(conn)
   return release and ok, err
 end
 
+---While the program holds the connection, or waits for an answer of it, `holder` is not collected either: what was made on top of the connection and closes
+---it when it is collected itself. Nil: nothing.
+---@param conn inner_universe.Connection
+---@param holder table?
+function connection.hold(conn, holder)
+  conn[INNER].holder = holder
+end
+
 ---Closes as __gc does: blocks on the journal, yields never.
 ---@param conn inner_universe.Connection
 function connection.close_in_gc(conn)

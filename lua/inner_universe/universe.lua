@@ -155,7 +155,10 @@ end
 
 -- opening ------------------------------------------------------------------------------------------------------------
 
+-- The connection holds the universe, and this the manager: who has anything that was got from a manager has it whole.
 local function set_conn(self, conn)
+  if self.conn then connection.hold(self.conn, nil) end
+  if conn then connection.hold(conn, self) end
   self.conn = conn
   for _, record in pairs(self.host.records) do
     if record.ctx then record.ctx.conn = conn end

@@ -222,7 +222,7 @@ describe("iu, of versions:", function()
     assert.matches("nothing is wrong; 2 versions", there("verify SERVER"))
     assert.equal(two, manager.temporal_store:get_current_version().version_id)
     assert(manager:shutdown())
-    spacetimedb.delete(name, token)
+    spacetimedb.discard(name, token)
   end)
 
   it("ends in order where a standard stream is closed", function()

@@ -184,7 +184,7 @@ describe("a client of NERV's module", function()
     assert(server:close())
     assert(engine:close())
     iu.sleep(0.05)
-    spacetimedb.delete(name, token)
+    spacetimedb.discard(name, token)
   end)
 
   it("has the schema that the engine has", function()

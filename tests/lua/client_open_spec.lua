@@ -15,7 +15,7 @@ describe("iu.open on a server", function()
   end
   after_each(function()
     iu.sleep(0.05) -- the server sees the connections' end before the database goes
-    for _, each in ipairs(made) do spacetimedb.delete(each[1], each[2]) end
+    for _, each in ipairs(made) do spacetimedb.discard(each[1], each[2]) end
     made = {}
   end)
   local function on_server(what, fn)

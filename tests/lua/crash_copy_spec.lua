@@ -148,7 +148,7 @@ describe("a copy that is killed", function()
     local proof = assert(plugin:verify(source, to, { to_options = { token = token } }))
     assert.is_true(proof.equal, proof.words)
     print(("# server: %d kills, went on to its end: %s"):format(kills, tostring(resumed)))
-    spacetimedb.delete(name, token)
+    spacetimedb.discard(name, token)
   end)
 
   with_server("goes on when it was the server that was killed, and what it said is done is there", function()

@@ -22,7 +22,7 @@ describe("migrations of a server", function()
     if m then m:shutdown() end
     m = nil
     os.execute("rm -rf " .. command.quote(folder))
-    if name then spacetimedb.delete(name, token) end
+    if name then spacetimedb.discard(name, token) end
     name = nil
   end)
 

@@ -539,7 +539,7 @@ describe("the same calls on the engine and on a server", function()
 
   after_each(function()
     for _, side in ipairs(sides or {}) do side.close() end
-    if name then spacetimedb.delete(name, token) end
+    if name then spacetimedb.discard(name, token) end
     name, sides = nil, nil
   end)
 

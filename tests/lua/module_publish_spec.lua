@@ -18,7 +18,7 @@ describe("publishing over a database that has data", function()
 
   after_each(function()
     os.execute("rm -rf " .. command.quote(folder))
-    if name then spacetimedb.delete(name, token) end
+    if name then spacetimedb.discard(name, token) end
     name = nil
   end)
 

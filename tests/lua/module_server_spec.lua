@@ -84,7 +84,7 @@ describe("the module on a server", function()
   local name, token
 
   after_each(function()
-    if name then spacetimedb.delete(name, token) end
+    if name then spacetimedb.discard(name, token) end
     name = nil
   end)
 

@@ -4,7 +4,7 @@
 --   if not spacetimedb.address then ... end               -- the run has no server: such a test is pending
 --   local name = spacetimedb.name()                       -- of a database that nobody else has
 --   local token, identity = spacetimedb.publish(name)     -- the module (or a path), by a new owner
---   spacetimedb.delete(name, token)
+--   spacetimedb.discard(name, token)                      -- it is deleted when its clients have left (delete: at once)
 --
 --   local server = spacetimedb.start()                    -- another server, on a port and a folder of its own
 --   server:kill()  server:stop()  server:restart()        -- at once; gently; again on the same port and data
@@ -68,12 +68,31 @@ function spacetimedb.publish(name, path, token, server)
   return token or headers["spacetime-identity-token"], headers["spacetime-identity"]
 end
 
---- Not at once: a 2.8.3 whose database goes while a client of it is still leaving may end itself (seen once: the log of commits is gone when it wants to
---- note that).
 function spacetimedb.delete(name, token, server)
-  os.execute("sleep 0.5")
   expect(200, spacetimedb.request("DELETE", "/v1/database/" .. name, token, nil, server))
 end
+
+local discarded, DELAY = {}, 0.5 -- seconds
+
+-- Those whose time has come, or all.
+local function delete_due(all)
+  local now = iu.now() / 1000000
+  while discarded[1] and (all or discarded[1].due <= now) do
+    local each = table.remove(discarded, 1)
+    if each.due > now then os.execute(("sleep %.3f"):format(each.due - now)) end
+    spacetimedb.delete(each.name, each.token)
+    now = iu.now() / 1000000
+  end
+end
+
+--- Deletes a database of the runner's server when its clients have left: with the next one after half a second, or at the end of the process. A 2.8.3 whose
+--- database goes while a client is leaving may end itself (seen: the log of commits is gone when it wants to note that).
+function spacetimedb.discard(name, token)
+  discarded[#discarded + 1] = { name = name, token = token, due = iu.now() / 1000000 + DELAY }
+  delete_due(false)
+end
+
+spacetimedb.at_exit = setmetatable({}, { __gc = function() delete_due(true) end })
 
 --- True, or nil, the reducer's words and the status. `arguments` is JSON text.
 function spacetimedb.call(name, token, reducer, arguments, server)

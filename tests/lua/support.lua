@@ -32,7 +32,6 @@ end)
 local opened = setmetatable({}, { __mode = "k" }) -- what to close, and the target it has
 local made = {} -- files and folders to remove
 local tokens = {} -- of the databases made on the server, by target
-local doomed = {} -- those of the test before
 
 local function own(path)
   made[#made + 1] = path
@@ -199,11 +198,10 @@ function support.clean()
     os.execute(("rm -rf '%s' '%s'.*"):format(path, path))
   end
   made = {}
-  -- One test later: a server that is still busy with the end of a connection when its database goes may end itself (seen on 2.8.3).
-  for target, token in pairs(doomed) do
-    spacetimedb.delete(target:match("[^/]+$"), token)
+  for target, token in pairs(tokens) do
+    spacetimedb.discard(target:match("[^/]+$"), token)
   end
-  doomed, tokens = tokens, {}
+  tokens = {}
   local left = support.take_reported()
   if #left > 0 then error(("reported and not expected: %s\n%s"):format(tostring(left[1].err), tostring(left[1].context)), 2) end
 end

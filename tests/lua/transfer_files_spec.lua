@@ -535,7 +535,7 @@ describe("iu copy, iu export, iu import", function()
     local done = run(("copy @world.universe %s --overwrite --to-token @token2"):format(server(1)))
     assert.equal(1, done.status)
     assert.truthy(done.err:find("owner", 1, true), done.err)
-    for i = 1, 2 do spacetimedb.delete(names[i], tokens[i]) end
+    for i = 1, 2 do spacetimedb.discard(names[i], tokens[i]) end
   end)
 
   with_server("read a server's tables whole, or say that they are too large", function()
@@ -556,7 +556,7 @@ describe("iu copy, iu export, iu import", function()
     assert.truthy(err.message:find("larger than message_bytes_max", 1, true), err.message)
     assert(plugin:export(to, folder .. "/large.jsonl", { from_options = { token = token } }))
     assert.is_true(assert(plugin:verify(path, to, { to_options = { token = token } })).equal)
-    spacetimedb.delete(name, token)
+    spacetimedb.discard(name, token)
   end)
 
   with_server("say what to do about a server whose module is older", function()
@@ -574,7 +574,7 @@ describe("iu copy, iu export, iu import", function()
     assert.truthy(done.err:find("its module is older than this library (it has no `import_rows`); publish it again", 1, true), done.err)
     done = run(("copy %s/%s @older.universe --from-token @token --verify"):format(spacetimedb.address, name)) -- reading it is fine
     assert.equal(0, done.status, done.err)
-    spacetimedb.delete(name, token)
+    spacetimedb.discard(name, token)
   end)
 
   it("show how far they are on a terminal", function()

@@ -211,6 +211,58 @@ describe("a manager", function()
     end
   end)
 
+  -- Beside a task that collects garbage all the time.
+  local function with_collector(fn)
+    iu.run(function()
+      local collecting <close> = iu.spawn(function()
+        while true do
+          collectgarbage()
+          iu.sleep(0.001)
+        end
+      end)
+      fn(collecting)
+    end)
+  end
+
+  it("that nobody holds lives on while something that was got from it is held", function()
+    local target = support.target()
+    local settings = { token = support.token(target) }
+    local function part_of(get) return get(assert(iu.open(target, settings))) end
+    local conn = part_of(function(m)
+      for i = 1, 50 do assert(m:create_entity("T", { properties = { i = i } })) end
+      return m.client:connection()
+    end)
+    with_collector(function()
+      for _ = 1, 20 do assert.equal(50, #assert(conn:query("SELECT * FROM entity"))) end
+    end)
+    conn = nil
+    collectgarbage()
+    collectgarbage()
+    local bus, heard = part_of(function(m) return m.event_bus end), 0 -- a file: not locked by what was dropped
+    with_collector(function()
+      assert(bus:register_handler("N", function() heard = heard + 1 end))
+      for _ = 1, 20 do assert(bus:publish("N", { n = 1 })) end
+      support.wait_until(function() return heard == 20 end)
+    end)
+    assert(conn == nil)
+  end)
+
+  it("that nobody holds lives on while a call of it waits", function()
+    local target, settings = support.target(), nil
+    if support.on_server then settings = { token = support.token(target) } end
+    local function at() return support.on_server and target or support.target() end -- what was dropped a moment ago may still have its file open
+    local function open() return assert(iu.open(at(), settings)) end
+    with_collector(function()
+      for _ = 1, 20 do
+        assert(open():query_entities { entity_type = "T" })
+        assert(open():create_entity("T"))
+        assert(open().client:create_entity("T"))
+        assert(assert(iu.connect(at(), settings)):query("SELECT * FROM entity"))
+        assert(assert(iu.connect(at(), settings)):session():query("SELECT * FROM entity"))
+      end
+    end)
+  end)
+
   it("shut down by two tasks at once is saved when either is told so", function()
     local target = support.target()
     local m = assert(iu.open(target))
