@@ -54,7 +54,6 @@ describe("a client of a server that is killed and started again", function()
     local name = spacetimedb.name()
     server = spacetimedb.start()
     assert(spacetimedb.publish(name, nil, nil, server))
-    iu.sleep(0.5) -- until it is on disk: killed at once, 1.2.0 has lost the database
     return name
   end
 

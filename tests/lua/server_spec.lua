@@ -37,7 +37,7 @@ describe("servers for specs", function()
     local name = spacetimedb.name()
     local token = assert(spacetimedb.publish(name, nil, nil, server))
     assert(spacetimedb.call(name, token, "update_config", [=[["k", "v", ""]]=], server))
-    os.execute("sleep 0.3") -- until it is on disk: an answer does not say so there
+    server:settle()
     for _, how in ipairs({ "stop", "kill" }) do
       local port, pid = server.port, server.pid
       server[how](server)

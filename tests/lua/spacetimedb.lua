@@ -8,6 +8,7 @@
 --
 --   local server = spacetimedb.start()                    -- another server, on a port and a folder of its own
 --   server:kill()  server:stop()  server:restart()        -- at once; gently; again on the same port and data
+--   server:settle()                                       -- what it has answered is on disk
 --   server:remove()                                       -- with everything it wrote
 --
 -- Where a function takes a server last, nil is the runner's. Publishing that is refused answers nil, the server's words and the status; everything
@@ -24,7 +25,11 @@ local spacetimedb = {
 }
 
 local START_TENTHS = 300
+local QUIET, SETTLE_MAX = 0.7, 20 -- seconds; 1.2.0 writes its list of databases every half second
 local wires = {} -- by port
+
+local Server = {}
+Server.__index = Server
 
 local function port_of(server)
   if server then return server.port end
@@ -60,11 +65,12 @@ function spacetimedb.name()
   return "t-" .. iu.uuid()
 end
 
---- The owner's token and identity. `token`: publish (again) as that owner.
+--- The owner's token and identity. `token`: publish (again) as that owner. On a server of its own the database is on disk then.
 function spacetimedb.publish(name, path, token, server)
   path = path or spacetimedb.wasm or error("the module is not built: make module", 2)
   local status, answer, headers = spacetimedb.request("PUT", "/v1/database/" .. name, token, command.read(path), server)
   if status ~= 200 then return nil, answer, status end
+  if getmetatable(server) == Server then server:settle() end
   return token or headers["spacetime-identity-token"], headers["spacetime-identity"]
 end
 
@@ -113,9 +119,6 @@ function spacetimedb.schema(name, server)
 end
 
 -- servers of their own -------------------------------------------------------------------------------------------------
-
-local Server = {}
-Server.__index = Server
 
 local function launch(self)
   os.execute(("rm -f '%s/ready' '%s/failed'"):format(self.folder, self.folder))
@@ -167,6 +170,18 @@ end
 function Server:restart()
   self:stop()
   launch(self)
+end
+
+--- Waits until what it has answered is on disk: it has written nothing for longer than it puts writes off. 1.2.0 answers before that, and neither a kill
+--- nor a gentle stop makes up for it.
+function Server:settle()
+  local finish = iu.now() / 1000000 + SETTLE_MAX
+  local newest = ("find '%s/data' -type f -not -path '*/logs/*' -printf '%%T@\\n' | sort -n | tail -n 1"):format(self.folder)
+  repeat
+    local left = tonumber(command.line(newest)) + QUIET - iu.now() / 1000000
+    if left > 0 then os.execute(("sleep %.3f"):format(left)) end
+    if iu.now() / 1000000 > finish then error(("the server still writes after %d s"):format(SETTLE_MAX), 2) end
+  until left <= 0
 end
 
 --- What it has said so far.

@@ -23,7 +23,6 @@ describe("workflows on a server that is killed and started again", function()
     server = spacetimedb.start()
     local name = spacetimedb.name()
     local token = spacetimedb.publish(name, nil, nil, server)
-    iu.sleep(0.5) -- until it is on disk: killed at once, 1.2.0 has lost the database
     local target = ("ws://127.0.0.1:%d/%s"):format(server.port, name)
     local m = assert(iu.open(target, { token = token, log_level = "off", reconnect_min_delay_ms = 50, plugins = { workflow = { lease = 1.0 } } }))
     support.owned(m)
