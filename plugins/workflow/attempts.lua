@@ -51,9 +51,11 @@ return function(env)
     return iu.json.encode(record)
   end
 
-  -- The record of a success; nil, ValidationError for a result that cannot be one.
+  -- The record of a success; nil, ValidationError for a result that cannot be one. Nobody asks for that of a compensation.
   local function success(what, count, value)
-    if value ~= nil then
+    if what.record.kind == "undo" then
+      value = nil
+    elseif value ~= nil then
       local ok, err = records.bounded(value, "the result of " .. what.title, env.config.bytes_max)
       if not ok then return nil, err end
     end
@@ -74,11 +76,12 @@ return function(env)
 
   attempts.must = must
 
+  -- The third of what it gives is true where fn did what it does, but has no result that can be recorded.
   local function try_plain(run, what, count)
     local ok, value = call(run, what, what.argument)
     if not ok then return nil, value end
     local text, err = success(what, count, value)
-    if not text then return nil, err end
+    if not text then return nil, err, true end
     must(run, { records = { [what.key] = text }, events = event(run, what, "done", count) })
     return text
   end
@@ -102,7 +105,7 @@ return function(env)
     return text
   end
 
-  --- The text of the record that says how it ended: state "done" or "failed".
+  --- The text of the record that says how it ended: state "done" or "failed". A failed one has `done` where fn ran to its end and only its result was refused.
   ---@return string text
   function attempts.run(run, what)
     local count = what.state and what.state.attempts or 0
@@ -110,11 +113,11 @@ return function(env)
     while true do
       pausing.heed(run)
       count = count + 1
-      local text, err = (what.transaction and try_transaction or try_plain)(run, what, count)
+      local text, err, done = (what.transaction and try_transaction or try_plain)(run, what, count)
       if text then return text end
       local packed = records.pack_error(err)
-      if count >= what.retry.max_attempts or not definitions.is_retryable(err) then
-        text = assert(text_of(what, { state = "failed", attempts = count, error = packed }))
+      if done or count >= what.retry.max_attempts or not definitions.is_retryable(err) then
+        text = assert(text_of(what, { state = "failed", attempts = count, error = packed, done = done }))
         must(run, { records = { [what.key] = text }, events = event(run, what, "failed", count, packed) })
         return text
       end

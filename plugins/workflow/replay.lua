@@ -95,10 +95,10 @@ return function(env)
 
   local function finished(run, n, text, what)
     local record = assert(iu.json.decode(text))
-    if record.state == "failed" then return nil, records.unpack_error(record.error) end
-    if what.compensate then
+    if what.compensate and (record.state == "done" or record.done) then
       run.undo[#run.undo + 1] = { n = n, name = record.name, text = text, fn = what.compensate, transaction = what.transaction }
     end
+    if record.state == "failed" then return nil, records.unpack_error(record.error) end
     if record.result == nil then return true end
     return record.result
   end

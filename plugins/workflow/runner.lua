@@ -102,8 +102,9 @@ return function(env)
       local text = run.undone[step.n]
       local record = text and iu.json.decode(text)
       if not record or record.state == "retrying" then
-        local result = assert(iu.json.decode(step.text)).result
-        if result == nil then result = true end
+        local done = assert(iu.json.decode(step.text))
+        local result = done.result
+        if result == nil and done.state == "done" then result = true end
         text = env.attempts.run(run, {
           key = records.undo_key(run.uid, step.n), title = ('the compensation of step "%s"'):format(step.name), number = step.n, told = TOLD,
           retry = run.definition.compensation, timeout = run.definition.timeout, state = record, record = { kind = "undo", name = step.name },

@@ -188,6 +188,45 @@ describe("a workflow that fails", function()
     assert.is_nil(run.steps[3].compensation)
   end)
 
+  it("compensates a step that did what it does and has no result that can be recorded, and asks no result of a compensation", function()
+    local w, m = open { bytes_max = 1024 }
+    local log = {}
+    local function note(text) log[#log + 1] = text end
+    define(w, "sagas", function(wf, what)
+      local charged, err = wf:step("charge", function()
+        note("charge")
+        if what == "large" then return ("x"):rep(2000) end
+        if what == "raises" then error("on purpose") end
+        return function() end
+      end, { retry = { max_attempts = 3, initial_delay = 0.001 }, compensate = function(result)
+        note("refund " .. tostring(result))
+        return function() end
+      end })
+      assert(charged == nil and err)
+      wf:transaction("order", function(tx)
+        assert(tx:create_entity("Order", nil, wf.id))
+        return function() end
+      end, { compensate = function() note("never") end })
+      error(err, 0)
+    end)
+    for _, what in ipairs { "large", "no JSON" } do
+      log = {}
+      assert(w:start("sagas", what, { id = what }))
+      local err = support.refused("ValidationError", w:wait(what, SOON))
+      assert.truthy(err.message:find('the result of step "charge"', 1, true))
+      assert.same({ "charge", "refund nil" }, log)
+      local run = w:get(what)
+      assert.is_true(run.compensated)
+      assert.equal("failed", run.steps[1].state)
+      assert.equal("done", run.steps[1].compensation.state)
+      assert.is_nil(m:get_entity(what))
+    end
+    log = {}
+    assert(w:start("sagas", "raises", { id = "r" }))
+    support.refused("PersistenceError", w:wait("r", SOON))
+    assert.same({ "charge", "charge", "charge" }, log)
+  end)
+
   it("does not compensate where the workflow dealt with the failure itself", function()
     local w = open()
     local undone = 0
