@@ -56,9 +56,9 @@ static iu_status find_files(iu_backup *b, const char *source, const char *target
   if (status != IU_OK) return status;
   if (strcmp(b->source, b->target) == 0 || same_file(b->source, b->target))
     return iu__fail(err, IU_E_VALIDATION, "%s: the copy would be the file itself", b->target);
-  if (lock_source) status = iu__jlock_take(b->source, &b->source_lock, err);
+  if (lock_source) status = iu__jlock_take_to_read(b->source, &b->source_lock, err);
   if (status == IU_OK && lock_source) {
-    status = iu__jfile_identify(b->source, &is_new, err);
+    status = iu__jfile_look(b->source, &is_new, err);
     if (status == IU_OK && is_new) status = iu__fail(err, IU_E_STORAGE, "%s is empty, no universe", b->source);
   }
   if (status == IU_OK) status = iu__jlock_take(b->target, &b->target_lock, err);

@@ -17,13 +17,15 @@
 #define LOCK_TEXT_MAX 32 /* a process id and a newline */
 #define LOCK_TRIES 100   /* times the file may vanish under us before we give up */
 
+static bool not_allowed(int e) { return e == EACCES || e == EROFS || e == EPERM; }
+
 static iu_status open_failed(const char *lock_path, int e, iu_error *err) {
   const char *slash = strrchr(lock_path, '/');
   int folder = slash == NULL ? 1 : slash == lock_path ? 1 : (int)(slash - lock_path);
   const char *name = slash == NULL ? "." : lock_path;
 
   if (e == ENOENT) return iu__fail(err, IU_E_STORAGE, "the folder %.*s does not exist", folder, name);
-  if (e == EACCES || e == EROFS || e == EPERM)
+  if (not_allowed(e))
     return iu__fail(err, IU_E_STORAGE, "the folder %.*s cannot be written: %s", folder, name, strerror(e));
   return iu__fail(err, IU_E_STORAGE, "%s cannot be opened: %s", lock_path, strerror(e));
 }
@@ -89,13 +91,27 @@ static iu_status write_pid(int fd, const char *lock_path, iu_error *err) {
   return IU_OK;
 }
 
+/* Opens the lock file, made where there is none. A reader who may not do so takes the one that is there, as it is; fd -1: there is none. */
+static iu_status open_lock(iu_lock *lock, bool reading, bool *as_it_is, iu_error *err) {
+  const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+
+  *as_it_is = false;
+  lock->fd = open(lock->path, O_RDWR | O_CREAT | flags, 0644);
+  if (lock->fd < 0 && reading && not_allowed(errno)) {
+    *as_it_is = true;
+    lock->fd = open(lock->path, O_RDONLY | flags);
+    if (lock->fd < 0 && errno == ENOENT) return IU_OK;
+  }
+  return lock->fd >= 0 ? IU_OK : open_failed(lock->path, errno, err);
+}
+
 /* One try. *again: the file was removed between opening and locking. */
-static iu_status try_lock(const char *path, iu_lock *lock, bool *again, iu_error *err) {
-  iu_status status;
+static iu_status try_lock(const char *path, bool reading, iu_lock *lock, bool *again, iu_error *err) {
+  bool as_it_is;
+  iu_status status = open_lock(lock, reading, &as_it_is, err);
 
   *again = false;
-  lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-  if (lock->fd < 0) return open_failed(lock->path, errno, err);
+  if (status != IU_OK || lock->fd < 0) return status;
   if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
     status = errno == EWOULDBLOCK ? held_by_other(path, lock->fd, err)
                                   : iu__fail(err, IU_E_STORAGE, "%s cannot be locked: %s", lock->path, strerror(errno));
@@ -104,6 +120,8 @@ static iu_status try_lock(const char *path, iu_lock *lock, bool *again, iu_error
     status = IU_OK;
   } else if (read_pid(lock->fd) < 0) {
     status = iu__fail(err, IU_E_STORAGE, "%s exists and is not the lock file of a universe", lock->path);
+  } else if (as_it_is) {
+    return IU_OK;
   } else {
     status = write_pid(lock->fd, lock->path, err);
     if (status == IU_OK) return IU_OK;
@@ -114,7 +132,7 @@ static iu_status try_lock(const char *path, iu_lock *lock, bool *again, iu_error
   return status;
 }
 
-iu_status iu__jlock_take(const char *path, iu_lock *lock, iu_error *err) {
+static iu_status take(const char *path, bool reading, iu_lock *lock, iu_error *err) {
   size_t len = strlen(path);
   iu_status status = IU_OK;
   bool again = true;
@@ -124,12 +142,15 @@ iu_status iu__jlock_take(const char *path, iu_lock *lock, iu_error *err) {
   if (lock->path == NULL) return iu__fail_nomem(err);
   memcpy(lock->path, path, len);
   memcpy(lock->path + len, ".lock", sizeof ".lock");
-  for (int i = 0; i < LOCK_TRIES && again && status == IU_OK; i++) status = try_lock(path, lock, &again, err);
+  for (int i = 0; i < LOCK_TRIES && again && status == IU_OK; i++) status = try_lock(path, reading, lock, &again, err);
   if (status == IU_OK && again) status = iu__fail(err, IU_E_UNIVERSE_LOCKED, "%s is being opened and closed by others", path);
   if (status == IU_OK) status = check_other_names(path, err);
   if (status != IU_OK) iu__jlock_release(lock, lock->fd >= 0);
   return status;
 }
+
+iu_status iu__jlock_take(const char *path, iu_lock *lock, iu_error *err) { return take(path, false, lock, err); }
+iu_status iu__jlock_take_to_read(const char *path, iu_lock *lock, iu_error *err) { return take(path, true, lock, err); }
 
 void iu__jlock_release(iu_lock *lock, bool remove) {
   if (lock->fd >= 0) {

@@ -9,6 +9,7 @@
 #include "../../core/journal/backup.h"
 #include "../../core/journal/check.h"
 #include "../../core/journal/db.h"
+#include "../../core/journal/lock.h"
 #include "../../core/journal/snapshot.h"
 
 #define DAMAGES 200
@@ -172,19 +173,25 @@ static void test_paths_that_cannot_be(void **state) {
   fixture_end(&f);
 }
 
-/* Root may write anywhere, so a child gives that up first; the folder is where such a child may look. */
+/* In a folder that a child which gave up root's rights may enter: not the runner's. */
+static void fixture_for_others(fixture *f) {
+  char *base = getenv("TMPDIR") != NULL ? strdup(getenv("TMPDIR")) : NULL;
+
+  unsetenv("TMPDIR");
+  fixture_begin(f);
+  if (base != NULL) setenv("TMPDIR", base, 1);
+  free(base);
+}
+
+/* Root may write anywhere, so a child gives that up first. */
 static void test_read_only_folder_and_file(void **state) {
   fixture f;
   model m = {0};
   pid_t pid;
   int status;
-  char *base = getenv("TMPDIR") != NULL ? strdup(getenv("TMPDIR")) : NULL;
 
   (void)state;
-  unsetenv("TMPDIR");
-  fixture_begin(&f);
-  if (base != NULL) setenv("TMPDIR", base, 1);
-  free(base);
+  fixture_for_others(&f);
   make_universe(&f, &m, 10);
   model_free(&m);
   fflush(stdout);
@@ -314,12 +321,11 @@ static void test_a_write_left_half_done_is_undone_by_readers(void **state) {
   fixture_end(&f);
 }
 
-static int read_as_nobody(const char *path) {
+static int read_people(const char *path) {
   iu_error err;
   sqlite3 *db;
   int64_t people = 0;
 
-  if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0)) return 10;
   if (iu__jsnapshot_open(path, &db, &err) != IU_OK) {
     if (strstr(err.message, path) != NULL && strstr(err.message, "who may write it and its folder has to open it once") != NULL) return 1;
     fprintf(stderr, "%s\n", err.message);
@@ -330,8 +336,8 @@ static int read_as_nobody(const char *path) {
   return people > 0 ? 0 : 12;
 }
 
-/* What a reader without the right to write gets: 0 the rows, 1 the word that somebody else has to open it first. */
-static int reads(const fixture *f) {
+/* What `reader` returns in a process that may not write the folder. */
+static int as_reader(const fixture *f, int (*reader)(const char *path)) {
   int status;
   pid_t pid;
 
@@ -339,12 +345,15 @@ static int reads(const fixture *f) {
   fflush(stdout);
   pid = fork();
   assert_true(pid >= 0);
-  if (pid == 0) _exit(read_as_nobody(f->path));
+  if (pid == 0) _exit(geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0) ? 10 : reader(f->path));
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_true(WIFEXITED(status));
   assert_int_equal(chmod(f->folder, 0777), 0);
   return WEXITSTATUS(status);
 }
+
+/* What a reader without the right to write gets: 0 the rows, 1 the word that somebody else has to open it first. */
+static int reads(const fixture *f) { return as_reader(f, read_people); }
 
 /* The log of a process that was killed, without its index: only one who may write beside the file can read it. */
 static void leave_log_alone(const char *path) {
@@ -355,16 +364,12 @@ static void leave_log_alone(const char *path) {
 static void test_who_may_only_read_is_told_who_has_to_open_the_file(void **state) {
   fixture f;
   model m = {0};
-  char *base = getenv("TMPDIR") != NULL ? strdup(getenv("TMPDIR")) : NULL;
   char beside[160];
   sqlite3 *db;
   iu_error err;
 
   (void)state;
-  unsetenv("TMPDIR"); /* which others may not enter */
-  fixture_begin(&f);
-  if (base != NULL) setenv("TMPDIR", base, 1);
-  free(base);
+  fixture_for_others(&f);
   make_universe(&f, &m, 20);
   model_free(&m);
   assert_int_equal(chmod(f.path, 0444), 0);
@@ -386,6 +391,56 @@ static void test_who_may_only_read_is_told_who_has_to_open_the_file(void **state
   snprintf(beside, sizeof beside, "%s-shm", f.path);
   assert_int_equal(unlink(beside), 0);
   assert_int_equal(reads(&f), 1);
+  fixture_end(&f);
+}
+
+/* 0: copied, 1: it is open elsewhere. */
+static int back_up(const char *path) {
+  char copy[] = "/tmp/iu_copy_XXXXXX";
+  iu_backup *b = NULL;
+  iu_error err;
+  uint64_t done, total;
+  int result = 0, fd = mkstemp(copy);
+
+  if (fd < 0 || close(fd) != 0) return 13;
+  iu_status status = iu__backup_new(path, copy, true, true, &b, &err);
+  while (status == IU_OK && !iu__backup_progress(b, &done, &total)) status = iu__backup_run(b, 0, &err);
+  iu__backup_free(b);
+  if (status == IU_E_UNIVERSE_LOCKED) result = 1;
+  else if (status == IU_OK) result = read_people(copy);
+  else fprintf(stderr, "%s\n", err.message), result = 14;
+  unlink(copy);
+  return result;
+}
+
+/* An archive in a folder that is not ours is backed up without a lock; not one that somebody has open. */
+static void test_who_may_only_read_backs_up(void **state) {
+  fixture f;
+  model m = {0};
+  iu_lock lock;
+  iu_error err;
+  FILE *stale;
+  char beside[160];
+
+  (void)state;
+  fixture_for_others(&f);
+  make_universe(&f, &m, 20);
+  model_free(&m);
+  assert_int_equal(as_reader(&f, back_up), 0);
+  assert_int_equal(entries_of(f.folder), 1);
+
+  assert_ok(iu__jlock_take(f.path, &lock, &err), &err);
+  assert_int_equal(as_reader(&f, back_up), 1);
+  iu__jlock_release(&lock, true);
+
+  snprintf(beside, sizeof beside, "%s.lock", f.path); /* of a process that was killed */
+  stale = fopen(beside, "w");
+  assert_non_null(stale);
+  fputs("12345\n", stale);
+  fclose(stale);
+  assert_int_equal(as_reader(&f, back_up), 0);
+  assert_true(file_exists(f.path, ".lock"));
+  unlink(beside);
   fixture_end(&f);
 }
 
@@ -972,7 +1027,8 @@ int main(void) {
       cmocka_unit_test(test_read_only_folder_and_file),
       cmocka_unit_test(test_a_log_without_its_file),
       cmocka_unit_test(test_a_write_left_half_done_is_undone_by_readers),
-      cmocka_unit_test(test_who_may_only_read_is_told_who_has_to_open_the_file),
+      cmocka_unit_test(test_who_may_only_read_backs_up),
+  cmocka_unit_test(test_who_may_only_read_is_told_who_has_to_open_the_file),
       cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
       cmocka_unit_test(test_the_commits_before_the_damage_are_kept),
