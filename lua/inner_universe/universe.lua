@@ -190,7 +190,8 @@ local function open_away(self, how, err)
   return conn
 end
 
--- Opened while the server is away: plugins that could not start without it start when it is there.
+-- Opened while the server is away: plugins that could not start without it start when it is there. One without which the universe may not be open closes
+-- it then.
 local function start_the_rest(self, conn)
   local starting, listening = false, nil
   listening = conn:on_state(function(now)
@@ -200,7 +201,16 @@ local function start_the_rest(self, conn)
     self.host:start()
     starting = false
     if self.state ~= "open" then return self.host:stop() end -- closed meanwhile
-    if conn:state().phase == "connected" then listening:cancel() end
+    if conn:state().phase ~= "connected" then return end -- away again
+    listening:cancel()
+    local missing = self.host:missing()
+    if not missing then
+      self.partial = false
+      return
+    end
+    runtime.report(missing, self.target.text .. " was opened while its server was away, and is closed now that it is there")
+    local ok, err = self:close()
+    if not ok then runtime.report(err, "closing " .. self.target.text) end
   end)
 end
 
@@ -252,7 +262,11 @@ function Universe:initialize(options, on_opened, prepare)
   local how = connect.options_of(self.config)
   if self.modules ~= nil then how.module = self.modules end
   conn, err = connect.open(self.target, how)
-  if not conn and self.state == "opening" then conn, err = open_away(self, how, err) end
+  self.partial = false
+  if not conn and self.state == "opening" then
+    conn, err = open_away(self, how, err)
+    self.partial = conn ~= nil
+  end
   if not conn then
     self.state = "new"
     return nil, err
@@ -267,6 +281,11 @@ function Universe:initialize(options, on_opened, prepare)
   end
   if self.state ~= "opening" then return nil, closed_error(self) end
   self.host:start()
+  if self.partial and self.state == "opening" and conn:state().phase == "connected" then -- it came back meanwhile
+    self.host:start_again()
+    self.host:start()
+    self.partial = conn:state().phase ~= "connected"
+  end
   if self.state ~= "opening" then return nil, closed_error(self) end -- a plugin closed it
   local missing = self.host:missing()
   if missing then
@@ -274,7 +293,7 @@ function Universe:initialize(options, on_opened, prepare)
     return nil, missing
   end
   self.state = "open"
-  if conn:state().phase ~= "connected" then start_the_rest(self, conn) end
+  if self.partial then start_the_rest(self, conn) end
   self.logger("universe").info("%s is open", self.target.text)
   return true
 end
@@ -336,6 +355,9 @@ local function make_face(self)
     is_closed = function()
       return self.state == "closed" or self.state == "closing"
     end,
+    is_partial = function() -- opened while its server was away: plugins that need it have not been started
+      return self.partial
+    end,
     plugin = function(name)
       return self.host:get(name)
     end,
@@ -356,7 +378,7 @@ end
 function universe.new(cfg, modules)
   local parsed, err = target.of_config(cfg)
   if not parsed then return nil, err end
-  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new", filters = {} }, Universe)
+  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new", partial = false, filters = {} }, Universe)
   self.settings = freeze.deep(cfg:to_table(), "the configuration")
   self.logger = function(source)
     return runtime.log.logger(source, cfg.log_level)

@@ -64,6 +64,7 @@ function M.start(ctx)
 
   if ctx.config.on_pending ~= "ignore" then
     local status, err = runner:status()
+    if not status and err.retryable and ctx.conn:state().phase ~= "connected" then return nil, err end -- the server is away: started when it is there
     if status then err = complaint(status) end
     if err and ctx.config.on_pending == "refuse" then return nil, err, "fatal" end
     if err then ctx.log.warn("%s", err.message) end

@@ -51,14 +51,17 @@ function fitting.check(ctx, conn)
   return check_version(ctx, conn)
 end
 
---- `manager.fits()`: whether the connection at hand is to a module that this library works with. Asked once per connection; what does not fit may be mended, so
---- that is asked anew.
+--- `manager.fits()`: whether the connection at hand is to a module that this library works with, and no plugin has still to look at it. Asked once per
+--- connection; what does not fit may be mended, so that is asked anew.
 function fitting.of_connection(ctx)
   local well -- the connection that it was found of
   return function()
     local conn = ctx.conn
     if not conn or conn:is_closed() then
       return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": the connection is closed", { code = "CLOSED", retryable = false })
+    end
+    if ctx.universe.is_partial() then
+      return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": plugins are being started", { code = "CONNECTION", retryable = true })
     end
     local id = conn:connection_id()
     if well == id then return true end

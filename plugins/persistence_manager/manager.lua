@@ -82,13 +82,15 @@ return function(ctx)
       features = plain(ctx.settings.features), plugins = ctx.universe.plugins(),
     }
     if status.initialized then
-      status.connection = ctx.conn:status()
+      local conn = ctx.conn
+      status.connection = conn:status()
       status.durability = status.connection.durability
       status.journal = status.connection.journal
       status.recovery = status.connection.recovery
-      local head = ctx.conn:get("event_head", 0)
+      local head = conn:get("event_head", 0)
       status.events = head and head.count or 0
-      status.history = row_history.status(ctx)
+      status.history = not conn:is_closed() and row_history.status(ctx, conn) or nil
+      if not ctx.universe.is_open() then return methods.status(self) end -- closed while the server was asked
     end
     return status
   end

@@ -440,6 +440,38 @@ describe("while the server is away", function()
       assert.equal("1", m.eager.read)
     end)
 
+    it("migrations that are pending are seen when the server is there: told, or the universe is closed and what it kept stays in the file", function()
+      local folder = support.folder()
+      assert(open():shutdown())
+      settings.plugins.migrations = { folder = folder, on_pending = "refuse" }
+      local m = assert(start_away())
+      assert(m:create_entity("T", nil, "first"))
+      support.wait_until(function() return m:plugin("migrations") end) -- nothing is pending
+      assert.is_true(m.fallback:drain(20))
+      assert(m:get_entity("first"))
+      assert(m:shutdown())
+
+      support.write(folder .. "/0001_more.lua", "return { online = true, up = function(m) m:create_entity('T', nil, 'migrated') end }")
+      m = assert(start_away())
+      support.refused("PluginError", nil, select(2, m:plugin("migrations")), "not connected")
+      assert(m:create_entity("T", nil, "kept"))
+      support.wait_until(function() return m:status().closed end)
+      support.wait_until(function() return #support.reported > 0 end)
+      local reported = support.take_reported()
+      assert.equal(1, #reported)
+      assert.same({ "MigrationError", "PENDING" }, { reported[1].err.kind, reported[1].err.code })
+      assert.truthy(reported[1].context:find("is closed now", 1, true), reported[1].context)
+
+      settings.plugins.migrations.on_pending = "warn"
+      m = assert(start_away())
+      manager = m
+      assert.equal(1, m.fallback:status().queued)
+      support.wait_until(function() return m:plugin("migrations") end)
+      assert.is_true(m.fallback:drain(20))
+      assert(m:get_entity("kept"))
+      assert.equal(1, assert(m.migrations:status()).pending)
+    end)
+
     it("nothing is sent to a module of another version: it stays in the file until the right one is there", function()
       assert(open():shutdown())
       local function set_version(version)

@@ -62,6 +62,19 @@ describe("a manager", function()
     assert.is_nil(status.connection)
   end)
 
+  it("tells its status also where another task closes it meanwhile", function()
+    for turns = 0, 4 do
+      local m = support.open()
+      iu.run(function()
+        local asking = iu.spawn(m.status, m)
+        for _ = 1, turns do iu.sleep(0) end
+        assert(m:shutdown())
+        local status = assert(asking:wait())
+        assert.not_equal(status.initialized, status.closed)
+      end)
+    end
+  end)
+
   it("flushes: true, and again true", function()
     local m = support.open()
     assert.is_true(m:flush())
