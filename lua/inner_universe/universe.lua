@@ -95,6 +95,9 @@ local function context(self, record)
     version = record.manifest.version,
     folder = record.folder,
     conn = self.conn,
+    is_closed = function() -- no connection yet, or not any more; from the moment on that it is being closed
+      return self.conn == nil
+    end,
     config = freeze.deep(record.config, "the configuration of " .. record.name),
     settings = self.settings,
     log = self.logger(record.name),
@@ -324,12 +327,14 @@ function Universe:close(options)
   self.state, self.in_gc = "closing", in_gc
   self.host:stop(self.kept or 0, true)
   local conn, ok, err = self.conn, true, nil
-  set_conn(self, nil) -- closed for the plugins from here on, also while the journal is awaited
+  self.conn = nil -- closed for callers from here on, also while the journal is awaited; what is under way has its connection until then (ctx.conn)
   if conn then
     self.leaving = conn
     ok, err = close_connection(conn, in_gc)
     self.leaving = nil
+    connection.hold(conn, nil)
   end
+  set_conn(self, nil)
   self.host:stop()
   self.state = "closed"
   if not in_gc then drain_loop() end

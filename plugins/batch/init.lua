@@ -34,7 +34,7 @@ function M.start(ctx)
     local expected = hooks.arguments(method)
     arguments[method] = expected
     return function(_, ...)
-      if gather.stopped or not ctx.conn then check.raise(CLOSED) end
+      if gather.stopped or ctx.is_closed() then check.raise(CLOSED) end
       if not ctx.can_wait() then check.raise(("batch: '%s' cannot wait for its answer here (use a task)"):format(method)) end
       local group, number = gathered(method, client:stored(method, ...))
       if not group then
@@ -120,7 +120,7 @@ function M.start(ctx)
   ---@return true? ok
   ---@return inner_universe.Error? err TimeoutError
   function methods:flush(timeout)
-    if gather.stopped or not ctx.conn then check.raise(CLOSED) end
+    if gather.stopped or ctx.is_closed() then check.raise(CLOSED) end
     check.optional(timeout, "number", 1, "flush", "timeout")
     return gather.drain(timeout)
   end
@@ -137,7 +137,7 @@ function M.start(ctx)
   function methods:stop()
     if gather.stopped then return end
     gather.stop()
-    if not ctx.conn or ctx.conn:is_closed() then return end
+    if ctx.is_closed() or ctx.conn:is_closed() then return end
     if ctx.can_wait() then return gather.drain() end
     gather.send_blindly()
   end

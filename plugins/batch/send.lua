@@ -25,7 +25,7 @@ return function(ctx, client, statistics)
     local lost, ends
     while true do
       local conn = ctx.conn
-      if not conn or conn:is_closed() then
+      if ctx.is_closed() or conn:is_closed() then
         local closed = iu.errors.new("ConnectionError", "the universe was closed before the batch was sent", { code = "CLOSED", retryable = false })
         return nil, lost or closed, lost ~= nil
       end

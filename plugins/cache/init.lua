@@ -40,7 +40,7 @@ function M.start(ctx)
     hook = ctx.hooks.around("get_entity", entities.hook)
   end
 
-  local function closed() return stopped or not ctx.conn end
+  local function closed() return stopped or ctx.is_closed() end
 
   -- The entry of a key that is there and not too old.
   local function find(key)

@@ -110,7 +110,7 @@ local function of_server(ctx)
   end
 
   function methods.stop(options)
-    if ctx.conn and server.facts().own then
+    if not ctx.is_closed() and server.facts().own then
       local ok, err = ctx.conn:flush(ctx.config.stop_timeout)
       if not ok then ctx.log.warn("before the server ends: %s", tostring(err)) end
     end

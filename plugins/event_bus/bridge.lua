@@ -180,7 +180,7 @@ return function(ctx, env)
 
   -- Raises nothing: it is called by whoever publishes on the bus.
   local function inward(self, line, ...)
-    if not self.active or not ctx.conn then return end
+    if not self.active or ctx.is_closed() then return end
     local fine, event_type, data, source, id = pcall(self.decode, ...)
     if not fine then return refuse(self, iu.errors.wrap("PluginError", "bridge: decode raised", event_type)) end
     if event_type == nil then return end

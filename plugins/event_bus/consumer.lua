@@ -52,7 +52,7 @@ return function(ctx, env)
   env.lock, env.holds = lock, holds
   local process = make_work(ctx, env)
 
-  local function is_gone() return not ctx.conn or ctx.conn:is_closed() end
+  local function is_gone() return ctx.is_closed() or ctx.conn:is_closed() end
 
   local function load(self)
     if self.state then return self.state end

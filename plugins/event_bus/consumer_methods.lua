@@ -30,7 +30,7 @@ return function(ctx, env)
   ---@return integer? lag
   ---@return inner_universe.Error? err
   function public:lag()
-    if not ctx.conn then ctx.check.raise(CLOSED) end
+    if ctx.is_closed() then ctx.check.raise(CLOSED) end
     local head, err = log.head()
     if not head then return nil, err end
     local state
@@ -48,13 +48,13 @@ return function(ctx, env)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function public:wait_idle(timeout)
-    if not ctx.conn then ctx.check.raise(CLOSED) end
+    if ctx.is_closed() then ctx.check.raise(CLOSED) end
     ctx.check.optional(timeout, "number", 1, "wait_idle", "timeout")
     if timeout ~= timeout then return invalid("wait_idle: timeout: expected seconds, got NaN") end
     if in_own_handler(self) then return invalid("wait_idle: not in the consumer's own handler") end
     local deadline = timeout and ctx.clock() + timeout
     while true do
-      if self.stopping or not ctx.conn then return closed("consumer %s is stopped", self.name) end
+      if self.stopping or ctx.is_closed() then return closed("consumer %s is stopped", self.name) end
       local head, err = log.head()
       if not head then return nil, err end
       if self.resting and self.wake and self.scanned >= head.sequence and not feed.is_unsure() then return true end
@@ -125,7 +125,7 @@ return function(ctx, env)
   ---@return integer? count
   ---@return inner_universe.Error? err with details.sequence
   function public:replay(from, to, filter)
-    if not ctx.conn then ctx.check.raise(CLOSED) end
+    if ctx.is_closed() then ctx.check.raise(CLOSED) end
     local kind = type(filter)
     if filter ~= nil and kind ~= "table" and kind ~= "function" then
       error(("bad argument #3 to 'replay' (filter: table or function expected, got %s)"):format(kind), 2)
@@ -155,7 +155,7 @@ return function(ctx, env)
     local _ <close> = lock(self.gate)
     local handed = 0
     while at < last do
-      if not ctx.conn then return closed(CLOSED) end
+      if ctx.is_closed() then return closed(CLOSED) end
       local rows, covered = reader:read(at, last, log.PAGE)
       if not rows then return nil, covered end
       for _, row in ipairs(rows) do

@@ -65,7 +65,7 @@ return function(ctx, name)
       local away = resend > 0 and err.kind == "ConnectionError" and err.code == "CONNECTION"
       if err.code ~= "UNKNOWN_OUTCOME" and not away or resend == RESENDS then return nil, err end
       iu.sleep(RESEND_PAUSE)
-      if not ctx.conn or ctx.conn:is_closed() then return nil, err end
+      if ctx.is_closed() or ctx.conn:is_closed() then return nil, err end
     end
   end
 

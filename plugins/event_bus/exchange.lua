@@ -131,7 +131,7 @@ return function(ctx, env)
       end
       at = covered
       if ctx.can_wait() and coroutine.isyieldable() then iu.sleep(0) end
-      if not ctx.conn then return nil, iu.errors.new("ConnectionError", "event_bus is closed", { code = "CLOSED", retryable = false }) end
+      if ctx.is_closed() then return nil, iu.errors.new("ConnectionError", "event_bus is closed", { code = "CLOSED", retryable = false }) end
     end
     if ok and held then ok, err = sink:write(held) end
     if ok and batch then ok, err = sink:write("]") end
@@ -335,7 +335,7 @@ return function(ctx, env)
     local counts, batch, bytes = { imported = 0, skipped = 0 }, {}, 0
     local function flush()
       if #batch == 0 then return true end
-      if not ctx.conn then return nil, iu.errors.new("ConnectionError", "event_bus is closed", { code = "CLOSED", retryable = false }) end
+      if ctx.is_closed() then return nil, iu.errors.new("ConnectionError", "event_bus is closed", { code = "CLOSED", retryable = false }) end
       local ok, err = store(batch, counts)
       batch, bytes = {}, 0
       if ctx.can_wait() and coroutine.isyieldable() then iu.sleep(0) end

@@ -66,7 +66,7 @@ return function(ctx, log, on_row, on_news, on_loss, on_rewind)
   end
 
   local function mend()
-    while not stopped and ctx.conn and last < held_to do
+    while not stopped and not ctx.is_closed() and last < held_to do
       local before = losses
       local rows, covered = log.page(last, held_to)
       if unsure or losses ~= before then
@@ -140,10 +140,10 @@ return function(ctx, log, on_row, on_news, on_loss, on_rewind)
   end
 
   local function check()
-    while unsure and not stopped and ctx.conn do
+    while unsure and not stopped and not ctx.is_closed() do
       local before = losses
       local head, same = compare()
-      if head and losses == before and ctx.conn and not stopped then
+      if head and losses == before and not ctx.is_closed() and not stopped then
         go_on_behind(head, same)
       else
         iu.sleep(RETRY)

@@ -41,7 +41,7 @@ function M.start(ctx)
   message.read_through(manager.rows)
   topics.select_through(manager.rows)
 
-  local function closed() return stopped or not ctx.conn end
+  local function closed() return stopped or ctx.is_closed() end
 
   local log = make_log(ctx, topics)
   local listeners, requests, consumers, retention, bridges
@@ -55,7 +55,7 @@ function M.start(ctx)
   end)
   listeners = make_listeners(ctx, topics, log, message, feed.last)
   local function publish(event_type, source, data, id)
-    if not ctx.conn then return nil, iu.errors.new("ConnectionError", CLOSED, { code = "CLOSED", retryable = false }) end
+    if ctx.is_closed() then return nil, iu.errors.new("ConnectionError", CLOSED, { code = "CLOSED", retryable = false }) end
     return manager.client:publish_event(event_type, source, data, id)
   end
   requests = make_requests(ctx, message, publish)

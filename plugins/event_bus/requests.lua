@@ -80,7 +80,7 @@ return function(ctx, message, publish)
         data = { ok = true, value = value }
       end
       local ok, err = reply(what, data)
-      if ok or not ctx.conn then return end
+      if ok or ctx.is_closed() then return end
       ctx.report(err, "reply to " .. what.type)
       if err.kind == "ValidationError" then reply(what, { ok = false, error = message.of_failure(err) }) end
     end

@@ -75,7 +75,7 @@ return function(ctx, log, consumers, topics)
       gone = gone + went
       if went < SLICE then return gone, true end
       breathe()
-      if stopped or not ctx.conn then return gone, false end
+      if stopped or ctx.is_closed() then return gone, false end
     end
     if err then return nil, err end
     return gone, false
@@ -124,7 +124,7 @@ return function(ctx, log, consumers, topics)
   end
 
   local function guarded()
-    if busy or stopped or not ctx.conn or ctx.conn:is_closed() then return end
+    if busy or stopped or ctx.is_closed() or ctx.conn:is_closed() then return end
     busy, looked_at = true, ctx.clock()
     local _ <close> = setmetatable({}, { __close = function() busy = false end })
     local raised, ok, err = pcall(function()
@@ -137,7 +137,7 @@ return function(ctx, log, consumers, topics)
 
   --- Looks whether something is to go.
   function retention.look()
-    if owner == false or busy or stopped or not ctx.conn then return end
+    if owner == false or busy or stopped or ctx.is_closed() then return end
     if not on_server() then
       if ctx.can_wait() then guarded() end
     elseif not looked_at or ctx.clock() - looked_at >= PAUSE then
@@ -206,8 +206,8 @@ return function(ctx, log, consumers, topics)
 
   --- What health says of it.
   function retention.facts()
-    if owner == nil and ctx.conn and not on_server() then owner = ctx.conn:is_owner() end
-    local head = ctx.conn and (not on_server() or ctx.can_wait()) and log.head() or nil
+    if owner == nil and not ctx.is_closed() and not on_server() then owner = ctx.conn:is_owner() end
+    local head = not ctx.is_closed() and (not on_server() or ctx.can_wait()) and log.head() or nil
     return {
       owner = owner, events = head and head.count, bytes = head and head.bytes, removed = removed, held_by = held_by,
       last_error = last_error and tostring(last_error) or nil,

@@ -97,7 +97,7 @@ local function start_keeping(ctx, client, manager, state_handlers, refused_handl
 
   function state.connected()
     local conn = ctx.conn
-    return conn ~= nil and not conn:is_closed() and conn:state().phase == "connected"
+    return not ctx.is_closed() and not conn:is_closed() and conn:state().phase == "connected"
   end
 
   -- Looks at what is, and tells what has changed.
@@ -191,7 +191,7 @@ function M.start(ctx)
   local methods = {}
 
   local function closed()
-    return stopped or not ctx.conn
+    return stopped or ctx.is_closed()
   end
 
   --- "online"; "offline": there is no connection; "replaying": there is one, and writes that are kept. An embedded universe is online.

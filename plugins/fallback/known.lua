@@ -62,7 +62,7 @@ return function(ctx, manager, queue)
 
   local function held(kind, id)
     local conn = ctx.conn
-    local row = conn and not conn:is_closed() and conn.tables[kind]:get(id)
+    local row = not ctx.is_closed() and not conn:is_closed() and conn.tables[kind]:get(id)
     return row and shown(kind, row)
   end
 

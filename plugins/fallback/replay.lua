@@ -27,7 +27,7 @@ return function(ctx, client, queue, server_time, fits, told)
   -- The answers of entries: true or an err, each; what was not sent any more has none.
   local function send(list)
     local answers, left, done, conn = {}, #list, ctx.waiter(), ctx.conn
-    if not conn or conn:is_closed() then return answers end
+    if ctx.is_closed() or conn:is_closed() then return answers end
     for i, entry in ipairs(list) do
       local ok, err = conn:call_async(function(well, why)
         answers[i] = well or why

@@ -21,7 +21,9 @@ return function(ctx)
   --- Microseconds since the epoch; or nil, err: the connection went meanwhile. The first question over a connection waits for its answer.
   function server_time.now()
     local conn = ctx.conn
-    if not conn or conn:is_closed() then return nil, iu.errors.new("ConnectionError", "the connection is closed", { code = "CLOSED", retryable = false }) end
+    if ctx.is_closed() or conn:is_closed() then
+      return nil, iu.errors.new("ConnectionError", "the connection is closed", { code = "CLOSED", retryable = false })
+    end
     server_time.connected()
     if not began then
       local asked = id

@@ -61,7 +61,7 @@ return function(ctx, client, queue, server_time, state)
   -- Whether the connection's schema has room for it: what it has not is said now, not when it is replayed. One that has ended for good says nothing.
   local function can_be_sent(operation)
     local conn = ctx.conn
-    if not conn or conn:is_closed() then return true end
+    if ctx.is_closed() or conn:is_closed() then return true end
     local batch = conn:batch("transact")
     if not batch then return true end
     local number = batch:put(operation)

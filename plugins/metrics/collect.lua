@@ -198,7 +198,7 @@ return function(ctx, env)
         failures = failures + 1
         ctx.log.debug("metrics: %s: %s", name, tostring(err))
       end
-      if not ctx.conn then return end
+      if ctx.is_closed() then return end
     end
     metric.collect_failures_total.put(failures)
     metric.collect_seconds.put(ctx.clock() - began)

@@ -36,7 +36,7 @@ function M.start(ctx)
   })
   local listening, deaf
 
-  local function closed() return stopped or not ctx.conn end
+  local function closed() return stopped or ctx.is_closed() end
 
   local function text()
     if on then collect.run() end

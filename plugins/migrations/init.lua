@@ -59,7 +59,7 @@ function M.start(ctx)
     target = ctx.universe.target, backend = backend,
   }
   local stopped = false
-  local function closed() return (stopped or not ctx.conn) and "migrations is closed" or nil end
+  local function closed() return (stopped or ctx.is_closed()) and "migrations is closed" or nil end
   local methods = make_methods(ctx.check, runner, closed)
 
   if ctx.config.on_pending ~= "ignore" then

@@ -43,7 +43,7 @@ return function(ctx, manager, backend)
     local ok, err = lock.take(how.lock_timeout, how.stop)
     if not ok then return nil, err end
     local guard <close> = setmetatable({}, { __close = function()
-      if ctx.conn and not ctx.conn:is_closed() then lock.release() end
+      if not ctx.is_closed() and not ctx.conn:is_closed() then lock.release() end
     end })
     local answer, why = fn(session)
     return guard and answer, why

@@ -40,13 +40,13 @@ return function(ctx, methods, get_manager)
 
   ---@return boolean
   function client:is_connected()
-    return ctx.conn ~= nil and not ctx.conn:is_closed()
+    return not ctx.is_closed() and not ctx.conn:is_closed()
   end
 
   --- The universe's connection, for what a manager has no words for: tables and reducers of modules in Lua. Nil while the universe is not open.
   ---@return inner_universe.Connection?
   function client:connection()
-    return ctx.conn
+    return not ctx.is_closed() and ctx.conn or nil
   end
 
   for _, name in ipairs {
@@ -54,7 +54,7 @@ return function(ctx, methods, get_manager)
     "create_relation", "get_relation", "update_relation", "delete_relation", "query_relations",
   } do
     client[name] = function(_, ...)
-      if not ctx.conn then check.raise(CLOSED) end
+      if ctx.is_closed() then check.raise(CLOSED) end
       row_history.note(ctx)
       return methods[name](get_manager(), ...)
     end
@@ -112,7 +112,7 @@ return function(ctx, methods, get_manager)
   ---@return string? version_id
   ---@return inner_universe.Error? err
   function client:commit_state_version(parent, description, data_hash)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
     check.type(description, "string", 2, "commit_state_version", "description")
@@ -132,7 +132,7 @@ return function(ctx, methods, get_manager)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function client:record_delta(version_id, operations, metadata)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.type(version_id, "string", 1, "record_delta", "version_id")
     check.type(operations, "table", 2, "record_delta", "operations")
@@ -156,7 +156,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Delta[]? deltas
   ---@return inner_universe.Error? err
   function client:query_deltas(version_id)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(version_id, "string", 1, "query_deltas", "version_id")
     local found, err = ctx.conn:select("delta_record", {
       filters = { { field = "state_version_id", operator = "Equals", value = version_id }, { field = "kind", operator = "Equals", value = "recorded" } },
@@ -174,7 +174,7 @@ return function(ctx, methods, get_manager)
   ---@return string? event_id
   ---@return inner_universe.Error? err
   function client:publish_event(event_type, source, data, id)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.type(event_type, "string", 1, "publish_event", "event_type")
     check.optional(source, "string", 2, "publish_event", "source")
@@ -193,7 +193,7 @@ return function(ctx, methods, get_manager)
 
   local function reader(table_name, decode, kind, what)
     return function(_, id)
-      if not ctx.conn then check.raise(CLOSED) end
+      if ctx.is_closed() then check.raise(CLOSED) end
       check.type(id, "string", 1, "get_" .. table_name, "id")
       local row, err = ctx.conn:get(table_name, id)
       if row then return decode(row) end
@@ -214,7 +214,7 @@ return function(ctx, methods, get_manager)
   ---@return integer|inner_universe.Error|nil matched
   ---@return string? words
   function client:query_from(source, table_name, spec)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(source, "table", 1, "query_from", "source")
     check.type(table_name, "string", 2, "query_from", "table_name")
     check.optional(spec, "table", 3, "query_from", "spec")
@@ -241,7 +241,7 @@ return function(ctx, methods, get_manager)
       return decoded
     end
     return function(_, fn, options)
-      if not ctx.conn then check.raise(CLOSED) end
+      if ctx.is_closed() then check.raise(CLOSED) end
       check.type(fn, "callable", 1, method, "fn")
       check.optional(options, "table", 2, method, "options")
       local initial = options and options.initial
@@ -279,7 +279,7 @@ return function(ctx, methods, get_manager)
   ---@return table[]? rows
   ---@return inner_universe.Error? err
   function client:query(sql)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(sql, "string", 1, "query", "sql")
     return ctx.conn:query(sql)
   end

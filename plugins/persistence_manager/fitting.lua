@@ -57,7 +57,7 @@ function fitting.of_connection(ctx)
   local well -- the connection that it was found of
   return function()
     local conn = ctx.conn
-    if not conn or conn:is_closed() then
+    if ctx.is_closed() or conn:is_closed() then
       return nil, iu.errors.new("ConnectionError", ctx.universe.target .. ": the connection is closed", { code = "CLOSED", retryable = false })
     end
     if ctx.universe.is_partial() then

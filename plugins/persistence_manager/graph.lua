@@ -149,7 +149,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
   function methods:neighbors(id, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.neighbors, "neighbors", id, options)
     return neighbors(conn, id, options or {})
   end
@@ -221,7 +221,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err EntityNotFoundError; OverloadedError past a cap
   function methods:path(from, to, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.path, "path", from, to, options)
     return path(conn, from, to, options or {})
   end

@@ -42,7 +42,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err ValidationError: an unknown field, one that has no order or has an index; a server
   function methods:create_index(name, path)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.create_index, "create_index", name, path)
     local ok, err = check_table("create_index", name)
     if not ok then return nil, err end
@@ -63,7 +63,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err ValidationError: no such index
   function methods:drop_index(name, path)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.drop_index, "drop_index", name, path)
     local ok, err = check_table("drop_index", name)
     if not ok then return nil, err end
@@ -88,7 +88,7 @@ return function(ctx, methods)
   ---@return { table: string, path: string, entries: integer, bytes: integer, state: string }[]
   function methods:indexes()
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     return conn:indexes()
   end
 

@@ -64,7 +64,7 @@ function M.start(ctx)
   local class = ctx.hooks.class("manager", methods, {
     arguments = ARGUMENTS,
     index = function(key)
-      if ctx.conn == nil then return nil end
+      if ctx.is_closed() then return nil end
       return (ctx.universe.plugin(key))
     end,
     close = function(_, in_gc) return ctx.universe.close { gc = in_gc } end,

@@ -56,7 +56,7 @@ return function(ctx)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:flush(timeout)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.flush, "flush", timeout)
     return ctx.conn:flush(timeout)
   end
@@ -114,7 +114,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError, ConflictError (id taken), AuthorizationError
   function methods:create_entity(entity_type, metadata, id)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
@@ -139,7 +139,7 @@ return function(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError
   function methods:get_entity(id)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     if type(id) ~= "string" then check.arguments(ARGUMENTS.get_entity, "get_entity", id) end
     local row, err = conn:get("entity", id)
     if row then return codec.entity(row) end
@@ -154,7 +154,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:update_entity(id, metadata)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if type(metadata) == "table" then
@@ -177,7 +177,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ConflictError while it has relations
   function methods:delete_entity(id, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.delete_entity, "delete_entity", id, options)
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
@@ -193,7 +193,7 @@ return function(ctx)
   ---@return string? words
   function methods:query_entities(spec)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return run_query(conn, "entity", spec or {})
   end
@@ -210,7 +210,7 @@ return function(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError for a missing end
   function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
@@ -235,7 +235,7 @@ return function(ctx)
   ---@return inner_universe.Error? err RelationNotFoundError
   function methods:get_relation(id)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     if type(id) ~= "string" then check.arguments(ARGUMENTS.get_relation, "get_relation", id) end
     local row, err = conn:get("relation", id)
     if row then return codec.relation(row) end
@@ -249,7 +249,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:update_relation(id, metadata)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if type(metadata) == "table" then
@@ -270,7 +270,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:delete_relation(id)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.delete_relation, "delete_relation", id)
     return conn:call("delete_relation", id)
@@ -283,7 +283,7 @@ return function(ctx)
   ---@return string? words
   function methods:query_relations(spec)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return run_query(conn, "relation", spec or {})
   end
@@ -300,7 +300,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:explain_entities(spec)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.explain_entities, "explain_entities", spec)
     return explain(conn, "entity", spec or {})
   end
@@ -310,7 +310,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:explain_relations(spec)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.explain_relations, "explain_relations", spec)
     return explain(conn, "relation", spec or {})
   end
@@ -323,7 +323,7 @@ return function(ctx)
   ---@return string[]|inner_universe.Error|nil columns
   function methods:sql(text, params, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.sql, "sql", text, params, options)
     return conn:sql(text, params, options)
   end
@@ -336,7 +336,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError (the query's syntax, a server), TimeoutError
   function methods:search_entities(text, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.search_entities, "search_entities", text, options)
     return search.entities(conn, text, options or {})
   end
@@ -348,7 +348,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError (there is a file, no file here), UniverseLockedError, StorageError, TimeoutError
   function methods:backup(path, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.backup, "backup", path, options)
     return conn:backup(path, options)
   end
@@ -363,7 +363,7 @@ return function(ctx)
   ---@param fn fun(tx: inner_universe.Transaction): ...
   ---@return any ...
   function methods:transaction(fn)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.transaction, "transaction", fn)
     return run_transaction(fn)
   end
@@ -383,7 +383,7 @@ return function(ctx)
   ---@return string? version_id
   ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
     if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
     check.arguments(ARGUMENTS.commit_version, "commit_version", state, description, options)
@@ -398,7 +398,7 @@ return function(ctx)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, description)
     local temporal, err = needed("temporal_store")
     if not temporal then return nil, err end
@@ -412,7 +412,7 @@ return function(ctx)
   ---@return string? event_id
   ---@return inner_universe.Error? err
   function methods:publish_event(event_type, data, source)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, data, source)
     return self.client:publish_event(event_type, source, data)
   end

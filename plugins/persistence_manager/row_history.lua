@@ -77,7 +77,7 @@ local function prune(ctx, conn)
     head, err = row_history.head(conn)
     if head and head.count > count - SLICE then return true end
     if coroutine.isyieldable() and ctx.can_wait() then iu.sleep(0) end
-    if ctx.conn ~= nil and ctx.conn ~= conn or conn:is_closed() then return true end -- closed meanwhile
+    if ctx.is_closed() or ctx.conn ~= conn or conn:is_closed() then return true end -- closed meanwhile
   end
   return err == nil or nil, err
 end
@@ -94,7 +94,7 @@ end
 function row_history.note(ctx)
   if not watched then return end
   watched.writes = watched.writes + 1
-  if watched.writes % CHECK_EVERY == 0 and ctx.conn then check_limits(ctx, ctx.conn) end
+  if watched.writes % CHECK_EVERY == 0 and not ctx.is_closed() then check_limits(ctx, ctx.conn) end
 end
 
 local function wanted_by(settings)

@@ -175,7 +175,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Entity? entity
   ---@return inner_universe.Error? err EntityNotFoundError
   function View:get_entity(id)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.get_entity, "get_entity", id)
     return get(self, "entity", id)
   end
@@ -184,7 +184,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Relation? relation
   ---@return inner_universe.Error? err RelationNotFoundError
   function View:get_relation(id)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.get_relation, "get_relation", id)
     return get(self, "relation", id)
   end
@@ -194,7 +194,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Entity[]? entities
   ---@return integer|inner_universe.Error|nil matched
   function View:query_entities(spec)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return query_rows(self, "entity", spec or {})
   end
@@ -204,7 +204,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Relation[]? relations
   ---@return integer|inner_universe.Error|nil matched
   function View:query_relations(spec)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return query_rows(self, "relation", spec or {})
   end
@@ -215,7 +215,7 @@ return function(ctx, methods, graph)
   ---@return { id: string, depth: integer, relation: string, from: string }[]? neighbors
   ---@return inner_universe.Error? err
   function View:neighbors(id, options)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.neighbors, "neighbors", id, options)
     return graph.neighbors(past_of[self], id, options or {})
   end
@@ -227,7 +227,7 @@ return function(ctx, methods, graph)
   ---@return { entities: string[], relations: string[], length: integer }? path
   ---@return inner_universe.Error? err
   function View:path(from, to, options)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.path, "path", from, to, options)
     return graph.path(past_of[self], from, to, options or {})
   end
@@ -242,7 +242,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err ValidationError (not recorded, or not that far back), VersionNotFoundError
   function methods:as_of(when)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     if type(when) ~= "string" then check.type(when, "integer", 1, "as_of", "time or version") end
     local time, version_id = when, nil
     if type(when) == "string" then
@@ -320,7 +320,7 @@ return function(ctx, methods, graph)
   ---@return inner_universe.Error? err ValidationError (not recorded), EntityNotFoundError or RelationNotFoundError (never seen)
   function methods:history(id, options)
     local conn = ctx.conn
-    if not conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.history, "history", id, options)
     options = options or {}
     local ok, err = check.options("history", options, HISTORY_OPTIONS)

@@ -349,7 +349,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:rehearse()
     open(self, "rehearse")
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     local operations, count = pending(self)
     operations[#operations + 1] = { tag = "Expect", value = { table = "config", key = "rehearsal " .. uuid(), row = "" } } -- which does not hold: all is undone
     local ok, err = ctx.conn:call("transact", operations)
@@ -373,7 +373,7 @@ return function(ctx)
     local operations, count = pending(tx)
     if count == 0 then return true end
     note_writes(count)
-    if not conn then
+    if ctx.is_closed() then
       return nil, iu.errors.new("ConnectionError", "the manager was closed before the transaction was applied", { code = "CLOSED", retryable = false })
     end
     local key = iu.uuid()

@@ -155,7 +155,7 @@ function M.start(ctx)
   ---@return inner_universe.Lease? lease
   ---@return inner_universe.Error? err TimeoutError, OverloadedError (waiting_max), ConnectionError
   function methods:acquire(options)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if stopped or ctx.is_closed() then check.raise(CLOSED) end
     check.optional(options, "table", 1, "acquire", "options")
     return acquire("acquire", options)
   end
@@ -165,7 +165,7 @@ function M.start(ctx)
   ---@param options? { timeout?: number, identity?: string, token?: string }
   ---@return any ...
   function methods:with(fn, options)
-    if stopped or not ctx.conn then check.raise(CLOSED) end
+    if stopped or ctx.is_closed() then check.raise(CLOSED) end
     check.type(fn, "callable", 1, "with", "fn")
     check.optional(options, "table", 2, "with", "options")
     local lease <close>, err = acquire("with", options)

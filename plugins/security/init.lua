@@ -75,7 +75,7 @@ function M.start(ctx)
   ---@return { rows: integer, values: integer, key: string }? done rows looked at, values sealed anew, the newest key's id
   ---@return inner_universe.Error? err
   function methods:rotate(options)
-    if not ctx.conn then check.raise("security is closed") end
+    if ctx.is_closed() then check.raise("security is closed") end
     check.optional(options, "table", 1, "rotate", "options")
     return rotate(options or {})
   end

@@ -50,7 +50,7 @@ return function(ctx, methods)
   ---@return true? ok
   ---@return inner_universe.Error? err AuthorizationError, ValidationError
   function methods:grant(principal, action, subject)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(principal, "string", 1, "grant", "principal")
     check.type(action, "string", 2, "grant", "action")
     check.optional(subject, "string", 3, "grant", "subject")
@@ -64,7 +64,7 @@ return function(ctx, methods)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:revoke(principal, action, subject)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(principal, "string", 1, "revoke", "principal")
     check.type(action, "string", 2, "revoke", "action")
     check.optional(subject, "string", 3, "revoke", "subject")
@@ -76,7 +76,7 @@ return function(ctx, methods)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:add_to_role(identity, role)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(identity, "string", 1, "add_to_role", "identity")
     check.type(role, "string", 2, "add_to_role", "role")
     return ctx.conn:call("grant", identity, "role", role)
@@ -87,7 +87,7 @@ return function(ctx, methods)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:remove_from_role(identity, role)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(identity, "string", 1, "remove_from_role", "identity")
     check.type(role, "string", 2, "remove_from_role", "role")
     return ctx.conn:call("revoke", identity, "role", role)
@@ -108,7 +108,7 @@ return function(ctx, methods)
   ---@return string[]? roles
   ---@return inner_universe.Error? err
   function methods:roles(identity)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(identity, "string", 1, "roles", "identity")
     local names, err = roles_of(ctx.conn, normal(identity))
     if not names then return nil, err end
@@ -120,7 +120,7 @@ return function(ctx, methods)
   ---@return string[]? identities
   ---@return inner_universe.Error? err
   function methods:members(role)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(role, "string", 1, "members", "role")
     local found, err = rows(ctx.conn, { { field = "action", operator = "Equals", value = "role" }, { field = "subject", operator = "Equals", value = role } })
     if not found then return nil, err end
@@ -136,7 +136,7 @@ return function(ctx, methods)
   ---@return { principal: string, action: string, subject: string }[]? rules
   ---@return inner_universe.Error? err
   function methods:rules(options)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.optional(options, "table", 1, "rules", "options")
     local ok, err = check.options("rules", options, RULES_OPTIONS)
     if not ok then return nil, err end
@@ -168,7 +168,7 @@ return function(ctx, methods)
   ---@return boolean? may
   ---@return inner_universe.Error? err AuthorizationError: not the owner's connection
   function methods:can(identity, action, subject)
-    if not ctx.conn then check.raise(CLOSED) end
+    if ctx.is_closed() then check.raise(CLOSED) end
     check.type(identity, "string", 1, "can", "identity")
     check.type(action, "string", 2, "can", "action")
     check.optional(subject, "string", 3, "can", "subject")

@@ -49,7 +49,7 @@ function M.start(ctx)
   if not store then return nil, err end
   local entities, relations = store.ids.entity, store.ids.relation
 
-  local function closed() return stopped or not ctx.conn end
+  local function closed() return stopped or ctx.is_closed() end
 
   local function count(action, rule)
     if not rule then

@@ -50,7 +50,7 @@ function M.start(ctx)
     ctx = ctx, versions = versions, states = states, ancestry = ancestry, blame = make_blame(states, ancestry), invalid = invalid, current = ctx.config.branch,
   }
 
-  local function closed() return stopped or not ctx.conn end
+  local function closed() return stopped or ctx.is_closed() end
 
   local function versioning_on()
     if ctx.settings.features.enable_state_versioning then return true end

@@ -289,7 +289,7 @@ return function(ctx, versions)
   ---@param undone? boolean
   function states.unstage(id, undone)
     local conn = ctx.conn
-    if not conn then return end -- closed meanwhile: a pruning finds the mark
+    if ctx.is_closed() then return end -- closed meanwhile: a pruning finds the mark
     if undone then conn:send("prune_versions", {}, {}, { id }) end
     conn:send("delete_record", STAGED .. id, nil)
   end

@@ -57,7 +57,7 @@ function M.start(ctx)
   local methods = {}
   local stopped = false
 
-  env.is_stopped = function() return stopped or not ctx.conn end
+  env.is_stopped = function() return stopped or ctx.is_closed() end
 
   local ok, err = env.board.open()
   if not ok then return nil, err end

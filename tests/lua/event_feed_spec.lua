@@ -26,7 +26,8 @@ describe("the feed of the event log", function()
       end,
     }
     local ctx = {
-      conn = conn, config = { rollover = rollover or 1000 }, settings = { backend = backend or "memory" }, report = error, log = { warn = function() end },
+      conn = conn, is_closed = function() return false end,
+      config = { rollover = rollover or 1000 }, settings = { backend = backend or "memory" }, report = error, log = { warn = function() end },
       spawn = function(fn) return iu.spawn(fn) end,
       waiter = function() error("nobody else subscribes") end,
     }

@@ -23,10 +23,11 @@ describe("row history of another day", function()
     local all = { backend = "embedded", history = { "entity" }, history_keep_days = 30, history_max_rows = 0, history_max_bytes = 0 }
     for key, value in pairs(settings or {}) do all[key] = value ~= iu.null and value or nil end
     local ctx = {
-      settings = all, conn = conn, can_wait = function() return false end, log = { warn = function(format, ...) error(format:format(...)) end },
+      settings = all, conn = conn, is_closed = function() return false end, can_wait = function() return false end,
+      log = { warn = function(format, ...) error(format:format(...)) end },
     }
     assert(row_history.apply(ctx, conn))
-    return row_history.status(ctx)
+    return row_history.status(ctx, conn)
   end
 
   local function update(times)
