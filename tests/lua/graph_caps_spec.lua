@@ -18,7 +18,7 @@ describe("a walk over relations", function()
     local plugin = {}
     function plugin.load(name) return assert(loadfile(("plugins/persistence_manager/%s.lua"):format(name)))(plugin) end
     local methods = {}
-    plugin.load "graph"({ conn = conn, check = require "inner_universe.check" }, methods)
+    plugin.load "graph"({ conn = conn, is_closed = function() return false end, check = require "inner_universe.check" }, methods)
     return methods
   end
 
