@@ -40,7 +40,11 @@ return function(ctx, log, consumers, topics)
     if owner == nil then
       owner = ctx.conn:is_owner()
       if not owner and on_server() then
-        local row = ctx.conn:get("config", "owner")
+        local row, err = ctx.conn:get("config", "owner")
+        if err then
+          owner = nil -- asked again
+          return false
+        end
         owner = row ~= nil and row.value == ctx.conn:identity()
       end
       if not owner then ctx.log.debug("events are pruned by the owner, which this is not") end

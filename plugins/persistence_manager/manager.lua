@@ -74,7 +74,8 @@ return function(ctx)
     return out
   end
 
-  --- Facts: initialized, backend, target, features, plugins; when open, the connection's numbers and rows by table too.
+  --- Facts: initialized, backend, target, features, plugins; when open, the connection's numbers and rows by table too. `events` and `history` are nil
+  --- while the server that would have to be asked is away.
   ---@return table
   function methods:status()
     local status = {
@@ -87,8 +88,8 @@ return function(ctx)
       status.durability = status.connection.durability
       status.journal = status.connection.journal
       status.recovery = status.connection.recovery
-      local head = conn:get("event_head", 0)
-      status.events = head and head.count or 0
+      local head, err = conn:get("event_head", 0)
+      if not err then status.events = head and head.count or 0 end
       status.history = not conn:is_closed() and row_history.status(ctx, conn) or nil
       if not ctx.universe.is_open() then return methods.status(self) end -- closed while the server was asked
     end

@@ -142,14 +142,14 @@ function row_history.follow(ctx)
   end
 end
 
---- What status() says of it; nil: the connection was closed meanwhile.
+--- What status() says of it; nil: it cannot be asked, or the connection was closed meanwhile.
 ---@return table?
 function row_history.status(ctx, conn)
   local settings = ctx.settings
-  local recorded = row_history.recorded(conn) or {}
-  if conn:is_closed() then return nil end
-  local head = row_history.head(conn) or { count = 0, bytes = 0 }
-  if conn:is_closed() then return nil end
+  local recorded = row_history.recorded(conn)
+  if not recorded or conn:is_closed() then return nil end
+  local head = row_history.head(conn)
+  if not head or conn:is_closed() then return nil end
   local tables = iu.array {}
   for _, name in ipairs(row_history.TABLES) do
     if recorded[name] then tables[#tables + 1] = name end

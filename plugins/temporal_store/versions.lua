@@ -74,9 +74,10 @@ return function(ctx, decode)
     return rows
   end
 
-  --- Goes back from a version along first parents: each call answers the next version, nil at the first (or where a parent was pruned).
+  --- Goes back from a version along first parents: each call answers the next version, nil after the first one (or where a parent was pruned), and false, err
+  --- where one could not be read (nil would end the loop, as if there were no more).
   ---@param id? string where it begins
-  ---@return fun(): inner_universe.Version?, inner_universe.Error?
+  ---@return fun(): (inner_universe.Version|false)?, inner_universe.Error?
   function versions.back(id)
     local first = true
     return function()
@@ -84,7 +85,7 @@ return function(ctx, decode)
       local version, err = versions.get(id)
       if not version then
         if not first and err.kind == "VersionNotFoundError" then return nil end
-        return nil, err
+        return false, err
       end
       first = false
       id = version.parent_version_id

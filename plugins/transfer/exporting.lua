@@ -15,9 +15,12 @@ local M = {}
 
 local TURN_EVERY = 16
 
+-- True and the version, which is nil where there is none; or nil, err.
 local function schema_version(from)
-  local row = from.schema.tables.config and from.conn:get("config", "schema_version")
-  return row and row.value or nil
+  if not from.schema.tables.config then return true end
+  local row, err = from.conn:get("config", "schema_version")
+  if err then return nil, err end
+  return true, row and row.value
 end
 
 local function write_table(from, writer, name, slices, progress)
@@ -52,8 +55,9 @@ local function write_all(env, from, writer, names, options)
       rows = count_rows(view.again[name]) }
     total = total + about[i].rows
   end
-  local header = lines.header { source = from.text, schema_version = schema_version(from), since = options.since, heads = view.heads, tables = about }
-  local ok
+  local ok, version = schema_version(from)
+  if not ok then return nil, version end
+  local header = lines.header { source = from.text, schema_version = version, since = options.since, heads = view.heads, tables = about }
   ok, err = writer.write(header .. "\n")
   if not ok then return nil, err end
   local progress = progresses.new(env.ctx.clock, options.progress, total)
