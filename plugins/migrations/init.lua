@@ -72,6 +72,9 @@ function M.start(ctx)
 
   --- Runs a migration that was loaded already, whatever the folder says; for iu.migrations, which has opened this universe for it.
   function methods:run_one(migration, direction, how)
+    ctx.check.type(migration, "table", 1, "run_one", "migration")
+    ctx.check.type(direction, "string", 2, "run_one", "direction")
+    ctx.check.type(how, "table", 3, "run_one", "how")
     return place.session(how, function(session)
       local rows, err = session.rows()
       if not rows then return nil, err end
