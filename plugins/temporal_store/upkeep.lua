@@ -53,13 +53,25 @@ return function(ctx, versions, states)
     return state
   end
 
+  -- A name that leads to no version is damage, unless it has moved or gone since it was read, and then the version with a pruning.
+  local function check_name(kind, row)
+    local version, err = versions.get(row.head_version_id)
+    if version then return true end
+    if err.kind ~= "VersionNotFoundError" then return nil, err end
+    local now, why = versions.name(row.name, kind)
+    if why then return nil, why end
+    if not now or now.head_version_id ~= row.head_version_id then return true end
+    return nil, iu.errors.new("StorageError", ("%s %s: %s"):format(kind, row.name, err.message), { cause = err })
+  end
+
   local function check_names()
     for _, kind in ipairs { "branch", "tag" } do
       local rows, err = versions.names(kind)
       if not rows then return nil, err end
       for _, row in ipairs(rows) do
-        local _, why = versions.get(row.head_version_id)
-        if why then return nil, iu.errors.new("StorageError", ("%s %s: %s"):format(kind, row.name, why.message), { cause = why }) end
+        local ok
+        ok, err = check_name(kind, row)
+        if not ok then return nil, err end
       end
     end
     return true
