@@ -99,4 +99,27 @@ describe("a connection lost while a method is under way", function()
     assert.equal(#assert(m:query_entities {}), #assert(m.event_bus:events { type = "ENTITY_CREATED" }))
     support.take_reported()
   end)
+
+  it("is not taken for damage by what verifies", function()
+    local m = open()
+    for i = 1, 30 do assert(m.temporal_store:branch("branch" .. i)) end
+    local told = 0
+    iu.run(function()
+      for turns = 0, 119 do
+        local verifying = iu.spawn(m.temporal_store.verify, m.temporal_store)
+        for _ = 0, turns do iu.sleep(0) end
+        server:fault('{"restart_ms":1}')
+        local report, err = verifying:wait(20)
+        if report then
+          assert.equal(8, report.versions)
+        else
+          assert.equal("ConnectionError", err.kind, tostring(err))
+          told = told + 1
+        end
+        support.wait_until(function() return m.client:connection():state().phase == "connected" end)
+      end
+    end)
+    assert.is_true(told > 10, "hardly anything was lost")
+    support.take_reported()
+  end)
 end)
