@@ -7,7 +7,7 @@
 #define ARGUMENTS_GUESS 4096u
 
 static nerv_handler *const fixed[] = {iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact,
-                                      iu__nerv_set_client_info};
+                                      iu__nerv_check_permission, iu__nerv_set_client_info};
 #define FIXED_COUNT (sizeof fixed / sizeof *fixed)
 
 void iu__nerv_write_sink(nerv *self, uint32_t sink, nerv_slice bytes) {

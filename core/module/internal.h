@@ -209,7 +209,7 @@ bool iu__nerv_over(const nerv_limits *l, const nerv_head *head, int64_t timestam
 typedef bool nerv_handler(nerv_call *c, nerv_reader *args);
 #define NERV_HANDLER(symbol, type) nerv_handler iu__nerv_##symbol;
 NERV_OPERATIONS(NERV_HANDLER)
-nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_set_client_info;
+nerv_handler iu__nerv_init, iu__nerv_client_connected, iu__nerv_client_disconnected, iu__nerv_transact, iu__nerv_check_permission, iu__nerv_set_client_info;
 extern nerv_handler *const iu__nerv_operations[];
 #define NERV_TRANSACT_MAX 100000u   /* operations of one transact */
 #define NERV_IMPORT_MAX 100000u     /* rows of one import_rows, keys of one remove_rows */

@@ -1,4 +1,4 @@
-/* permission.c: who may: grant, revoke, and the check that every write makes.
+/* permission.c: who may: grant, revoke, the check that every write makes, and check_permission, which makes it without a write.
  *
  * A rule is a row (principal, action, subject): the principal is an identity in hex or `role:name`, the action the name of a reducer (or
  * a plugin's own word), the subject what it is about: a type, a key, a name; `*` is any, `lease:*` any that starts so. An identity has
@@ -168,33 +168,43 @@ static bool is_word(nerv_slice s, uint32_t max) {
   return true;
 }
 
-/* Identities are taken in either case, with or without 0x, and kept in lower case. */
-static bool normal_principal(nerv_call *c, nerv_slice given, nerv_slice *out) {
+/* Identities are taken in either case, with or without 0x, and kept in lower case. *out is empty for what is none. */
+static bool lower_identity(nerv_call *c, nerv_slice given, nerv_slice *out) {
   nerv_slice hex = given;
   uint8_t *lower;
+  *out = (nerv_slice){NULL, 0};
+  if (hex.n == 66 && hex.p[0] == '0' && (hex.p[1] | 0x20) == 'x') hex = (nerv_slice){hex.p + 2, 64};
+  if (hex.n != 64) return true;
+  lower = iu__nerv_alloc(&c->self->mem, 64);
+  if (lower == NULL) return iu__nerv_no_memory(c);
+  for (uint32_t i = 0; i < 64; i++) {
+    uint8_t ch = hex.p[i] >= 'A' && hex.p[i] <= 'F' ? hex.p[i] | 0x20 : hex.p[i];
+    if (!(ch >= '0' && ch <= '9') && !(ch >= 'a' && ch <= 'f')) return true;
+    lower[i] = ch;
+  }
+  *out = (nerv_slice){lower, 64};
+  return true;
+}
+
+static bool normal_principal(nerv_call *c, nerv_slice given, nerv_slice *out) {
   *out = given;
   if (given.n > ROLE_PREFIX_LEN && memcmp(given.p, role_prefix, ROLE_PREFIX_LEN) == 0) {
     if (is_word((nerv_slice){given.p + ROLE_PREFIX_LEN, given.n - (uint32_t)ROLE_PREFIX_LEN}, ROLE_MAX)) return true;
   } else {
-    if (hex.n == 66 && hex.p[0] == '0' && (hex.p[1] | 0x20) == 'x') hex = (nerv_slice){hex.p + 2, 64};
-    lower = hex.n == 64 ? iu__nerv_alloc(&c->self->mem, 64) : NULL;
-    if (hex.n == 64 && lower == NULL) return iu__nerv_no_memory(c);
-    for (uint32_t i = 0; lower != NULL && i < 64; i++) {
-      uint8_t ch = hex.p[i] >= 'A' && hex.p[i] <= 'F' ? hex.p[i] | 0x20 : hex.p[i];
-      if (!(ch >= '0' && ch <= '9') && !(ch >= 'a' && ch <= 'f')) lower = NULL;
-      else lower[i] = ch;
-    }
-    *out = (nerv_slice){lower, 64};
-    if (lower != NULL) return true;
+    if (!lower_identity(c, given, out)) return false;
+    if (out->n != 0) return true;
   }
   return iu__nerv_refuse(c, "VALIDATION", "principal: %q, expected an identity of 64 hex digits or role:name", &given);
 }
 
+static bool check_action(nerv_call *c, nerv_slice action) {
+  if (is_word(action, ACTION_MAX)) return true;
+  return iu__nerv_refuse(c, "VALIDATION", "action: %q, expected 1 to %u letters, digits, `_`, `-` or `.`", &action, (uint64_t)ACTION_MAX);
+}
+
 static bool check_rule(nerv_call *c, nerv_slice given, nerv_slice *principal, nerv_slice *action, nerv_slice *subject) {
   if (!normal_principal(c, given, principal)) return false;
-  if (!is_word(*action, ACTION_MAX)) {
-    return iu__nerv_refuse(c, "VALIDATION", "action: %q, expected 1 to %u letters, digits, `_`, `-` or `.`", action, (uint64_t)ACTION_MAX);
-  }
+  if (!check_action(c, *action)) return false;
   if (subject->n == 0) *subject = iu__nerv_text("*");
   if (!iu__nerv_check_id(c, "subject", *subject)) return false;
   if (iu__nerv_is(*action, "role")) {
@@ -229,6 +239,51 @@ bool iu__nerv_revoke(nerv_call *c, nerv_reader *r) {
   if (!iu__nerv_delete_text(c, NERV_PERMISSION_KEY, key, &count)) return false;
   c->permissions_known = false;
   return count == 0 || add_to_marker(c, action, false);
+}
+
+/* ---- asking ---- */
+
+/* What calls iu__nerv_owner_only instead of iu__nerv_permit: whatever the rules are. */
+static const char *const owners[] = {"grant", "revoke", "update_config", "prune_events", "prune_history", "prune_versions", "record_migration",
+                                     "import_rows", "remove_rows"};
+
+static bool is_owners(nerv_slice action) {
+  for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+    if (iu__nerv_is(action, owners[i])) return true;
+  }
+  return false;
+}
+
+/* iu__nerv_hex read back. */
+static void identity_bytes(nerv_slice hex, uint8_t out[32]) {
+  for (uint32_t i = 0; i < 32; i++) {
+    uint8_t high = hex.p[2 * i], low = hex.p[2 * i + 1];
+    out[31 - i] = (uint8_t)((high <= '9' ? high - '0' : high - 'a' + 10) << 4 | (low <= '9' ? low - '0' : low - 'a' + 10));
+  }
+}
+
+/* The check of a write that is not made: applied when it may be made, refused with the write's own words when not. So whoever asks hears what the writes
+ * hear, on a server too, where the rules are the owner's to read. About others only the owner hears: they are private. */
+bool iu__nerv_check_permission(nerv_call *c, nerv_reader *r) {
+  bool other, is_owner;
+  nerv_slice given = iu__nerv_get_text_option(r, &other), action = iu__nerv_get_text(r), subject = iu__nerv_get_text(r), hex = {NULL, 0};
+  uint8_t identity[32];
+  char name[ACTION_MAX + 1];
+  if (!iu__nerv_read(c, r) || (other && !lower_identity(c, given, &hex))) return false;
+  if (other && hex.n == 0) return iu__nerv_refuse(c, "VALIDATION", "identity: %q, expected 64 hex digits", &given);
+  if (subject.n == 0) subject = iu__nerv_text("*");
+  if (!check_action(c, action) || !iu__nerv_check_id(c, "subject", subject)) return false;
+  if (other) {
+    identity_bytes(hex, identity);
+    if (memcmp(identity, c->sender, sizeof identity) != 0) {
+      if (!iu__nerv_owner(c, &is_owner)) return false;
+      if (!is_owner) return iu__nerv_refuse(c, "AUTHORIZATION", "what others may is the owner's to ask, not permitted to %h", c->sender);
+    }
+    memcpy(c->sender, identity, sizeof identity); /* as if that one had called: nothing is written */
+  }
+  memcpy(name, action.p, action.n);
+  name[action.n] = '\0';
+  return is_owners(action) ? iu__nerv_owner_only(c, name) : iu__nerv_permit(c, name, subject);
 }
 
 /* ---- rows from elsewhere ---- */

@@ -100,6 +100,7 @@ static const nerv_field expect[] = {{"table", "String"}, {"key", "String"}, {"ro
 #define VARIANT(symbol, type) {#type, #type},
 static const nerv_field operation[] = {NERV_OPERATIONS(VARIANT)};
 static const nerv_field transact[] = {{"operations", "[Operation]"}, {"request_key", "String?"}};
+static const nerv_field check_permission[] = {{"identity", "String?"}, {"action", "String"}, {"subject", "String"}};
 static const nerv_field set_client_info[] = {{"client_info", "String"}};
 
 const uint32_t iu__nerv_operation_count = COUNT(operation);
@@ -123,7 +124,8 @@ const nerv_type iu__nerv_types[] = {
   PRODUCT("PruneEvents", prune_events), PRODUCT("AdvanceCursor", advance_cursor), PRODUCT("PruneHistory", prune_history),
   PRODUCT("UpdateConfig", update_config), PRODUCT("Grant", grant), PRODUCT("Revoke", grant), PRODUCT("RecordMigration", record_migration),
   PRODUCT("PutRecord", put_record), PRODUCT("DeleteRecord", delete_record), PRODUCT("ImportRows", import_rows), PRODUCT("RemoveRows", remove_rows),
-  PRODUCT("Expect", expect), SUM("Operation", operation), PRODUCT("Transact", transact), PRODUCT("SetClientInfo", set_client_info),
+  PRODUCT("Expect", expect), SUM("Operation", operation), PRODUCT("Transact", transact), PRODUCT("CheckPermission", check_permission),
+  PRODUCT("SetClientInfo", set_client_info),
 };
 const uint32_t iu__nerv_type_count = COUNT(iu__nerv_types);
 
@@ -171,7 +173,7 @@ const nerv_index_spec iu__nerv_indexes[NERV_INDEX_COUNT] = {
 #define REDUCER(symbol, type) {#symbol, #type, NERV_CALLED},
 const nerv_reducer_spec iu__nerv_reducers[] = {
   {"init", NULL, NERV_INIT}, {"client_connected", NULL, NERV_CONNECT}, {"client_disconnected", NULL, NERV_DISCONNECT},
-  {"transact", "Transact", NERV_CALLED}, {"set_client_info", "SetClientInfo", NERV_CALLED},
+  {"transact", "Transact", NERV_CALLED}, {"check_permission", "CheckPermission", NERV_CALLED}, {"set_client_info", "SetClientInfo", NERV_CALLED},
   NERV_OPERATIONS(REDUCER)
 };
 const uint32_t iu__nerv_reducer_count = COUNT(iu__nerv_reducers) - 1; /* without `expect` */

@@ -1,11 +1,8 @@
--- permissions.lua: rules of the table `permission` as methods. Who decides is the module, in the reducer (core/module/permission.c); `can` says beforehand
--- what it will say, from the same rows. The table is private: reading it is the owner's, as grant and revoke are.
+-- permissions.lua: rules of the table `permission` as methods. Who decides is the module, in the reducer (core/module/permission.c); `can` asks that very
+-- check, by a reducer that makes it and writes nothing. The table is private: reading it is the owner's, as grant and revoke are.
 
 local iu = require "inner_universe"
 
-local OWNERS = { -- whatever the rules are
-  grant = true, revoke = true, update_config = true, prune_events = true, prune_history = true, prune_versions = true, record_migration = true,
-}
 local RULES_OPTIONS = { principal = "string", action = "string", subject = "string" }
 
 -- An identity in lower case, without 0x; anything else as it is.
@@ -18,10 +15,7 @@ local function is_identity(text)
   return #text == 64 and text:match("^%x+$") ~= nil
 end
 
-local function covers(pattern, subject)
-  if pattern:sub(-1) == "*" then return subject:sub(1, #pattern - 1) == pattern:sub(1, -2) end
-  return pattern == subject
-end
+local QUESTION = "check_permission" -- the reducer; a server's module may be of a version before it
 
 return function(ctx, methods)
   local check = ctx.check
@@ -36,10 +30,6 @@ return function(ctx, methods)
       return nil, iu.errors.new("AuthorizationError", "the rules are the owner's to read: the table permission is private")
     end
     return conn:select("permission", { filters = filters, order_by = "key" })
-  end
-
-  local function of_principal(conn, principal)
-    return rows(conn, { { field = "principal", operator = "Equals", value = principal } })
   end
 
   --- Adds a rule. principal: an identity (64 hex digits) or "role:name"; action: a reducer's name or a word of one's own; subject: exact, `prefix*` or `*`.
@@ -93,16 +83,6 @@ return function(ctx, methods)
     return ctx.conn:call("revoke", identity, "role", role)
   end
 
-  local function roles_of(conn, identity)
-    local found, err = of_principal(conn, identity)
-    if not found then return nil, err end
-    local names = {}
-    for _, row in ipairs(found) do
-      if row.action == "role" then names[#names + 1] = row.subject end
-    end
-    return names, found
-  end
-
   --- The roles of an identity, sorted.
   ---@param identity string
   ---@return string[]? roles
@@ -110,9 +90,13 @@ return function(ctx, methods)
   function methods:roles(identity)
     if ctx.is_closed() then check.raise(CLOSED) end
     check.type(identity, "string", 1, "roles", "identity")
-    local names, err = roles_of(ctx.conn, normal(identity))
-    if not names then return nil, err end
-    return iu.array(names)
+    local found, err = rows(ctx.conn, { { field = "principal", operator = "Equals", value = normal(identity) } })
+    if not found then return nil, err end
+    local names = iu.array {}
+    for _, row in ipairs(found) do
+      if row.action == "role" then names[#names + 1] = row.subject end
+    end
+    return names
   end
 
   --- The identities that have a role, sorted.
@@ -154,44 +138,33 @@ return function(ctx, methods)
     return out
   end
 
-  local function any_covers(list, action, subject)
-    for _, row in ipairs(list) do
-      if row.action == action and covers(row.subject, subject) then return true end
-    end
-    return false
+  local function unknowable(format, ...)
+    return nil, iu.errors.new("AuthorizationError", "can: " .. format:format(...))
   end
 
-  --- What the module would say to this identity. true or false; nil, err when the rules cannot be read.
-  ---@param identity string
+  --- What the module would say to a write of this identity: everybody may ask about himself, the owner about all. true or false; nil, err when that cannot be
+  --- known.
+  ---@param identity? string nil: the one that this universe is open as
   ---@param action string
   ---@param subject? string [*: anything]
   ---@return boolean? may
-  ---@return inner_universe.Error? err AuthorizationError: not the owner's connection
+  ---@return inner_universe.Error? err AuthorizationError: about another one, and not the owner's connection
   function methods:can(identity, action, subject)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(identity, "string", 1, "can", "identity")
+    check.optional(identity, "string", 1, "can", "identity")
     check.type(action, "string", 2, "can", "action")
     check.optional(subject, "string", 3, "can", "subject")
-    local conn, who = ctx.conn, normal(identity)
-    if not is_identity(who) then return invalid("can: identity: expected 64 hex digits, got %q", identity) end
-    subject = subject or "*"
-    local owner, err = conn:get("config", "owner")
-    if err then return nil, err end
-    local marker
-    marker, err = rows(conn, { { field = "key", operator = "Equals", value = "action:" .. action } })
-    if not marker then return nil, err end
-    if owner and normal(owner.value) == who then return true end
-    if OWNERS[action] then return false end
-    if #marker == 0 then return true end
-    local roles, own = roles_of(conn, who)
-    if not roles then return nil, own end
-    if any_covers(own, action, subject) then return true end
-    for _, role in ipairs(roles) do
-      local theirs
-      theirs, err = of_principal(conn, "role:" .. role)
-      if not theirs then return nil, err end
-      if any_covers(theirs, action, subject) then return true end
+    local conn, who = ctx.conn, identity and normal(identity)
+    if who and not is_identity(who) then return invalid("can: identity: expected 64 hex digits, got %q", identity) end
+    if who and who ~= conn:identity() and not conn:is_owner() then
+      return unknowable("what %s may is the owner's to ask, and that one's own: this is %s", who, conn:identity())
     end
-    return false
+    local may, err = conn:call(QUESTION, who, action, subject or "*")
+    if may then return true end
+    if err.kind == "AuthorizationError" then return false end
+    if err.kind == "ValidationError" and not conn:schema().reducers[QUESTION] then
+      return unknowable("the server's module has no reducer `%s`: publish the module of this version", QUESTION)
+    end
+    return nil, err
   end
 end

@@ -48,6 +48,7 @@ static const struct { const char *reducer, *json; } samples[] = {
   {"publish_event", "[\"T\",\"s\",\"[1]\"," SOME("\"x\"") "]"},
   {"prune_events", "[{\"some\":[1]},{\"some\":1},{\"some\":1},{\"some\":1},[],5]"},
   {"grant", "[\"role:x\",\"a\",\"s\"]"},
+  {"check_permission", "[" SOME("\"0xAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"") ",\"a\",\"s\"]"},
   {"put_record", "[\"k\",\"v\",{\"some\":0},{\"some\":[1]}]"},
   {"import_rows", "[\"event_cursor\",[\"010000006105000000000000000100000000000000\",\"010000006205000000000000000100000000000000\"]]"},
   {"remove_rows", "[\"event_log\",[\"a\",\"b\"]]"},

@@ -1,4 +1,6 @@
 /* Who may: rules, roles, patterns of subjects, and what is the owner's alone. */
+#include <ctype.h>
+
 #include "module_fixture.h"
 
 #define CREATE(type) "[\"" type "\"," PLAIN "," NONE "]"
@@ -107,12 +109,16 @@ static void some_reducers_are_the_owners(void **state) {
   const char *const calls[][2] = {
     {"update_config", "[\"k\",\"v\",\"\"]"}, {"grant", "[\"role:x\",\"a\",\"*\"]"}, {"revoke", "[\"role:x\",\"a\",\"*\"]"},
     {"prune_events", "[" NONE "," NONE "," NONE "," NONE ",[],0]"}, {"prune_history", "[" NONE "," NONE "," NONE ",0]"},
-    {"prune_versions", "[[],[],[]]"}, {"record_migration", "[\"1\",\"n\",\"c\",\"applied\",0,\"\",\"\",5]"}};
-  char message[200], hex[65];
+    {"prune_versions", "[[],[],[]]"}, {"record_migration", "[\"1\",\"n\",\"c\",\"applied\",0,\"\",\"\",5]"},
+    {"import_rows", "[\"entity\",[]]"}, {"remove_rows", "[\"entity\",[]]"}};
+  char message[200], question[300], hex[65];
   identity_hex(bob->identity, hex);
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    const char *const asked = FORMAT(question, "[" NONE ",\"%s\",\"\"]", calls[i][0]);
     refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "%s is the owner's, not permitted to %s", calls[i][0], hex), calls[i][0], calls[i][1]);
+    refused_as(u, bob, IU_E_AUTHORIZATION, message, "check_permission", asked);
     may(u, u->owner, true, calls[i][0], calls[i][1]);
+    may(u, u->owner, true, "check_permission", asked);
   }
   session_end(bob);
 }
@@ -143,6 +149,42 @@ static void words_have_a_limit(void **state) {
   must(u, "grant", FORMAT(json, "[\"role:%s\",\"%s\",\"*\"]", word, word));
 }
 
+static void who_asks_hears_what_a_write_would(void **state) {
+  universe *u = *state;
+  iu_connection *ada = session(u), *bob = session(u);
+  char a[65], b[65], json[300], message[300];
+  identity_hex(ada->identity, a);
+  identity_hex(bob->identity, b);
+  may(u, bob, true, "check_permission", "[" NONE ",\"create_entity\",\"Person\"]"); /* no rule yet */
+  rule(u, "grant", a, "create_entity", "Per*");
+  rule(u, "grant", "role:x", "create_entity", "Robot");
+  rule(u, "grant", b, "role", "x");
+  may(u, ada, true, "check_permission", "[" NONE ",\"create_entity\",\"Person\"]");
+  may(u, ada, false, "check_permission", "[" NONE ",\"create_entity\",\"Robot\"]");
+  may(u, ada, false, "check_permission", "[" NONE ",\"create_entity\",\"\"]"); /* anything */
+  may(u, bob, true, "check_permission", "[" NONE ",\"create_entity\",\"Robot\"]");
+  refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "create_entity on \"Person\" is not permitted to %s", b), "check_permission",
+             "[" NONE ",\"create_entity\",\"Person\"]");
+  refused_as(u, bob, IU_E_AUTHORIZATION, message, "create_entity", CREATE("Person"));
+  /* The owner about all, in whatever way they are written; others about themselves. */
+  may(u, u->owner, true, "check_permission", FORMAT(json, "[{\"some\":\"%s\"},\"create_entity\",\"Person\"]", a));
+  refused_as(u, u->owner, IU_E_AUTHORIZATION, message, "check_permission", FORMAT(json, "[{\"some\":\"%s\"},\"create_entity\",\"Person\"]", b));
+  for (char *p = b; *p != '\0'; p++) *p = (char)toupper((unsigned char)*p);
+  may(u, bob, true, "check_permission", FORMAT(json, "[{\"some\":\"0x%s\"},\"create_entity\",\"Robot\"]", b));
+  identity_hex(bob->identity, b);
+  refused_as(u, bob, IU_E_AUTHORIZATION, FORMAT(message, "what others may is the owner's to ask, not permitted to %s", b), "check_permission",
+             FORMAT(json, "[{\"some\":\"%s\"},\"create_entity\",\"Person\"]", a));
+  session_end(ada);
+  session_end(bob);
+}
+
+static void a_question_is_checked(void **state) {
+  universe *u = *state;
+  refused(u, IU_E_VALIDATION, "identity: \"role:x\", expected 64 hex digits", "check_permission", "[" SOME("\"role:x\"") ",\"a\",\"\"]");
+  refused(u, IU_E_VALIDATION, "action: \"a b\", expected 1 to 64 letters, digits, `_`, `-` or `.`", "check_permission", "[" NONE ",\"a b\",\"\"]");
+  assert_int_equal(call_as(u, u->owner, "check_permission", "[" NONE ",\"a\",\"\\n\"]"), IU_E_VALIDATION);
+}
+
 static void permissions_are_private(void **state) {
   universe *u = *state;
   refused(u, IU_E_VALIDATION, "operations[0] expect: table: \"permission\", expected a public table with a text as its key", "transact",
@@ -153,7 +195,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     MODULE_TEST(everybody_may_until_there_is_a_rule), MODULE_TEST(rules_are_counted_not_guessed), MODULE_TEST(subjects_may_be_patterns),
     MODULE_TEST(roles_carry_rules), MODULE_TEST(a_cascade_needs_the_right_to_delete_relations), MODULE_TEST(rules_hold_inside_transact),
-    MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(words_have_a_limit), MODULE_TEST(permissions_are_private),
+    MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(words_have_a_limit),
+    MODULE_TEST(who_asks_hears_what_a_write_would), MODULE_TEST(a_question_is_checked), MODULE_TEST(permissions_are_private),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

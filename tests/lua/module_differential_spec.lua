@@ -493,6 +493,10 @@ local function new_call()
     return "transact", { n = 2, operations, chance(30) and pick(NAMES) or NULL }
   end
   if chance(2) then return "set_client_info", { n = 1, pick(TEXTS) } end
+  if chance(4) then
+    local asked = pick({ NULL, NULL, { identity = 2 }, { identity = 3 }, "nobody" })
+    return "check_permission", { n = 3, asked, pick(ACTIONS), pick({ "", "*", "a", "ab" }) }
+  end
   local name = pick(REDUCERS)
   if RARE[name] and chance(60) then name = "create_entity" end
   local arguments = { n = 0 }

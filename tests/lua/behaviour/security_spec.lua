@@ -160,7 +160,24 @@ describe("rules", function()
       support.refused("AuthorizationError", nil, err, "ermitted")
     end
     assert.equal(before, support.census(m, true))
-    -- As README says: a guest asks by trying without applying.
+    -- Who asks beforehand hears what the write would.
+    local me, can = guest.client:connection():identity(), function(...) return guest.security:can(...) end
+    assert.is_false(can(me, "create_entity", "Person"))
+    assert.is_false(can(nil, "commit_state_version", "main"))
+    assert.is_false(can(nil, "import_rows"))
+    assert(m.security:grant(me, "create_entity", "Per*"))
+    assert(m.security:revoke(ALICE, "publish_event"))
+    before = support.census(m, true)
+    assert.is_true(can(me, "create_entity", "Person"))
+    assert.is_true(can("0x" .. me:upper(), "create_entity", "Person"))
+    assert.is_true(can(nil, "publish_event", "X"))
+    assert.is_false(can(nil, "create_entity", "T"))
+    assert.is_false(can(nil, "create_entity"))
+    assert.equal(before, support.census(m, true))
+    assert.is_true(m.security:can(me, "create_entity", "Person"))
+    assert.is_false(m.security:can(me, "create_entity", "T"))
+    support.refused("AuthorizationError", nil, select(2, can(ALICE, "create_entity", "Person")), ALICE, "own")
+    -- Or tries all of what it is about to do, without applying it.
     local function may(write)
       local yes, why
       support.refused("PersistenceError", nil, select(2, guest:transaction(function(tx)
@@ -170,18 +187,43 @@ describe("rules", function()
       end)), "only asked")
       return yes, why
     end
-    support.refused("AuthorizationError", nil, select(2, may(function(tx) assert(tx:create_entity("Person")) end)), 'create_entity on "Person"')
-    assert(m.security:grant(guest.client:connection():identity(), "create_entity", "Per*"))
-    assert(m.security:revoke(ALICE, "publish_event"))
-    before = support.census(m, true)
     assert.is_true(may(function(tx) assert(tx:create_entity("Person")) end))
     assert.is_true(may(function(tx) assert(tx:publish_event("X")) end))
-    support.refused("AuthorizationError", nil, select(2, may(function(tx) assert(tx:create_entity("T")) end)))
+    support.refused("AuthorizationError", nil, select(2, may(function(tx) assert(tx:create_entity("T")) end)), 'create_entity on "T"')
     assert.equal(before, support.census(m, true))
     assert.equal(2, #guest:query_entities())
     assert.equal(relation, assert(guest:get_relation(relation)).id)
     assert.same({ a = 1 }, assert(temporal:get_state(version)))
     assert.is_true(#guest.event_bus:events() > 0)
+  end)
+
+  it("answer who asks in the words of the write, on every connection", function()
+    local m, security = open()
+    local guest = support.session(m.client:connection())
+    local me, NONE = guest:identity(), nil
+    for _, each in ipairs { "Person", "Place" } do assert(security:grant("role:clerk", "create_entity", each .. "*")) end
+    local function same(subject)
+      local written, why = guest:call("create_entity", subject, { tags = {}, properties = "{}" }, iu.uuid())
+      local asked, wherefore = guest:call("check_permission", NONE, "create_entity", subject)
+      assert.equal(written, asked)
+      assert.equal(why and why.message, wherefore and wherefore.message)
+      assert.equal(written == true, security:can(me, "create_entity", subject))
+      return written
+    end
+    assert.is_nil(same("Person"))
+    assert(security:add_to_role(me, "clerk"))
+    assert.is_true(same("Person"))
+    assert.is_true(same("Personal"))
+    assert.is_nil(same("Per"))
+    assert.is_true(guest:call("check_permission", me, "create_entity", "Place"))
+    support.refused("AuthorizationError", nil, select(2, guest:call("check_permission", ALICE, "create_entity", "Place")), "owner's to ask")
+    for _, action in ipairs { "grant", "revoke", "update_config", "prune_events", "prune_history", "prune_versions", "record_migration", "import_rows",
+      "remove_rows" } do
+      assert(security:grant(me, action))
+      assert.is_false(security:can(me, action), action)
+      assert.is_true(security:can(nil, action), action)
+    end
+    guest:close()
   end)
 
   it("refuse what is no rule", function()
@@ -190,6 +232,8 @@ describe("rules", function()
     support.refused("ValidationError", nil, select(2, security:grant(ALICE, "no spaces please")), "action")
     support.refused("ValidationError", nil, select(2, security:can("somebody", "create_entity")), "identity")
     support.raises_here(function() security:grant(5, "create_entity") end, "principal")
+    support.refused("ValidationError", nil, select(2, security:can(ALICE, "no spaces please")), "action")
+    support.refused("ValidationError", nil, select(2, security:can(nil, "create_entity", ("x"):rep(300))), "subject")
     support.raises_here(function() security:can(ALICE) end, "action")
   end)
 
