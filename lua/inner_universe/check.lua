@@ -2,6 +2,7 @@
 -- directly in the body of the function they check for (not through a helper, not as a tail call). What a table of options holds is a value: `options`
 -- raises nothing, it answers `nil, ValidationError`.
 
+local core = require("inner_universe.core")
 local errors = require("inner_universe.errors")
 local suggest = require("inner_universe.suggest")
 
@@ -15,6 +16,15 @@ local function fits(value, expected)
   if expected == "callable" then
     local meta = actual == "table" and getmetatable(value)
     return actual == "function" or (type(meta) == "table" and meta.__call ~= nil)
+  end
+  if expected == "document" then return core.is_document(value) end
+  if expected == "file" then return io.type(value) == "file" end
+  return false
+end
+
+local function fits_any(value, expected)
+  for one in expected:gmatch("[^|]+") do
+    if fits(value, one) then return true end
   end
   return false
 end
@@ -34,7 +44,7 @@ local function complaint(value, expected, index, method, name)
   return ("bad argument #%d to '%s' (%s: %s expected, got %s)"):format(index, method, name, expected, name_of(value))
 end
 
----@alias inner_universe.check.Type "string"|"number"|"integer"|"boolean"|"table"|"function"|"callable"
+---@alias inner_universe.check.Type "string"|"number"|"integer"|"boolean"|"table"|"function"|"callable"|"userdata"|"document"|"file"
 
 ---@param value any
 ---@param expected inner_universe.check.Type
@@ -66,15 +76,17 @@ local function in_range(value, expected)
   return expected ~= "number" or value > 0, "more than 0" -- NaN is not
 end
 
----All arguments of a method at once. `list` says of each { name, type }, or { name, type, "?" } where nil is fine; the type "any" is anything.
----@param list { [1]: string, [2]: inner_universe.check.Type|"any", [3]: "?"|nil }[]
+---All arguments of a method at once. `list` says of each { name, type }, or { name, type, "?" } where nil is fine; the type "any" is anything, "string|table"
+---one of these.
+---@param list { [1]: string, [2]: inner_universe.check.Type|"any"|string, [3]: "?"|nil }[]
 ---@param method string name of the function
 ---@param ... any the arguments, self not among them
 function check.arguments(list, method, ...)
   for i = 1, #list do
     local expected, optional = list[i][2], list[i][3] ~= nil
     local value = (select(i, ...))
-    if expected ~= "any" and not fits(value, expected) and not (optional and value == nil) then
+    if expected ~= "any" and not (optional and value == nil) and not fits(value, expected) and not fits_any(value, expected) then
+      expected = expected:gsub("|", " or ")
       error(complaint(value, optional and expected .. " or nil" or expected, i, method, list[i][1]), 3)
     end
   end

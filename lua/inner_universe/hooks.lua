@@ -326,6 +326,7 @@ end
 ---@field run fun(method: string, as: { target: table, via: string }, fn: function, ...): any
 ---@field meter fun(method: string, every: integer, clock: fun(): number, looked: fun(seconds: number)): inner_universe.Meter?
 ---@field names fun(): string[]
+---@field describe fun(name: string, methods: table, arguments: table)
 ---@field arguments fun(method: string): table[]?
 
 ---A registry. `report(err, what)` hears hooks that raise where nothing can be refused any more, `warn(text)` that a method was called by an old name.
@@ -334,7 +335,7 @@ end
 ---@return inner_universe.Hooks
 function hooks.new(report, warn)
   local registry = {}
-  local slots = {}
+  local slots, plain = {}, {} -- plain: the arguments of methods that have no hooks, or false
 
   local function slot_of(method, level)
     local slot = slots[method]
@@ -428,11 +429,22 @@ function hooks.new(report, warn)
     return fn(as.target, ...)
   end
 
+  ---Says what methods take that cannot be hooked, those of an object that is no class of this registry: `arguments("<name>.<method>")` answers it then.
+  ---@param name string
+  ---@param methods table<string, any> what is a function among them
+  ---@param arguments table<string, table[]>
+  function registry.describe(name, methods, arguments)
+    for key, method in pairs(methods) do
+      if type(method) == "function" then plain[name .. "." .. key] = arguments[key] or false end
+    end
+  end
+
   ---What a method's arguments are, as `check.arguments` takes them; nil where its class does not say.
   ---@param method string
   ---@return table[]? arguments
   function registry.arguments(...)
     local method = without_self(...)
+    if plain[method] ~= nil then return plain[method] or nil end
     return slot_of(method, 2).arguments
   end
 

@@ -21,7 +21,7 @@ function M.start(ctx)
   }
   local gather = make_gather(ctx, client, make_send(ctx, client, statistics), statistics)
   local AS = { target = manager, via = "batch" }
-  local methods, arguments = {}, {}
+  local methods, arguments = {}, { flush = hooks.arguments("flush") } -- the manager's
 
   -- Its place among the gathered, once the hooks between values and rows are done with it.
   local function gathered(method, ok, ...)
@@ -121,7 +121,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err TimeoutError
   function methods:flush(timeout)
     if gather.stopped or ctx.is_closed() then check.raise(CLOSED) end
-    check.optional(timeout, "number", 1, "flush", "timeout")
+    check.arguments(arguments.flush, "flush", timeout)
     return gather.drain(timeout)
   end
 

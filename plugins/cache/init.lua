@@ -12,6 +12,12 @@ local make_entities = plugin.load "entities"
 local M = {}
 
 local CLOSED = "cache is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  get = { { "key", "string" } },
+  set = { { "key", "string" }, { "value", "any", "?" }, { "options", "table", "?" } },
+  delete = { { "key", "string" } },
+  get_or_compute = { { "key", "string" }, { "fn", "callable" }, { "options", "table", "?" } },
+}
 local COUNTED = { "hits", "negative_hits", "misses", "computed", "shared", "failed", "too_large", "evicted", "expired", "deleted", "replaced", "cleared" }
 local ENTITY_COUNTED = { "hits", "negative_hits", "misses", "passed", "changes", "evicted", "expired", "deleted", "replaced", "cleared", "failed" }
 local SET_OPTIONS = { ttl = "number" }
@@ -72,7 +78,7 @@ function M.start(ctx)
   ---@return any value
   function methods:get(key)
     if closed() then check.raise(CLOSED) end
-    if type(key) ~= "string" then check.type(key, "string", 1, "get", "key") end
+    if type(key) ~= "string" then check.arguments(ARGUMENTS.get, "get", key) end
     local entry = find(key)
     if entry then return values.of(entry) end
     counts.misses = counts.misses + 1
@@ -87,8 +93,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ValidationError, OverloadedError (larger than the whole cache)
   function methods:set(key, value, options)
     if closed() then check.raise(CLOSED) end
-    check.type(key, "string", 1, "set", "key")
-    check.optional(options, "table", 3, "set", "options")
+    check.arguments(ARGUMENTS.set, "set", key, value, options)
     local ok, err = check.options("set", options, SET_OPTIONS)
     if not ok then return nil, err end
     local entry
@@ -104,7 +109,7 @@ function M.start(ctx)
   ---@return boolean
   function methods:delete(key)
     if closed() then check.raise(CLOSED) end
-    check.type(key, "string", 1, "delete", "key")
+    check.arguments(ARGUMENTS.delete, "delete", key)
     flights.detach(key)
     local entry = list:find(key)
     if not entry then return false end
@@ -145,10 +150,10 @@ function M.start(ctx)
   ---@return inner_universe.Error? err fn's, TimeoutError, ConflictError (computed from itself), ValidationError (no value that can be kept)
   function methods:get_or_compute(key, fn, options)
     if closed() then check.raise(CLOSED) end
-    if type(key) ~= "string" then check.type(key, "string", 1, "get_or_compute", "key") end
-    if type(fn) ~= "function" then check.type(fn, "callable", 2, "get_or_compute", "fn") end
+    if type(key) ~= "string" or type(fn) ~= "function" or options ~= nil then
+      check.arguments(ARGUMENTS.get_or_compute, "get_or_compute", key, fn, options)
+    end
     if options ~= nil then
-      check.type(options, "table", 3, "get_or_compute", "options")
       local ok, why = check.options("get_or_compute", options, COMPUTE_OPTIONS)
       if not ok then return nil, why end
     end
@@ -200,7 +205,7 @@ function M.start(ctx)
     }
   end
 
-  return ctx.hooks.class("cache", methods, {}).new {}
+  return ctx.hooks.class("cache", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

@@ -22,6 +22,19 @@ local make_exchange = plugin.load "exchange"
 local M = {}
 
 local CLOSED = "event_bus is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  register_handler = { { "event_type", "string" }, { "fn", "callable" }, { "options", "table", "?" } },
+  publish = { { "event_type", "string" }, { "data", "any", "?" }, { "source", "string", "?" } },
+  events = { { "options", "table", "?" } },
+  export_events = { { "target", "string|callable" }, { "options", "table", "?" } },
+  import_events = { { "source", "string|callable" } },
+  bridge = { { "bus", "table|userdata" }, { "options", "table", "?" } },
+  request = { { "event_type", "string" }, { "data", "any", "?" }, { "options", "table", "?" } },
+  respond = { { "event_type", "string" }, { "fn", "callable" }, { "options", "table", "?" } },
+  consumer = { { "name", "string" }, { "options", "table" } },
+  remove_consumer = { { "name", "string" } },
+  prune_events = { { "options", "table" } },
+}
 local POLICIES = { wait = true, drop_oldest = true, error = true }
 
 function M.validate(config)
@@ -94,9 +107,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:register_handler(event_type, fn, options)
     if closed() then check.raise(CLOSED) end
-    check.type(event_type, "string", 1, "register_handler", "event_type")
-    check.type(fn, "callable", 2, "register_handler", "fn")
-    check.optional(options, "table", 3, "register_handler", "options")
+    check.arguments(ARGUMENTS.register_handler, "register_handler", event_type, fn, options)
     return listen(event_type, fn, options, "register_handler")
   end
 
@@ -108,8 +119,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:publish(event_type, data, source)
     if closed() then check.raise(CLOSED) end
-    check.type(event_type, "string", 1, "publish", "event_type")
-    check.optional(source, "string", 3, "publish", "source")
+    check.arguments(ARGUMENTS.publish, "publish", event_type, data, source)
     return manager.client:publish_event(event_type, source, data)
   end
 
@@ -129,7 +139,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:events(options)
     if closed() then check.raise(CLOSED) end
-    check.optional(options, "table", 1, "events", "options")
+    check.arguments(ARGUMENTS.events, "events", options)
     options = options or {}
     local ok, err = check.options("events", options, EVENTS_OPTIONS)
     for _, key in ipairs { "after", "up_to", "limit" } do
@@ -169,8 +179,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err StorageError
   function methods:export_events(target, options)
     if closed() then check.raise(CLOSED) end
-    if type(target) ~= "string" then check.type(target, "callable", 1, "export_events", "target") end
-    check.optional(options, "table", 2, "export_events", "options")
+    check.arguments(ARGUMENTS.export_events, "export_events", target, options)
     return exchange.export(target, options or {})
   end
 
@@ -180,7 +189,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err details.line says where; details.imported what was stored
   function methods:import_events(source)
     if closed() then check.raise(CLOSED) end
-    if type(source) ~= "string" then check.type(source, "callable", 1, "import_events", "source") end
+    check.arguments(ARGUMENTS.import_events, "import_events", source)
     return exchange.import(source)
   end
 
@@ -203,8 +212,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:bridge(bus, options)
     if closed() then check.raise(CLOSED) end
-    if type(bus) ~= "userdata" then check.type(bus, "table", 1, "bridge", "bus") end
-    check.optional(options, "table", 2, "bridge", "options")
+    check.arguments(ARGUMENTS.bridge, "bridge", bus, options)
     local wanted, err = bridge_settings(ctx, bus, options or {})
     if not wanted then return nil, err end
     return bridges.add(bus, wanted)
@@ -220,8 +228,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:request(event_type, data, options)
     if closed() then check.raise(CLOSED) end
-    check.type(event_type, "string", 1, "request", "event_type")
-    check.optional(options, "table", 3, "request", "options")
+    check.arguments(ARGUMENTS.request, "request", event_type, data, options)
     local ok, err = check.options("request", options, { timeout = "number", source = "string" })
     if ok then ok, err = requests.check(event_type) end
     if ok then ok, err = feed.start() end
@@ -238,9 +245,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:respond(event_type, fn, options)
     if closed() then check.raise(CLOSED) end
-    check.type(event_type, "string", 1, "respond", "event_type")
-    check.type(fn, "callable", 2, "respond", "fn")
-    check.optional(options, "table", 3, "respond", "options")
+    check.arguments(ARGUMENTS.respond, "respond", event_type, fn, options)
     return listen(event_type, requests.responder(fn), options, "respond")
   end
 
@@ -254,8 +259,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:consumer(name, options)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "consumer", "name")
-    check.type(options, "table", 2, "consumer", "options")
+    check.arguments(ARGUMENTS.consumer, "consumer", name, options)
     local wanted, err = settings.consumer(ctx, topics, name, options)
     if not wanted then return nil, err end
     return consumers.add(wanted, options.handler)
@@ -275,7 +279,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:remove_consumer(name)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "remove_consumer", "name")
+    check.arguments(ARGUMENTS.remove_consumer, "remove_consumer", name)
     local ok, err = settings.check_name("remove_consumer", "name", name)
     if not ok then return nil, err end
     return consumers.remove(name)
@@ -290,7 +294,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err AuthorizationError
   function methods:prune_events(options)
     if closed() then check.raise(CLOSED) end
-    check.type(options, "table", 1, "prune_events", "options")
+    check.arguments(ARGUMENTS.prune_events, "prune_events", options)
     return retention.prune(options)
   end
 
@@ -323,7 +327,7 @@ function M.start(ctx)
     return true, facts
   end
 
-  return ctx.hooks.class("event_bus", methods, {}).new {}
+  return ctx.hooks.class("event_bus", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

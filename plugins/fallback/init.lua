@@ -18,6 +18,13 @@ local make_writing = plugin.load "writing"
 local M = {}
 
 local CLOSED = "fallback is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  on_state = { { "fn", "callable" } },
+  on_refused = { { "fn", "callable" } },
+  forget_refused = { { "id", "integer", "?" } },
+  on_not_found = { { "fn", "callable" } },
+  drain = { { "timeout", "number", "?" } },
+}
 local WRITES = {
   create_entity = "create_entity", update_entity = "update_entity", delete_entity = "delete_entity", create_relation = "create_relation",
   update_relation = "update_relation", delete_relation = "delete_relation", publish_event = "publish_event",
@@ -205,7 +212,7 @@ function M.start(ctx)
   ---@return inner_universe.Handle
   function methods:on_state(fn)
     if closed() then check.raise(CLOSED) end
-    check.type(fn, "callable", 1, "on_state", "fn")
+    check.arguments(ARGUMENTS.on_state, "on_state", fn)
     return state_handlers:add(fn)
   end
 
@@ -224,7 +231,7 @@ function M.start(ctx)
   ---@return inner_universe.Handle
   function methods:on_refused(fn)
     if closed() then check.raise(CLOSED) end
-    check.type(fn, "callable", 1, "on_refused", "fn")
+    check.arguments(ARGUMENTS.on_refused, "on_refused", fn)
     return refused_handlers:add(fn)
   end
 
@@ -234,7 +241,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:forget_refused(id)
     if closed() then check.raise(CLOSED) end
-    check.optional(id, "integer", 1, "forget_refused", "id")
+    check.arguments(ARGUMENTS.forget_refused, "forget_refused", id)
     if not keeping then return true end
     return keeping.queue.forget(id)
   end
@@ -245,7 +252,7 @@ function M.start(ctx)
   ---@return { cancel: fun() }
   function methods:on_not_found(fn)
     if closed() then check.raise(CLOSED) end
-    check.type(fn, "callable", 1, "on_not_found", "fn")
+    check.arguments(ARGUMENTS.on_not_found, "on_not_found", fn)
     return recovery.add(fn)
   end
 
@@ -255,7 +262,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err TimeoutError; ConnectionError: the universe is closed
   function methods:drain(timeout)
     if closed() then check.raise(CLOSED) end
-    check.optional(timeout, "number", 1, "drain", "timeout")
+    check.arguments(ARGUMENTS.drain, "drain", timeout)
     if methods:state() == "online" then return true end
     local done = ctx.waiter()
     draining[done] = true
@@ -299,7 +306,7 @@ function M.start(ctx)
     return true, status
   end
 
-  return ctx.hooks.class("fallback", methods, {}).new {}
+  return ctx.hooks.class("fallback", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

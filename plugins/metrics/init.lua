@@ -14,6 +14,15 @@ local start_log = plugin.load "log_sink"
 local M = {}
 
 local CLOSED = "metrics is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  counter = { { "name", "string" }, { "labels", "table", "?" }, { "help", "string", "?" } },
+  gauge = { { "name", "string" }, { "labels", "table", "?" }, { "help", "string", "?" } },
+  histogram = { { "name", "string" }, { "buckets", "table", "?" }, { "labels", "table", "?" }, { "help", "string", "?" } },
+  value = { { "name", "string" }, { "labels", "table", "?" } },
+  hook = { { "method", "string" }, { "hooks", "table", "?" } },
+  report_state = { { "system", "string" }, { "branch", "string", "?" }, { "version", "string" } },
+  forget_state = { { "system", "string" }, { "branch", "string", "?" } },
+}
 local HOOKS = { before = "callable", after = "callable", around = "callable", on_error = "callable" }
 
 function M.validate(config)
@@ -71,9 +80,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ValidationError, OverloadedError (max_metrics)
   function methods:counter(name, labels, help)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "counter", "name")
-    check.optional(labels, "table", 2, "counter", "labels")
-    check.optional(help, "string", 3, "counter", "help")
+    check.arguments(ARGUMENTS.counter, "counter", name, labels, help)
     return registry.get("counter", name, labels, help)
   end
 
@@ -85,9 +92,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:gauge(name, labels, help)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "gauge", "name")
-    check.optional(labels, "table", 2, "gauge", "labels")
-    check.optional(help, "string", 3, "gauge", "help")
+    check.arguments(ARGUMENTS.gauge, "gauge", name, labels, help)
     return registry.get("gauge", name, labels, help)
   end
 
@@ -100,10 +105,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:histogram(name, buckets, labels, help)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "histogram", "name")
-    check.optional(buckets, "table", 2, "histogram", "buckets")
-    check.optional(labels, "table", 3, "histogram", "labels")
-    check.optional(help, "string", 4, "histogram", "help")
+    check.arguments(ARGUMENTS.histogram, "histogram", name, buckets, labels, help)
     return registry.get("histogram", name, labels, help, buckets)
   end
 
@@ -113,8 +115,7 @@ function M.start(ctx)
   ---@return number|{ count: integer, sum: number }|nil
   function methods:value(name, labels)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "value", "name")
-    check.optional(labels, "table", 2, "value", "labels")
+    check.arguments(ARGUMENTS.value, "value", name, labels)
     local series = registry.look(name, labels)
     if not series then return nil end
     if series.count then return { count = series.count, sum = series.sum } end
@@ -135,8 +136,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:hook(method, hooks)
     if closed() then check.raise(CLOSED) end
-    check.type(method, "string", 1, "hook", "method")
-    check.optional(hooks, "table", 2, "hook", "hooks")
+    check.arguments(ARGUMENTS.hook, "hook", method, hooks)
     local ok, err = check.options("hook", hooks, HOOKS)
     if not ok then return nil, err end
     ok, err = pcall(watch.method, method)
@@ -162,9 +162,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:report_state(system, branch, version)
     if closed() then check.raise(CLOSED) end
-    check.type(system, "string", 1, "report_state", "system")
-    check.optional(branch, "string", 2, "report_state", "branch")
-    check.type(version, "string", 3, "report_state", "version")
+    check.arguments(ARGUMENTS.report_state, "report_state", system, branch, version)
     if system == "" or #system > 256 or not utf8.len(system) then
       return nil, iu.errors.new("ValidationError", "system: a text of 1 to 256 bytes expected")
     end
@@ -177,8 +175,7 @@ function M.start(ctx)
   ---@return integer
   function methods:forget_state(system, branch)
     if closed() then check.raise(CLOSED) end
-    check.type(system, "string", 1, "forget_state", "system")
-    check.optional(branch, "string", 2, "forget_state", "branch")
+    check.arguments(ARGUMENTS.forget_state, "forget_state", system, branch)
     return agreement.forget(system, branch)
   end
 
@@ -202,7 +199,7 @@ function M.start(ctx)
     return true, { on = on, port = listening and listening:port() or nil, looks_at_one_in = on and watch.every or nil }
   end
 
-  return ctx.hooks.class("metrics", methods, {}).new {}
+  return ctx.hooks.class("metrics", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

@@ -60,7 +60,8 @@ function M.start(ctx)
   }
   local stopped = false
   local function closed() return (stopped or ctx.is_closed()) and "migrations is closed" or nil end
-  local methods = make_methods(ctx.check, runner, closed)
+  local methods, arguments = make_methods(ctx.check, runner, closed)
+  arguments.run_one = { { "migration", "table" }, { "direction", "string" }, { "how", "table" } }
 
   if ctx.config.on_pending ~= "ignore" then
     local status, err = runner:status()
@@ -72,9 +73,7 @@ function M.start(ctx)
 
   --- Runs a migration that was loaded already, whatever the folder says; for iu.migrations, which has opened this universe for it.
   function methods:run_one(migration, direction, how)
-    ctx.check.type(migration, "table", 1, "run_one", "migration")
-    ctx.check.type(direction, "string", 2, "run_one", "direction")
-    ctx.check.type(how, "table", 3, "run_one", "how")
+    ctx.check.arguments(arguments.run_one, "run_one", migration, direction, how)
     return place.session(how, function(session)
       local rows, err = session.rows()
       if not rows then return nil, err end
@@ -99,7 +98,7 @@ function M.start(ctx)
     return true, { folder = ctx.config.folder, applied = status.applied, pending = status.pending, current = status.current }
   end
 
-  return ctx.hooks.class("migrations", methods, {}).new {}
+  return ctx.hooks.class("migrations", methods, { arguments = arguments }).new {}
 end
 
 ---The same methods for a universe that is not open: each opens what it needs, and closes it. tool: what iu.migrations gives.

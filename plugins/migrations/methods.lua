@@ -1,11 +1,14 @@
 -- methods.lua: the runner's methods as users call them: what must be a table or a text raises at their line.
 
 local NAMES = { "status", "plan", "up", "down", "redo", "baseline", "verify" }
+local ARGUMENTS = { new = { { "name", "string" }, { "options", "table", "?" } } } -- of each argument its name, its type, "?" where nil is fine
+for _, name in ipairs(NAMES) do ARGUMENTS[name] = { { "options", "table", "?" } } end
 
 ---@param check table
 ---@param runner table
 ---@param closed fun(): string? why nothing can be done any more
----@return table<string, function>
+---@return table<string, function> methods
+---@return table<string, table> arguments what they take
 return function(check, runner, closed)
   local methods = {}
   for _, name in ipairs(NAMES) do
@@ -13,16 +16,15 @@ return function(check, runner, closed)
     methods[name] = function(_, options)
       local why = closed()
       if why then check.raise(why) end
-      check.optional(options, "table", 1, name, "options")
+      check.arguments(ARGUMENTS[name], name, options)
       return method(runner, options)
     end
   end
   function methods:new(name, options)
     local why = closed()
     if why then check.raise(why) end
-    check.type(name, "string", 1, "new", "name")
-    check.optional(options, "table", 2, "new", "options")
+    check.arguments(ARGUMENTS.new, "new", name, options)
     return runner:new(name, options)
   end
-  return methods
+  return methods, ARGUMENTS
 end

@@ -53,5 +53,5 @@ return function(tool, make_runner, make_methods)
     runner = tool.kind == "server" and on_server(tool) or in_memory()
     runner.new = with_place.new
   end
-  return make_methods(tool.check, runner, function() return nil end)
+  return (make_methods(tool.check, runner, function() return nil end))
 end

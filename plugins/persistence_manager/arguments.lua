@@ -1,5 +1,5 @@
--- arguments.lua: what the manager's methods take: of each argument its name and its Lua type, "?" where nil is fine. Methods of the same name in
--- transactions, in views of the past and of the plugin batch take the same. What is "any" is looked at by the method itself.
+-- arguments.lua: what the manager's methods take: of each argument its name and its Lua type ("|" between several), "?" where nil is fine. Methods of
+-- the same name in transactions, in views of the past and of the plugin batch take the same. What is "any" is looked at by the method itself.
 --
 -- A method checks with `check.arguments`; hooks.arguments(name) tells others (mocks of the plugin testing).
 
@@ -25,11 +25,12 @@ return {
   search_entities = { { "text", "string" }, { "options", "table", "?" } },
   backup = { { "path", "string" }, { "options", "table", "?" } },
   transaction = { { "fn", "callable" } },
-  commit_version = { { "state", "any" }, { "description", "string", "?" }, { "options", "table", "?" } },
+  commit_version = { { "state", "table|document" }, { "description", "string", "?" }, { "options", "table", "?" } },
   record_delta = { { "version_id", "string" }, { "operations", "table" }, { "description", "string", "?" } },
   publish_event = { { "event_type", "string" }, { "data", "any", "?" }, { "source", "string", "?" } },
   neighbors = { { "id", "string" }, { "options", "table", "?" } },
   path = { { "from", "string" }, { "to", "string" }, { "options", "table", "?" } },
+  as_of = { { "time or version", "integer|string" } },
   history = { { "id", "string" }, { "options", "table", "?" } },
   create_index = { { "table", "string" }, { "path", "string" } },
   drop_index = { { "table", "string" }, { "path", "string" } },

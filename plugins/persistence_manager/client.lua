@@ -5,12 +5,40 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local MANAGER_ARGUMENTS = plugin.load "arguments"
 local codec = plugin.load "codec"
 local row_history = plugin.load "row_history"
 local rows = plugin.load "rows"
 local run_query = plugin.load "run_query"
 local make_operation = plugin.load "operation"
 local note_writes = plugin.load("writes").note
+
+local SUBSCRIBER = { { "fn", "callable" }, { "options", "table", "?" } }
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  stored = { { "method", "string" } },
+  operation = { { "method", "string" } },
+  add_operation = { { "batch", "any" }, { "method", "string" } },
+  blamed_operation = { { "err", "table" } },
+  commit_state_version = { { "parent_version_id", "string", "?" }, { "description", "string" }, { "data_hash", "string", "?" } },
+  record_delta = { { "version_id", "string" }, { "operations", "table" }, { "metadata", "table", "?" } },
+  query_deltas = { { "version_id", "string" } },
+  publish_event = { { "event_type", "string" }, { "source", "string", "?" }, { "data", "any", "?" }, { "id", "string", "?" } },
+  get_state_version = { { "id", "string" } },
+  get_event = { { "id", "string" } },
+  get_delta = { { "id", "string" } },
+  query_from = { { "source", "table" }, { "table_name", "string" }, { "spec", "table", "?" } },
+  subscribe_entity_changes = SUBSCRIBER,
+  subscribe_relation_changes = SUBSCRIBER,
+  subscribe_version_changes = SUBSCRIBER,
+  subscribe_event_log_changes = SUBSCRIBER,
+  query = { { "sql", "string" } },
+}
+
+local SHARED = { -- methods of the manager
+  "create_entity", "get_entity", "update_entity", "delete_entity", "query_entities",
+  "create_relation", "get_relation", "update_relation", "delete_relation", "query_relations",
+}
+for _, name in ipairs(SHARED) do ARGUMENTS[name] = MANAGER_ARGUMENTS[name] end
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
@@ -49,10 +77,7 @@ return function(ctx, methods, get_manager)
     return not ctx.is_closed() and ctx.conn or nil
   end
 
-  for _, name in ipairs {
-    "create_entity", "get_entity", "update_entity", "delete_entity", "query_entities",
-    "create_relation", "get_relation", "update_relation", "delete_relation", "query_relations",
-  } do
+  for _, name in ipairs(SHARED) do
     client[name] = function(_, ...)
       if ctx.is_closed() then check.raise(CLOSED) end
       row_history.note(ctx)
@@ -69,7 +94,7 @@ return function(ctx, methods, get_manager)
   ---@return true? ok
   ---@return any ...
   function client:stored(method, ...)
-    check.type(method, "string", 1, "stored", "method")
+    check.arguments(ARGUMENTS.stored, "stored", method)
     return operation.stored(method, ...)
   end
 
@@ -80,7 +105,7 @@ return function(ctx, methods, get_manager)
   ---@return table? operation
   ---@return string|true|inner_universe.Error answer
   function client:operation(method, ...)
-    check.type(method, "string", 1, "operation", "method")
+    check.arguments(ARGUMENTS.operation, "operation", method)
     return operation.of(method, ...)
   end
 
@@ -92,7 +117,7 @@ return function(ctx, methods, get_manager)
   ---@return integer? number
   ---@return string|true|inner_universe.Error|nil answer
   function client:add_operation(batch, method, ...)
-    check.type(method, "string", 2, "add_operation", "method")
+    check.arguments(ARGUMENTS.add_operation, "add_operation", batch, method)
     return operation.add(batch, method, ...)
   end
 
@@ -101,7 +126,7 @@ return function(ctx, methods, get_manager)
   ---@return integer? number
   ---@return inner_universe.Error? refusal
   function client:blamed_operation(err)
-    check.type(err, "table", 1, "blamed_operation", "err")
+    check.arguments(ARGUMENTS.blamed_operation, "blamed_operation", err)
     return operation.blame(err)
   end
 
@@ -114,9 +139,7 @@ return function(ctx, methods, get_manager)
   function client:commit_state_version(parent, description, data_hash)
     if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
-    check.optional(parent, "string", 1, "commit_state_version", "parent_version_id")
-    check.type(description, "string", 2, "commit_state_version", "description")
-    check.optional(data_hash, "string", 3, "commit_state_version", "data_hash")
+    check.arguments(ARGUMENTS.commit_state_version, "commit_state_version", parent, description, data_hash)
     local ok, err = versioning_on()
     if not ok then return nil, err end
     local id = iu.uuid()
@@ -134,9 +157,7 @@ return function(ctx, methods, get_manager)
   function client:record_delta(version_id, operations, metadata)
     if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
-    check.type(version_id, "string", 1, "record_delta", "version_id")
-    check.type(operations, "table", 2, "record_delta", "operations")
-    check.optional(metadata, "table", 3, "record_delta", "metadata")
+    check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, metadata)
     local ok, err = versioning_on()
     if not ok then return nil, err end
     local encoded
@@ -157,7 +178,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Error? err
   function client:query_deltas(version_id)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "query_deltas", "version_id")
+    check.arguments(ARGUMENTS.query_deltas, "query_deltas", version_id)
     local found, err = ctx.conn:select("delta_record", {
       filters = { { field = "state_version_id", operator = "Equals", value = version_id }, { field = "kind", operator = "Equals", value = "recorded" } },
       order_by = "timestamp",
@@ -176,9 +197,7 @@ return function(ctx, methods, get_manager)
   function client:publish_event(event_type, source, data, id)
     if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
-    check.type(event_type, "string", 1, "publish_event", "event_type")
-    check.optional(source, "string", 2, "publish_event", "source")
-    check.optional(id, "string", 4, "publish_event", "id")
+    check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, source, data, id)
     id = id or iu.uuid()
     local text, err
     data, err = rows.write("event", data, id, event_type)
@@ -191,10 +210,10 @@ return function(ctx, methods, get_manager)
     return id
   end
 
-  local function reader(table_name, decode, kind, what)
+  local function reader(method, table_name, decode, kind, what)
     return function(_, id)
       if ctx.is_closed() then check.raise(CLOSED) end
-      check.type(id, "string", 1, "get_" .. table_name, "id")
+      check.arguments(ARGUMENTS[method], method, id)
       local row, err = ctx.conn:get(table_name, id)
       if row then return decode(row) end
       return nil, err or codec.not_found(kind, what, id)
@@ -215,9 +234,7 @@ return function(ctx, methods, get_manager)
   ---@return string? words
   function client:query_from(source, table_name, spec)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(source, "table", 1, "query_from", "source")
-    check.type(table_name, "string", 2, "query_from", "table_name")
-    check.optional(spec, "table", 3, "query_from", "spec")
+    check.arguments(ARGUMENTS.query_from, "query_from", source, table_name, spec)
     return run_query(source, table_name, spec or {})
   end
 
@@ -228,9 +245,9 @@ return function(ctx, methods, get_manager)
     return codec.not_found("EntityNotFoundError", "entity", id)
   end
 
-  client.get_state_version = reader("state_version", codec.version, "VersionNotFoundError", "state version")
-  client.get_event = reader("event_log", codec.event, "PersistenceError", "event")
-  client.get_delta = reader("delta_record", codec.delta, "VersionNotFoundError", "delta")
+  client.get_state_version = reader("get_state_version", "state_version", codec.version, "VersionNotFoundError", "state version")
+  client.get_event = reader("get_event", "event_log", codec.event, "PersistenceError", "event")
+  client.get_delta = reader("get_delta", "delta_record", codec.delta, "VersionNotFoundError", "delta")
 
   -- fn(kind, row, old_row), kind "INSERTED", "UPDATED" or "DELETED"; for DELETED row is the row that is gone. Changes only: rows that are
   -- there already are not told, unless options.initial. The handle's cancel ends handlers and subscription.
@@ -242,8 +259,7 @@ return function(ctx, methods, get_manager)
     end
     return function(_, fn, options)
       if ctx.is_closed() then check.raise(CLOSED) end
-      check.type(fn, "callable", 1, method, "fn")
-      check.optional(options, "table", 2, method, "options")
+      check.arguments(ARGUMENTS[method], method, fn, options)
       local initial = options and options.initial
       local held = ctx.conn.tables[table_name]
       local handles = {
@@ -280,9 +296,10 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Error? err
   function client:query(sql)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(sql, "string", 1, "query", "sql")
+    check.arguments(ARGUMENTS.query, "query", sql)
     return ctx.conn:query(sql)
   end
 
+  ctx.hooks.describe("client", client, ARGUMENTS)
   return client
 end

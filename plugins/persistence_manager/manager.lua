@@ -386,7 +386,6 @@ return function(ctx)
   function methods:commit_version(state, description, options)
     if ctx.is_closed() then check.raise(CLOSED) end
     note_writes(1)
-    if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
     check.arguments(ARGUMENTS.commit_version, "commit_version", state, description, options)
     local temporal, err = needed("temporal_store")
     if not temporal then return nil, err end

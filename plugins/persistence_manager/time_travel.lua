@@ -243,7 +243,7 @@ return function(ctx, methods, graph)
   function methods:as_of(when)
     local conn = ctx.conn
     if ctx.is_closed() then check.raise(CLOSED) end
-    if type(when) ~= "string" then check.type(when, "integer", 1, "as_of", "time or version") end
+    check.arguments(ARGUMENTS.as_of, "as_of", when)
     local time, version_id = when, nil
     if type(when) == "string" then
       local temporal, err = ctx.universe.plugin("temporal_store")

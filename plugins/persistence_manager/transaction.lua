@@ -24,6 +24,7 @@ local RESENDS = 20 -- of one call whose outcome is unknown
 local RESEND_PAUSE = 0.25 -- seconds, for the connection to come back
 local NOT_FOUND = { entity = "EntityNotFoundError", relation = "RelationNotFoundError" }
 local DELETED = {}
+local JOIN = { { "operation", "string" }, { "fields", "table" } } -- arguments of tx:join; all others' are the manager's
 local CLOSED = "manager is closed or not initialized"
 
 -- Operations that have a method here, whose reads see them; all others may be joined.
@@ -323,8 +324,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function Tx:join(operation, fields)
     open(self, "join")
-    check.type(operation, "string", 1, "join", "operation")
-    check.type(fields, "table", 2, "join", "fields")
+    check.arguments(JOIN, "join", operation, fields)
     if OWN[operation] then
       return nil, iu.errors.new("ValidationError", ("join: operation: %s has a method of its own, tx:%s"):format(operation, OWN[operation]))
     end
@@ -357,6 +357,10 @@ return function(ctx)
     if err.kind == "ConflictError" and err.message:find(("operations[%d] "):format(count), 1, true) == 1 then return true end
     return nil, err
   end
+
+  local arguments = { join = JOIN }
+  for name in pairs(Tx) do arguments[name] = arguments[name] or ARGUMENTS[name] end
+  ctx.hooks.describe("tx", Tx, arguments)
 
   -- ---- running one ----
 

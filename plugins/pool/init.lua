@@ -11,6 +11,10 @@ local make_connections = plugin.load "connections"
 local M = {}
 
 local CLOSED = "pool is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  acquire = { { "options", "table", "?" } },
+  with = { { "fn", "callable" }, { "options", "table", "?" } },
+}
 
 function M.validate(config)
   if config.min > config.max then return nil, ("min: expected at most max (%d), got %d"):format(config.max, config.min) end
@@ -156,7 +160,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err TimeoutError, OverloadedError (waiting_max), ConnectionError
   function methods:acquire(options)
     if stopped or ctx.is_closed() then check.raise(CLOSED) end
-    check.optional(options, "table", 1, "acquire", "options")
+    check.arguments(ARGUMENTS.acquire, "acquire", options)
     return acquire("acquire", options)
   end
 
@@ -166,8 +170,7 @@ function M.start(ctx)
   ---@return any ...
   function methods:with(fn, options)
     if stopped or ctx.is_closed() then check.raise(CLOSED) end
-    check.type(fn, "callable", 1, "with", "fn")
-    check.optional(options, "table", 2, "with", "options")
+    check.arguments(ARGUMENTS.with, "with", fn, options)
     local lease <close>, err = acquire("with", options)
     if not lease then return nil, err end
     return fn(lease.conn, lease)
@@ -224,7 +227,7 @@ function M.start(ctx)
   end
 
   if not connections.embedded then ctx.spawn(keep_up) end
-  return ctx.hooks.class("pool", methods, {}).new {}
+  return ctx.hooks.class("pool", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

@@ -6,6 +6,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local add_permissions = plugin.load "permissions"
 local keys = plugin.load "keys"
 local make_layer = plugin.load "layer"
@@ -47,8 +48,7 @@ function M.start(ctx)
   ---@return true? ok
   ---@return inner_universe.Error? err ValidationError, with details { path, value, expected }
   function methods:validate(entity_type, properties)
-    check.type(entity_type, "string", 1, "validate", "entity_type")
-    if not iu.json.is_document(properties) then check.type(properties, "table", 2, "validate", "properties") end
+    check.arguments(ARGUMENTS.validate, "validate", entity_type, properties)
     return layer.validate("entity", entity_type, properties)
   end
 
@@ -76,7 +76,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:rotate(options)
     if ctx.is_closed() then check.raise("security is closed") end
-    check.optional(options, "table", 1, "rotate", "options")
+    check.arguments(ARGUMENTS.rotate, "rotate", options)
     return rotate(options or {})
   end
 
@@ -101,7 +101,7 @@ function M.start(ctx)
     hooks[#hooks + 1] = ctx.hooks.before("create_index", layer.on_index)
   end
   if seals and ring.err then ctx.log.error("keys: %s: sealed fields can neither be written nor read", ring.err.message) end
-  return ctx.hooks.class("security", methods, {}).new {}
+  return ctx.hooks.class("security", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

@@ -3,6 +3,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
+
 local RULES_OPTIONS = { principal = "string", action = "string", subject = "string" }
 
 -- An identity in lower case, without 0x; anything else as it is.
@@ -41,9 +44,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err AuthorizationError, ValidationError
   function methods:grant(principal, action, subject)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(principal, "string", 1, "grant", "principal")
-    check.type(action, "string", 2, "grant", "action")
-    check.optional(subject, "string", 3, "grant", "subject")
+    check.arguments(ARGUMENTS.grant, "grant", principal, action, subject)
     return ctx.conn:call("grant", principal, action, subject or "*")
   end
 
@@ -55,9 +56,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:revoke(principal, action, subject)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(principal, "string", 1, "revoke", "principal")
-    check.type(action, "string", 2, "revoke", "action")
-    check.optional(subject, "string", 3, "revoke", "subject")
+    check.arguments(ARGUMENTS.revoke, "revoke", principal, action, subject)
     return ctx.conn:call("revoke", principal, action, subject or "*")
   end
 
@@ -67,8 +66,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:add_to_role(identity, role)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(identity, "string", 1, "add_to_role", "identity")
-    check.type(role, "string", 2, "add_to_role", "role")
+    check.arguments(ARGUMENTS.add_to_role, "add_to_role", identity, role)
     return ctx.conn:call("grant", identity, "role", role)
   end
 
@@ -78,8 +76,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:remove_from_role(identity, role)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(identity, "string", 1, "remove_from_role", "identity")
-    check.type(role, "string", 2, "remove_from_role", "role")
+    check.arguments(ARGUMENTS.remove_from_role, "remove_from_role", identity, role)
     return ctx.conn:call("revoke", identity, "role", role)
   end
 
@@ -89,7 +86,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:roles(identity)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(identity, "string", 1, "roles", "identity")
+    check.arguments(ARGUMENTS.roles, "roles", identity)
     local found, err = rows(ctx.conn, { { field = "principal", operator = "Equals", value = normal(identity) } })
     if not found then return nil, err end
     local names = iu.array {}
@@ -105,7 +102,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:members(role)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.type(role, "string", 1, "members", "role")
+    check.arguments(ARGUMENTS.members, "members", role)
     local found, err = rows(ctx.conn, { { field = "action", operator = "Equals", value = "role" }, { field = "subject", operator = "Equals", value = role } })
     if not found then return nil, err end
     local out = iu.array {}
@@ -121,7 +118,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err
   function methods:rules(options)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.optional(options, "table", 1, "rules", "options")
+    check.arguments(ARGUMENTS.rules, "rules", options)
     local ok, err = check.options("rules", options, RULES_OPTIONS)
     if not ok then return nil, err end
     local filters = {}
@@ -151,9 +148,7 @@ return function(ctx, methods)
   ---@return inner_universe.Error? err AuthorizationError: about another one, and not the owner's connection
   function methods:can(identity, action, subject)
     if ctx.is_closed() then check.raise(CLOSED) end
-    check.optional(identity, "string", 1, "can", "identity")
-    check.type(action, "string", 2, "can", "action")
-    check.optional(subject, "string", 3, "can", "subject")
+    check.arguments(ARGUMENTS.can, "can", identity, action, subject)
     local conn, who = ctx.conn, identity and normal(identity)
     if who and not is_identity(who) then return invalid("can: identity: expected 64 hex digits, got %q", identity) end
     if who and who ~= conn:identity() and not conn:is_owner() then

@@ -11,6 +11,12 @@ local store_of = plugin.load "store"
 local M = {}
 
 local CLOSED = "selective is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  decide = { { "entity_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" } },
+  set_rules = { { "rules", "table" } },
+  is_in_memory = { { "id", "string" } },
+  persist = { { "id", "string" } },
+}
 
 -- Frozen configuration as plain tables.
 local function plain(value)
@@ -112,9 +118,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:decide(entity_type, metadata, id)
     if closed() then check.raise(CLOSED) end
-    check.type(entity_type, "string", 1, "decide", "entity_type")
-    check.optional(metadata, "table", 2, "decide", "metadata")
-    check.optional(id, "string", 3, "decide", "id")
+    check.arguments(ARGUMENTS.decide, "decide", entity_type, metadata, id)
     local action, rule = decide(entity_type, metadata, id or iu.uuid())
     if not action then return nil, rule end
     return { action = action, rule = rule and rule.name }
@@ -126,7 +130,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ValidationError; the old ones stay
   function methods:set_rules(new_rules)
     if closed() then check.raise(CLOSED) end
-    check.type(new_rules, "table", 1, "set_rules", "rules")
+    check.arguments(ARGUMENTS.set_rules, "set_rules", new_rules)
     local set, why = set_rules(new_rules)
     if not set then return nil, why end
     hook_writes()
@@ -137,7 +141,7 @@ function M.start(ctx)
   ---@return boolean
   function methods:is_in_memory(id)
     if closed() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "is_in_memory", "id")
+    check.arguments(ARGUMENTS.is_in_memory, "is_in_memory", id)
     return entities[id] ~= nil or relations[id] ~= nil
   end
 
@@ -147,7 +151,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError (not in memory), ConflictError (it has relations there)
   function methods:persist(id)
     if closed() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "persist", "id")
+    check.arguments(ARGUMENTS.persist, "persist", id)
     return layer.persist(id)
   end
 
@@ -177,7 +181,7 @@ function M.start(ctx)
     return true, { rules = #list, entities = store.entities, relations = store.relations, bytes = store.bytes, evicted = store.evicted }
   end
 
-  return ctx.hooks.class("selective", methods, {}).new {}
+  return ctx.hooks.class("selective", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

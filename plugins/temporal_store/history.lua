@@ -2,6 +2,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
+
 local CLOSED = "temporal_store is closed"
 
 ---@param env table init.lua's
@@ -86,9 +89,8 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:history(version_id, limit)
     if closed() then check.raise(CLOSED) end
+    check.arguments(ARGUMENTS.history, "history", version_id, limit)
     if type(version_id) == "table" then return history_by(version_id) end
-    check.optional(version_id, "string", 1, "history", "version_id")
-    check.optional(limit, "integer", 2, "history", "limit")
     local id, err
     if version_id then
       local version
@@ -127,9 +129,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:diff(from, to, options)
     if closed() then check.raise(CLOSED) end
-    check.type(from, "string", 1, "diff", "from")
-    check.type(to, "string", 2, "diff", "to")
-    check.optional(options, "table", 3, "diff", "options")
+    check.arguments(ARGUMENTS.diff, "diff", from, to, options)
     local old, new = two_states(from, to)
     if not old then return nil, new end
     return iu.diff.compare(old, new, options)
@@ -142,8 +142,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:blame(path, options)
     if closed() then check.raise(CLOSED) end
-    check.optional(path, "string", 1, "blame", "path")
-    check.optional(options, "table", 2, "blame", "options")
+    check.arguments(ARGUMENTS.blame, "blame", path, options)
     local ok, err = check.options("blame", options, { version = "string" })
     if not ok then return nil, err end
     local version
@@ -159,8 +158,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:revert(version_id, description)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "revert", "version_id")
-    check.optional(description, "string", 2, "revert", "description")
+    check.arguments(ARGUMENTS.revert, "revert", version_id, description)
     local ok, err = env.versioning_on()
     if not ok then return nil, err end
     local version, state

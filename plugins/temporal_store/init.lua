@@ -7,6 +7,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local make_versions = plugin.load "versions"
 local make_states = plugin.load "states"
 local make_ancestry = plugin.load "ancestry"
@@ -154,9 +155,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ConflictError: the branch is not at expected_parent
   function methods:commit_version(state, description, options)
     if closed() then check.raise(CLOSED) end
-    if not iu.json.is_document(state) then check.type(state, "table", 1, "commit_version", "state") end
-    check.optional(description, "string", 2, "commit_version", "description")
-    check.optional(options, "table", 3, "commit_version", "options")
+    check.arguments(ARGUMENTS.commit_version, "commit_version", state, description, options)
     local ok, err = versioning_on()
     if not ok then return nil, err end
     local what
@@ -182,8 +181,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:track(initial, options)
     if closed() then check.raise(CLOSED) end
-    if not iu.json.is_document(initial) then check.optional(initial, "table", 1, "track", "initial") end
-    check.optional(options, "table", 2, "track", "options")
+    check.arguments(ARGUMENTS.track, "track", initial, options)
     local ok, err = versioning_on()
     if ok then ok, err = check.options("track", options, { branch = "string" }) end
     if not ok then return nil, err end
@@ -196,7 +194,7 @@ function M.start(ctx)
   ---@return inner_universe.Draft? draft
   ---@return inner_universe.Error? err
   function methods:draft(live)
-    check.type(live, "table", 1, "draft", "live")
+    check.arguments(ARGUMENTS.draft, "draft", live)
     return drafts.handle(live)
   end
 
@@ -206,7 +204,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:data_hash(version_id)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "data_hash", "version_id")
+    check.arguments(ARGUMENTS.data_hash, "data_hash", version_id)
     local version, err = versions.resolve(version_id)
     if not version then return nil, err end
     if version.data_hash then return version.data_hash end
@@ -232,9 +230,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "record_delta", "version_id")
-    check.type(operations, "table", 2, "record_delta", "operations")
-    check.optional(description, "string", 3, "record_delta", "description")
+    check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, description)
     return record(version_id, operations, description)
   end
 
@@ -246,9 +242,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:record_state_delta(version_id, operations, description)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "record_state_delta", "version_id")
-    check.type(operations, "table", 2, "record_state_delta", "operations")
-    check.optional(description, "string", 3, "record_state_delta", "description")
+    check.arguments(ARGUMENTS.record_state_delta, "record_state_delta", version_id, operations, description)
     return record(version_id, operations, description)
   end
 
@@ -258,7 +252,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:get_deltas(version_id)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "get_deltas", "version_id")
+    check.arguments(ARGUMENTS.get_deltas, "get_deltas", version_id)
     return manager.client:query_deltas(version_id)
   end
 
@@ -270,7 +264,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err VersionNotFoundError
   function methods:get_version(version_id)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "get_version", "version_id")
+    check.arguments(ARGUMENTS.get_version, "get_version", version_id)
     return versions.resolve(version_id)
   end
 
@@ -298,8 +292,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err VersionNotFoundError, StorageError
   function methods:get_state(version_id, options)
     if closed() then check.raise(CLOSED) end
-    check.type(version_id, "string", 1, "get_state", "version_id")
-    check.optional(options, "table", 2, "get_state", "options")
+    check.arguments(ARGUMENTS.get_state, "get_state", version_id, options)
     local ok, err = check.options("get_state", options, { document = "boolean" })
     if not ok then return nil, err end
     local version
@@ -315,8 +308,7 @@ function M.start(ctx)
   ---@return inner_universe.Version|inner_universe.Error version
   function methods:as_of(time, options)
     if closed() then check.raise(CLOSED) end
-    check.type(time, "integer", 1, "as_of", "time")
-    check.optional(options, "table", 2, "as_of", "options")
+    check.arguments(ARGUMENTS.as_of, "as_of", time, options)
     local ok, err = check.options("as_of", options, { branch = "string", document = "boolean" })
     if not ok then return nil, err end
     local branch = options and options.branch or env.current
@@ -373,7 +365,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:prune(options)
     if closed() then check.raise(CLOSED) end
-    check.type(options, "table", 1, "prune", "options")
+    check.arguments(ARGUMENTS.prune, "prune", options)
     return upkeep.prune(options)
   end
 
@@ -405,7 +397,7 @@ function M.start(ctx)
     return true, { head = head, branch = env.current }
   end
 
-  return ctx.hooks.class("temporal_store", methods, {}).new {}
+  return ctx.hooks.class("temporal_store", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

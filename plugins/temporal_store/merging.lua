@@ -3,6 +3,7 @@
 local iu = require "inner_universe"
 
 local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
 local merge3 = plugin.load "merge3"
 
 local CLOSED = "temporal_store is closed"
@@ -84,8 +85,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:merge(theirs, options)
     if closed() then check.raise(CLOSED) end
-    check.type(theirs, "string", 1, "merge", "theirs")
-    check.optional(options, "table", 2, "merge", "options")
+    check.arguments(ARGUMENTS.merge, "merge", theirs, options)
     options = options or {}
     local ok, err = env.versioning_on()
     if ok then ok, err = check.options("merge", options, MERGE) end

@@ -2,6 +2,9 @@
 
 local iu = require "inner_universe"
 
+local plugin = ...
+local ARGUMENTS = plugin.load "arguments"
+
 local CLOSED = "temporal_store is closed"
 
 ---@param env table init.lua's
@@ -21,7 +24,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:checkout(branch)
     if closed() then check.raise(CLOSED) end
-    check.type(branch, "string", 1, "checkout", "branch")
+    check.arguments(ARGUMENTS.checkout, "checkout", branch)
     local row, err = versions.name(branch, "branch")
     if err then return nil, err end
     if not row and branch ~= ctx.config.branch then
@@ -57,8 +60,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:branch(name, from)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "branch", "name")
-    check.optional(from, "string", 2, "branch", "from")
+    check.arguments(ARGUMENTS.branch, "branch", name, from)
     return name_version("branch", name, "branch", from)
   end
 
@@ -69,8 +71,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:tag(name, version_id)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "tag", "name")
-    check.optional(version_id, "string", 2, "tag", "version_id")
+    check.arguments(ARGUMENTS.tag, "tag", name, version_id)
     return name_version("tag", name, "tag", version_id)
   end
 
@@ -114,7 +115,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:delete_branch(name)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "delete_branch", "name")
+    check.arguments(ARGUMENTS.delete_branch, "delete_branch", name)
     if name == env.current then return env.invalid('delete_branch: "%s" is the current branch; check out another one first', name) end
     return unname(name, "branch")
   end
@@ -125,7 +126,7 @@ return function(env, methods)
   ---@return inner_universe.Error? err
   function methods:delete_tag(name)
     if closed() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "delete_tag", "name")
+    check.arguments(ARGUMENTS.delete_tag, "delete_tag", name)
     return unname(name, "tag")
   end
 end

@@ -7,22 +7,13 @@ local shape = {}
 
 local LIFE = { "controller", "persistence_manager", "rows" } -- not what a program talks to
 
-local function functions_of(object)
-  local names = {}
+-- Of an object that has no hooks: its methods, and what they take.
+local function described(hooks, group, object)
+  local methods = {}
   for key, value in pairs(object) do
-    if type(key) == "string" and type(value) == "function" then names[key] = true end
+    if type(key) == "string" and type(value) == "function" then methods[key] = hooks.arguments(group .. "." .. key) or true end
   end
-  return names
-end
-
--- A client's and a transaction's methods of these names take what the manager's do.
-local SHARED = "^%l+_entity$|^%l+_relation$|^query_entities$|^query_relations$"
-
-local function shares(method)
-  for pattern in SHARED:gmatch("[^|]+") do
-    if method:find(pattern) then return true end
-  end
-  return false
+  return methods
 end
 
 --- { [""] = the manager's methods, client = ..., tx = ..., [plugin] = ... }: each by name what its arguments are (as check.arguments takes them), or true where
@@ -31,7 +22,7 @@ end
 function shape.of(plugins)
   local manager, err = iu.open("memory:", { log_level = "off", plugins = plugins })
   if not manager then return nil, err end
-  local groups = { [""] = {}, client = functions_of(manager.client), tx = {} }
+  local groups = { [""] = {}, client = described(manager.hooks, "client", manager.client) }
   for _, name in ipairs(manager.hooks.names()) do
     local class, method = name:match("^([^.]+)%.([^.]+)$")
     if not class then class, method = "", name end
@@ -39,13 +30,7 @@ function shape.of(plugins)
     groups[class][method] = manager.hooks.arguments(name) or true
   end
   for _, name in ipairs(LIFE) do groups[name] = nil end
-  manager:transaction(function(tx) groups.tx = functions_of(getmetatable(tx).__index) end)
-  for _, group in ipairs { groups.client, groups.tx } do
-    for method in pairs(group) do
-      if shares(method) then group[method] = groups[""][method] end
-    end
-  end
-  groups.tx.publish_event = groups[""].publish_event
+  manager:transaction(function(tx) groups.tx = described(manager.hooks, "tx", getmetatable(tx).__index) end)
   local refused
   for _, row in ipairs(manager:status().plugins) do
     if row.state == "refused" then refused = iu.errors.new("PluginError", ("plugin %s: %s"):format(row.name, row.reason)) end

@@ -61,6 +61,12 @@ local times = plugin.load "times"
 
 local M = {}
 
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  copy = { { "from", "any" }, { "to", "any" }, { "options", "table", "?" } },
+  verify = { { "a", "any" }, { "b", "any" }, { "options", "table", "?" } },
+  export = { { "from", "any" }, { "path", "string|file" }, { "options", "table", "?" } },
+  import = { { "path", "string" }, { "to", "any" }, { "options", "table", "?" } },
+}
 local MODES = { new = true, merge = true, overwrite = true }
 local COMMON = { tables = "table", except = "table", from_options = "table", to_options = "table", progress = "callable" }
 local COPY = { since = "any", mode = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }
@@ -184,7 +190,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:copy(from, to, options)
     if stopped then check.raise("transfer is stopped") end
-    check.optional(options, "table", 3, "copy", "options")
+    check.arguments(ARGUMENTS.copy, "copy", from, to, options)
     local settings, err = checked("copy", options, COPY_OPTIONS)
     if not settings then return nil, err end
     return with_ends(from, to, settings, function(a, b)
@@ -203,7 +209,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:verify(a, b, options)
     if stopped then check.raise("transfer is stopped") end
-    check.optional(options, "table", 3, "verify", "options")
+    check.arguments(ARGUMENTS.verify, "verify", a, b, options)
     local settings, err = checked("verify", options, VERIFY_OPTIONS)
     if not settings then return nil, err end
     settings.reads_both = true
@@ -244,8 +250,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:export(from, path, options)
     if stopped then check.raise("transfer is stopped") end
-    if io.type(path) ~= "file" then check.type(path, "string", 2, "export", "path") end
-    check.optional(options, "table", 3, "export", "options")
+    check.arguments(ARGUMENTS.export, "export", from, path, options)
     local settings, err = checked("export", options, EXPORT_OPTIONS)
     if not settings then return nil, err end
     return with_end(from, settings.from_options, "source", false, function(side) return exporting.export(env, side, path, settings) end)
@@ -259,8 +264,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:import(path, to, options)
     if stopped then check.raise("transfer is stopped") end
-    check.type(path, "string", 1, "import", "path")
-    check.optional(options, "table", 3, "import", "options")
+    check.arguments(ARGUMENTS.import, "import", path, to, options)
     local settings, err = checked("import", options, IMPORT_OPTIONS)
     if not settings then return nil, err end
     return with_end(to, settings.to_options, "target", settings.dry_run, function(side) return importing.import(env, path, side, settings) end)
@@ -270,7 +274,7 @@ function M.start(ctx)
 
   function methods:health() return true, { running = running, done = done, failed = failed } end
 
-  return ctx.hooks.class("transfer", methods, { tostring = function() return "transfer" end }).new {}
+  return ctx.hooks.class("transfer", methods, { arguments = ARGUMENTS, tostring = function() return "transfer" end }).new {}
 end
 
 return M

@@ -11,6 +11,16 @@ local definitions = plugin.load "definitions"
 local M = {}
 
 local CLOSED = "workflow is closed"
+local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
+  define = { { "name", "string" }, { "options", "table" } },
+  start = { { "name", "string" }, { "input", "any", "?" }, { "options", "table", "?" } },
+  get = { { "id", "string" } },
+  list = { { "options", "table", "?" } },
+  wait = { { "id", "string" }, { "timeout", "number", "?" } },
+  cancel = { { "id", "string" } },
+  signal = { { "id", "string" }, { "name", "string" } },
+  resume = { { "id", "string", "?" } },
+}
 -- The parts, each with those that it uses.
 local function assemble(ctx)
   local env = {
@@ -75,8 +85,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:define(name, options)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "define", "name")
-    check.type(options, "table", 2, "define", "options")
+    check.arguments(ARGUMENTS.define, "define", name, options)
     local definition, why = env.book.define(name, options)
     if not definition then return nil, why end
     env.scheduler.look_at_all()
@@ -91,8 +100,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ConflictError: the id is that of another run; OverloadedError
   function methods:start(name, input, options)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(name, "string", 1, "start", "name")
-    check.optional(options, "table", 3, "start", "options")
+    check.arguments(ARGUMENTS.start, "start", name, input, options)
     local fine, why = check.options("start", options, { id = "string" })
     if fine then fine, why = env.board.ready() end
     if not fine then return nil, why end
@@ -106,7 +114,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError
   function methods:get(id)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "get", "id")
+    check.arguments(ARGUMENTS.get, "get", id)
     return env.catalog.get(id)
   end
 
@@ -116,7 +124,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:list(options)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.optional(options, "table", 1, "list", "options")
+    check.arguments(ARGUMENTS.list, "list", options)
     return env.catalog.list(options or {})
   end
 
@@ -127,8 +135,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:wait(id, timeout)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "wait", "id")
-    check.optional(timeout, "number", 2, "wait", "timeout")
+    check.arguments(ARGUMENTS.wait, "wait", id, timeout)
     if timeout ~= timeout then return nil, iu.errors.new("ValidationError", "wait: timeout: expected seconds, got NaN") end
     return env.catalog.wait(id, timeout)
   end
@@ -139,7 +146,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ConflictError: it has ended
   function methods:cancel(id)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "cancel", "id")
+    check.arguments(ARGUMENTS.cancel, "cancel", id)
     return env.actions.cancel(id)
   end
 
@@ -151,8 +158,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err ConflictError: it has ended; OverloadedError
   function methods:signal(id, name, payload)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.type(id, "string", 1, "signal", "id")
-    check.type(name, "string", 2, "signal", "name")
+    check.arguments(ARGUMENTS.signal, "signal", id, name)
     return env.actions.signal(id, name, payload)
   end
 
@@ -163,7 +169,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:resume(id)
     if env.is_stopped() then check.raise(CLOSED) end
-    check.optional(id, "string", 1, "resume", "id")
+    check.arguments(ARGUMENTS.resume, "resume", id)
     if id then return env.actions.resume(id) end
     local fine, why = env.board.ready()
     if not fine then return nil, why end
@@ -203,7 +209,7 @@ function M.start(ctx)
     return true, facts
   end
 
-  return ctx.hooks.class("workflow", methods, {}).new {}
+  return ctx.hooks.class("workflow", methods, { arguments = ARGUMENTS }).new {}
 end
 
 return M

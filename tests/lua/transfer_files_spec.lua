@@ -333,7 +333,7 @@ describe("an export", function()
     assert.equal("StorageError", err.kind)
     assert.equal("/nonexistent/x.jsonl: No such file or directory", err.message)
     assert.has_error(function() plugin:import(nil, source) end, "bad argument #1 to 'import' (path: string expected, got nil)")
-    assert.has_error(function() plugin:export(source) end, "bad argument #2 to 'export' (path: string expected, got nil)")
+    assert.has_error(function() plugin:export(source) end, "bad argument #2 to 'export' (path: string or file expected, got nil)")
   end)
 
   it("is refused when it is damaged or cut as gzip", function()

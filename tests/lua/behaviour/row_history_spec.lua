@@ -130,7 +130,7 @@ describe("row history", function()
       assert.equal("old", view:get_entity("a").metadata.name)
     end
     support.refused("VersionNotFoundError", nil, select(2, m:as_of("nothing")), "nothing")
-    support.raises_here(function() m:as_of(1.5) end, "integer expected")
+    support.raises_here(function() m:as_of(1.5) end, "integer or string expected")
   end)
 
   it("lists a row's changes with who, when, and the row before and after", function()
