@@ -9,6 +9,7 @@ local RECORD = "security.rotate"
 local TABLES = { "entity", "relation" }
 local UPDATE = { entity = "UpdateEntity", relation = "UpdateRelation" }
 local ATTEMPTS = 10 -- of a batch, while others change its rows
+local BATCH_BYTES = 8 << 20 -- of the rows of a batch that are written, which go twice: as they were and as they shall be; one row always goes
 local ROTATE_OPTIONS = { batch = "integer", progress = "callable" }
 
 return function(ctx, sealing, sealed, get_ring)
@@ -34,21 +35,23 @@ return function(ctx, sealing, sealed, get_ring)
     return metadata, count
   end
 
-  -- The operations for the rows of one batch; how many values they seal.
+  -- The operations for the rows of one batch; how many values they seal; for how many of the rows that is: the others are for the next one.
   local function operations_for(name, rows)
-    local operations, values = {}, 0
-    for _, row in ipairs(rows) do
+    local operations, values, size = {}, 0, 0
+    for i, row in ipairs(rows) do
       local metadata, count = renewed(name, row)
       if not metadata then return nil, count end
       if count > 0 then
         local bytes, err = ctx.conn:row_bytes(name, row)
         if not bytes then return nil, err end
+        size = size + #bytes
+        if size > BATCH_BYTES and #operations > 0 then return operations, values, i - 1 end
         operations[#operations + 1] = { tag = "Expect", value = { table = name, key = row.id, row = bytes } }
         operations[#operations + 1] = { tag = UPDATE[name], value = { id = row.id, metadata = metadata } }
         values = values + count
       end
     end
-    return operations, values
+    return operations, values, #rows
   end
 
   local function next_rows(state, limit)
@@ -59,20 +62,24 @@ return function(ctx, sealing, sealed, get_ring)
 
   -- One batch, written with the checkpoint behind it. The number of rows looked at, or nil, err.
   local function step(state, limit)
-    local rows, operations, values, err
+    local rows, operations, values, count, err
     for attempt = 1, ATTEMPTS do
       rows, err = next_rows(state, limit)
       if not rows then return nil, err end
       if #rows == 0 then return 0 end
-      operations, values = operations_for(state.table, rows)
+      operations, values, count = operations_for(state.table, rows)
       if not operations then return nil, values end
-      local after = { key = state.key, table = state.table, after = rows[#rows].id, rows = state.rows + #rows, values = state.values + values }
+      local after = { key = state.key, table = state.table, after = rows[count].id, rows = state.rows + count, values = state.values + values }
       operations[#operations + 1] = { tag = "PutRecord", value = { key = RECORD, value = assert(iu.json.encode(after)) } }
       local ok
       ok, err = ctx.conn:call("transact", operations, nil)
       if ok then
         for key, value in pairs(after) do state[key] = value end
-        return #rows
+        return count
+      end
+      if err.kind == "OverloadedError" and count == 1 then
+        local what = "rotate: %s %s: the row, as it was and as it shall be, is more than one call takes"
+        return nil, iu.errors.wrap(err.kind, what:format(state.table, rows[1].id), err)
       end
       if err.kind ~= "ConflictError" or attempt == ATTEMPTS then return nil, err end
     end

@@ -669,6 +669,20 @@ describe("rotating keys", function()
     assert.is_nil(key_ids(m)[old])
   end)
 
+  it("takes fewer of large rows at a time", function()
+    local path = key_file(OLD)
+    local m = support.open(sealing(path))
+    local text = ("x"):rep(2 << 20)
+    for i = 1, 9 do assert(m:create_entity("Person", { properties = { email = i .. "@x.org", text = text } }, "id" .. i)) end
+    support.write(path, NEW .. "\n" .. OLD .. "\n")
+    assert.is_true(m.security:reload_keys())
+    local told = {}
+    local done = assert(m.security:rotate { progress = function(rows) told[#told + 1] = rows end })
+    assert.same({ 9, 9 }, { done.rows, done.values })
+    assert.same({ 3, 6, 9 }, told)
+    for i = 1, 9 do assert.equal(i .. "@x.org", m:get_entity("id" .. i).metadata.properties.email) end
+  end)
+
   it("takes along what others change meanwhile", function()
     local path = key_file(OLD)
     local m = support.open(sealing(path))
