@@ -26,8 +26,11 @@ local function text_of(source)
   return refused("the environment has no %s", source.env)
 end
 
-local function add(ring, hex, where)
-  if not (#hex == 64 and hex:match("^%x+$")) then return refused("%s: a key is 64 hex digits (openssl rand -hex 32)", where) end
+-- hex: what is in the line. All of it has to be the key: a second one behind it would be passed over, and missed only when it is needed.
+local function add(ring, hex, where, number)
+  if not (#hex == 64 and hex:match("^%x+$")) then
+    return refused("%s: line %d: a key is 64 hex digits (openssl rand -hex 32), one a line", where, number)
+  end
   local id = keys.id_of(hex)
   if ring.by_id[id] then return true end
   if #ring.list == KEYS_MAX then return refused("%s: more than %d keys", where, KEYS_MAX) end
@@ -42,10 +45,11 @@ function keys.read(sources)
   for i, source in ipairs(sources) do
     local where = source.file and ("the file %s"):format(source.file) or ("the variable %s"):format(source.env)
     local text, err = text_of(source)
-    local ok = text ~= nil
-    for line in (text or ""):gmatch("[^\r\n]+") do
-      local hex = line:match("^%s*([^%s#]+)")
-      if ok and hex then ok, err = add(ring, hex, where) end
+    local ok, number = text ~= nil, 0
+    for line in (text or ""):gmatch("[^\n]*") do
+      number = number + 1
+      local hex = line:gsub("#.*", ""):match("^%s*(.-)%s*$")
+      if ok and hex ~= "" then ok, err = add(ring, hex, where, number) end
     end
     -- What seals is the newest key of the first source, or nothing: an older one in its place would be used unseen.
     if i == 1 then

@@ -35,8 +35,34 @@ local function number_of(value)
   return type(value) == "number" and value or tonumber(tostring(value))
 end
 
+-- The sign and the digits of a whole number, written out: of an integer outside i64, or of a float, which is one from 2^53 on.
+local function digits_of(value)
+  local sign, digits = (type(value) == "number" and ("%.0f"):format(value) or tostring(value)):match("^(-?)(%d+)$")
+  return sign == "-", digits
+end
+
+-- Of an integer outside i64 and a number: below 0, 0 or above, exactly. It is larger, or smaller, than all that are not written with at least as many digits.
+local function compare_wide(wide, number)
+  local negative, digits = digits_of(wide)
+  local way = negative and -1 or 1
+  if math.type(number) == "integer" or math.abs(number) < 0x1p63 then return way end
+  local other_negative, others = digits_of(number)
+  if negative ~= other_negative then return way end
+  if #digits ~= #others then return #digits > #others and way or -way end
+  if digits == others then return 0 end
+  return digits > others and way or -way
+end
+
+-- Below 0, 0 or above.
+local function compare(a, b)
+  if type(a) == "userdata" then return compare_wide(a, b) end
+  return a < b and -1 or a > b and 1 or 0
+end
+
 local function same(a, b)
   if type(a) == "number" and type(b) == "number" then return a == b end
+  if type(a) == "number" and is_number(b) then a, b = b, a end
+  if type(b) == "number" and is_number(a) then return compare_wide(a, b) == 0 end
   return type(a) == type(b) and iu.json.canonical(a) == iu.json.canonical(b)
 end
 
@@ -120,10 +146,10 @@ local function characters(text)
   return utf8.len(text, 1, -1, true) or #text
 end
 
-KEYWORDS.minimum = limit(is_number, "number", function(v, n) return number_of(v) >= n end, "a number from %s")
-KEYWORDS.maximum = limit(is_number, "number", function(v, n) return number_of(v) <= n end, "a number up to %s")
-KEYWORDS.exclusiveMinimum = limit(is_number, "number", function(v, n) return number_of(v) > n end, "a number above %s")
-KEYWORDS.exclusiveMaximum = limit(is_number, "number", function(v, n) return number_of(v) < n end, "a number below %s")
+KEYWORDS.minimum = limit(is_number, "number", function(v, n) return compare(v, n) >= 0 end, "a number from %s")
+KEYWORDS.maximum = limit(is_number, "number", function(v, n) return compare(v, n) <= 0 end, "a number up to %s")
+KEYWORDS.exclusiveMinimum = limit(is_number, "number", function(v, n) return compare(v, n) > 0 end, "a number above %s")
+KEYWORDS.exclusiveMaximum = limit(is_number, "number", function(v, n) return compare(v, n) < 0 end, "a number below %s")
 KEYWORDS.minLength = limit(TYPES.string, "count", function(v, n) return characters(v) >= n end, "%s characters or more")
 KEYWORDS.maxLength = limit(TYPES.string, "count", function(v, n) return characters(v) <= n end, "at most %s characters")
 KEYWORDS.minItems = limit(is_array, "count", function(v, n) return #v >= n end, "%s items or more")
@@ -131,8 +157,25 @@ KEYWORDS.maxItems = limit(is_array, "count", function(v, n) return #v <= n end, 
 KEYWORDS.minProperties = limit(is_object, "count", function(v, n) return count(v) >= n end, "%s properties or more")
 KEYWORDS.maxProperties = limit(is_object, "count", function(v, n) return count(v) <= n end, "at most %s properties")
 
+-- What is left of a number of many digits when it is divided by an integer from 1 on, digit by digit; sums that would leave i64 are never made.
+local function remainder(digits, n)
+  local function plus(a, b) return a < n - b and a + b or a - (n - b) end
+  local rest = 0
+  for i = 1, #digits do
+    local twice = plus(rest, rest)
+    local five = plus(plus(twice, twice), rest)
+    rest = plus(plus(five, five), (digits:byte(i) - 48) % n)
+  end
+  return rest
+end
+
 -- Of whole numbers exactly; of a fraction, which a float seldom is, as both are written: 19.99 is one of 0.01.
 local multiple_of = limit(is_number, "number", function(v, n)
+  local whole = math.tointeger(n)
+  if type(v) == "userdata" and whole then
+    local _, digits = digits_of(v)
+    return remainder(digits, whole) == 0
+  end
   v = number_of(v)
   if math.fmod(v, n) == 0 then return true end
   if n == math.floor(n) then return false end
@@ -151,7 +194,11 @@ function KEYWORDS.uniqueItems(given, where)
     for i = 1, #value do
       local item = value[i]
       local key = item -- a number is its own key, and 1.0 that of 1, as Lua's tables have it; of anything else it is the text
-      if type(item) ~= "number" then key = iu.json.canonical(item) end
+      if type(item) ~= "number" then
+        key = iu.json.canonical(item)
+      elseif math.abs(item) >= 0x1p63 then
+        key = ("%.0f"):format(item) -- may be an integer outside i64
+      end
       if seen[key] then return iu.diff.join(path, i - 1), item, "items that differ" end
       seen[key] = true
     end

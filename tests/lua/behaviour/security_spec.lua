@@ -429,10 +429,17 @@ describe("sealed fields", function()
     assert(os.execute(("chmod 640 '%s'"):format(path)))
     support.refused("AuthorizationError", nil, select(2, m.security:reload_keys()), "640")
     assert(os.execute(("chmod 600 '%s'"):format(path)))
-    for _, text in ipairs { "", "# nothing\n", ("0"):rep(63), ("g"):rep(64), NEW .. "0", "passphrase" } do
+    for _, text in ipairs { "", "# nothing\n", ("0"):rep(63), ("g"):rep(64), NEW .. "0", "passphrase", NEW .. " " .. OLD, NEW .. " mine" } do
       support.write(path, text)
       support.refused("AuthorizationError", nil, select(2, m.security:reload_keys()))
     end
+    support.write(path, NEW .. "\n\n# the one before\n" .. OLD:sub(1, 40))
+    support.refused("AuthorizationError", nil, select(2, m.security:reload_keys()), "line 4: a key is 64 hex digits")
+    support.write(path, "  " .. NEW .. "\t# since March\r\n" .. OLD .. "#\r\n")
+    assert.is_true(m.security:reload_keys())
+    assert.equal(2, #m.security:keys())
+    support.write(path, "")
+    support.refused("AuthorizationError", nil, select(2, m.security:reload_keys()), "no key in it")
     local id = assert(m:create_entity("Person", { properties = { email = "still@x.org" } })) -- with the key that was there
     assert.equal("still@x.org", m:get_entity(id).metadata.properties.email)
   end)
