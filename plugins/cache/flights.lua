@@ -10,6 +10,7 @@ local flights = {}
 function flights.new(ctx, waits)
   local self = { under_way = 0, raised = 0 } -- raised: computations that ended so
   local by_key = {}
+  local waits_for = setmetatable({}, { __mode = "k" }) -- which flight a coroutine waits for
 
   --- What is being computed for the key, or nil.
   function self.find(key) return by_key[key] end
@@ -63,19 +64,34 @@ function flights.new(ctx, waits)
     return value
   end
 
+  -- What keeps this coroutine from waiting for a flight: that who computes it waits, himself or by way of others, for what this one computes. Else nil.
+  local function circle(flight)
+    local me, link, by_way_of = coroutine.running(), flight, ""
+    while link do
+      if link.thread == me then
+        return iu.errors.new("ConflictError", ("get_or_compute: '%s' is computed from itself%s"):format(link.key, by_way_of))
+      end
+      by_way_of = ("%s%s'%s'"):format(by_way_of, by_way_of == "" and ", by way of " or ", ", link.key)
+      link = waits_for[link.thread]
+    end
+  end
+
   --- Waits for a flight: { entry }, { err } or { again = true }.
   ---@return table
   function self.await(flight, timeout)
-    if flight.thread == coroutine.running() then
-      return { err = iu.errors.new("ConflictError", ("get_or_compute: '%s' is computed from itself"):format(flight.key)) }
-    end
+    local err = circle(flight)
+    if err then return { err = err } end
     timeout = timeout or waits
-    local outcome, err = flight.waiter:wait(timeout)
+    local me = coroutine.running()
+    waits_for[me] = flight
+    local waiting <close> = setmetatable({}, { __close = function() waits_for[me] = nil end }) -- cancelled, too
+    local outcome
+    outcome, err = flight.waiter:wait(timeout)
     if outcome then return outcome end
     if iu.errors.is(err, "TimeoutError") then
       err = iu.errors.wrap("TimeoutError", ("get_or_compute: '%s' is still being computed after %g s"):format(flight.key, timeout), err)
     end
-    return { err = err }
+    return waiting and { err = err }
   end
 
   return self

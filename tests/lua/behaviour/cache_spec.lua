@@ -290,6 +290,26 @@ describe("the cache", function()
       end))
       support.refused("ConflictError", nil, inner, "computed from itself")
     end)
+
+    it("says at once where tasks would wait for each other", function()
+      local cache = open().cache
+      local KEYS, answers = { "a", "b", "c" }, {}
+      iu.run(function()
+        local begun = 0
+        for i, key in ipairs(KEYS) do
+          iu.spawn(function()
+            answers[key] = table.pack(cache:get_or_compute(key, function()
+              begun = begun + 1
+              while begun < #KEYS do iu.sleep(0.001) end
+              return cache:get_or_compute(KEYS[i % #KEYS + 1], function() return "never" end, { timeout = 60 })
+            end))
+          end)
+        end
+      end)
+      for _, key in ipairs(KEYS) do support.refused("ConflictError", nil, answers[key][2], "computed from itself, by way of") end
+      for _, key in ipairs(KEYS) do assert.equal("anew", cache:get_or_compute(key, function() return "anew" end)) end
+      assert.equal(0, cache:stats().computing)
+    end)
   end)
 
   describe("of entities", function()
