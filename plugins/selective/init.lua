@@ -11,6 +11,7 @@ local store_of = plugin.load "store"
 local M = {}
 
 local CLOSED = "selective is closed"
+local ARRAY = getmetatable(iu.array {})
 local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" where nil is fine
   decide = { { "entity_type", "string" }, { "metadata", "table", "?" }, { "id", "string", "?" } },
   set_rules = { { "rules", "table" } },
@@ -18,12 +19,12 @@ local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" wher
   persist = { { "id", "string" } },
 }
 
--- Frozen configuration as plain tables.
+-- Frozen configuration as plain tables; arrays stay what they are, for a rule may compare with an empty one.
 local function plain(value)
   if type(value) ~= "table" then return value end
   local out = {}
   for key, each in pairs(value) do out[key] = plain(each) end
-  return out
+  return setmetatable(out, getmetatable(value) == ARRAY and ARRAY or nil)
 end
 
 function M.start(ctx)

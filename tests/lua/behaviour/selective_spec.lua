@@ -55,6 +55,32 @@ describe("selective", function()
     assert.same(stats, s:stats())
   end)
 
+  it("compares paths with arrays, empty ones too, and with what is in them", function()
+    local rules = {
+      { name = "empty", path = "properties.list", value = iu.array {}, action = "memory" },
+      { name = "object", path = "properties.list", value = {}, action = "drop" },
+      { name = "pair", path = "properties.list", value = { "a", "b" }, action = "memory" },
+      { name = "has z", path = "properties.list", operator = "Contains", value = "z", action = "memory" },
+      { name = "second", path = "properties.list.1.kind", value = "k", action = "memory" },
+      { name = "either", path = "properties.level", operator = "In", value = { "x", "y" }, action = "memory" },
+    }
+    local s = support.open({ plugins = { selective = { rules = rules } } }).selective
+    local function decides()
+      local function by(properties) return assert(s:decide("T", { properties = properties })).rule end
+      assert.equal("empty", by { list = iu.array {} })
+      assert.equal("object", by { list = iu.object {} })
+      assert.equal("pair", by { list = { "a", "b" } })
+      assert.is_nil(by { list = { "b", "a" } })
+      assert.equal("has z", by { list = { "y", "z" } })
+      assert.equal("second", by { list = { 1, { kind = "k" } } })
+      assert.is_nil(by { list = { { kind = "k" } } })
+      assert.equal("either", by { level = "y" })
+    end
+    decides()
+    assert(s:set_rules(rules))
+    decides()
+  end)
+
   it("writes nothing into the universe for what is in memory: no row, no event", function()
     local m = open()
     local before = support.census(m)
