@@ -1,8 +1,8 @@
 -- redaction.lua: what must not be shown: values at configured paths, in audit events and in log messages.
 --
 -- An audit event has the metadata before and after: there the paths say what is hidden. A log message is a text in which a value may be quoted, whole or
--- cut: the latest values that went by at those paths are remembered, and every stretch of a message that is one, or begins like one, is hidden. What is
--- shorter than SHORTEST would be found everywhere, and is not looked for.
+-- cut: the latest values that went by at those paths are remembered, and every stretch of a message that is one, or begins like one, is hidden; of less than
+-- STEM bytes where `...` says that it was cut. What is shorter than SHORTEST would be found everywhere, and is not looked for.
 
 local iu = require "inner_universe"
 
@@ -75,6 +75,37 @@ return function(patterns, values_max)
     return table.concat(parts)
   end
 
+  -- How many bytes before the `...` at `dots` are the beginning of a value, less than its stem: what a quotation had room for.
+  local function cut_before(message, dots)
+    local most, begins = math.min(STEM, dots) - 1, {}
+    for n = SHORTEST, most do begins[message:sub(dots - n, dots - n + SHORTEST - 1)] = true end
+    local longest = 0
+    for _, value in pairs(ring) do
+      if begins[value:sub(1, SHORTEST)] then -- seldom: all else is for those only
+        for n = math.min(most, #value - 1), math.max(SHORTEST, longest + 1), -1 do
+          if message:sub(dots - n, dots - 1) == value:sub(1, n) then
+            longest = n
+            break
+          end
+        end
+      end
+    end
+    return longest
+  end
+
+  local function hide_cut(message)
+    local dots = message:find("...", 1, true)
+    while dots do
+      local n = cut_before(message, dots)
+      if n > 0 then
+        message = message:sub(1, dots - n - 1) .. HIDDEN .. message:sub(dots)
+        dots = dots - n + #HIDDEN
+      end
+      dots = message:find("...", dots + 3, true)
+    end
+    return message
+  end
+
   --- A log message without those values.
   function redaction.message(message)
     local longest = {}
@@ -83,7 +114,7 @@ return function(patterns, values_max)
     end
     table.sort(longest, function(a, b) return #a > #b end) -- one that is a part of another would leave the rest of it
     for _, value in ipairs(longest) do message = hide(message, value) end
-    return message
+    return hide_cut(message)
   end
 
   --- An audit event's data, in its place.
