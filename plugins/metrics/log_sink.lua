@@ -18,7 +18,8 @@ return function(ctx, registry, collect, number)
       for _, series in ipairs(entry.series) do
         local name = series.labels == "" and family.name or ("%s{%s}"):format(family.name, series.labels)
         local value = family.kind == "histogram" and series.count or series.value
-        if before[name] ~= value then
+        local last = before[name]
+        if last ~= value and (last == last or value == value) then -- NaN is not itself, but has not changed
           before[name] = value
           if #parts < MOST then
             local mean = family.kind == "histogram" and series.count > 0 and (" (mean %.3g)"):format(series.sum / series.count) or ""

@@ -240,7 +240,7 @@ function registry.new(limits)
   function self.builtin(kind, name, help, names, bounds)
     local family = { name = name, kind = kind, help = help, names = names or NONE, series = {}, count = 0, make = MAKERS[kind], bounds = bounds or SECONDS }
     families[name] = family
-    function family.with(labels) return (series(family, labels or NONE, BUILTIN_SERIES)) end
+    function family.with(labels) return series(family, labels or NONE, BUILTIN_SERIES) or other(family) end -- a value that no label can be: (other), too
     function family.put(value, labels)
       local one = type(value) == "number" and family.with(labels)
       if one then one.value = value end

@@ -207,6 +207,11 @@ describe("metrics", function()
       assert.equal(1, values['iu_events_handler_failures_total{type="BAD"}'])
       assert.is_true(values['iu_event_handling_seconds_sum{type="GOOD"}'] >= 0.003)
       assert.equal(3, values['iu_event_delivery_seconds_count{type="GOOD"}'])
+      local long = 0
+      assert(m.event_bus:register_handler(("*"):rep(300), function() long = long + 1 end)) -- no label can be so long
+      assert(m:publish_event("ANY"))
+      support.wait_until(function() return long == 1 end)
+      assert.equal(1, parse(m.metrics:text())['iu_events_consumed_total{type="(other)"}'])
       support.raises_here(function() m.event_bus:register_handler("X", 1) end, "fn: callable expected")
     end)
 
@@ -354,11 +359,13 @@ describe("metrics", function()
       assert.is_nil(m.metrics:port())
       local jobs = assert(m.metrics:counter("jobs_total"))
       support.wait_until(function() return #lines > 0 end)
+      assert(assert(m.metrics:gauge("unknown")):set(0 / 0))
       jobs:add(17)
-      support.wait_until(function() return lines[#lines]:find("jobs_total=17", 1, true) end)
+      support.wait_until(function() return lines[#lines]:find("jobs_total=17 unknown=NaN", 1, true) end)
       local at = #lines
       support.wait_until(function() return #lines > at + 2 end)
       assert.is_nil(lines[#lines]:find("jobs_total", 1, true))
+      assert.is_nil(lines[#lines]:find("unknown", 1, true))
       support.close(m)
       iu.log.set_sink(previous)
       at = #lines
