@@ -6,10 +6,7 @@ local plugin = ...
 local paths = plugin.load "paths"
 
 local SHOWN_MAX = 64 -- bytes of a value in a message
-local OWN_EVENTS = { -- the module's, which nobody seals
-  ENTITY_CREATED = true, ENTITY_UPDATED = true, ENTITY_DELETED = true, RELATION_CREATED = true, RELATION_UPDATED = true, RELATION_DELETED = true,
-  STATE_VERSION_COMMITTED = true, DELTA_RECORDED = true, SYSTEM_INITIALIZED = true, CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true,
-}
+local OWN_EVENTS = plugin.load("settings").OWN_EVENTS
 
 return function(set, sealing, redaction)
   local layer = {}
@@ -88,7 +85,8 @@ return function(set, sealing, redaction)
 
   local function event_patterns(event_type)
     if type(event_type) ~= "string" then return nil end
-    return set.sealed.events[event_type] or not OWN_EVENTS[event_type] and set.sealed.events["*"] or nil
+    if OWN_EVENTS[event_type] then return nil end
+    return set.sealed.events[event_type] or set.sealed.events["*"]
   end
 
   local function write_event(data, key, event_type)
@@ -122,7 +120,7 @@ return function(set, sealing, redaction)
   -- ---- reading ----
 
   local function read_event(row)
-    if OWN_EVENTS[row.event_type] and not set.sealed.events[row.event_type] then
+    if OWN_EVENTS[row.event_type] then
       redaction.audit(row.event_type, row.data)
       return row
     end

@@ -6,7 +6,12 @@ local plugin = ...
 local paths = plugin.load "paths"
 local schema = plugin.load "schema"
 
-local settings = {}
+local settings = {
+  OWN_EVENTS = { -- the module's, which nobody seals
+    ENTITY_CREATED = true, ENTITY_UPDATED = true, ENTITY_DELETED = true, RELATION_CREATED = true, RELATION_UPDATED = true, RELATION_DELETED = true,
+    STATE_VERSION_COMMITTED = true, DELTA_RECORDED = true, SYSTEM_INITIALIZED = true, CLIENT_CONNECTED = true, CLIENT_DISCONNECTED = true,
+  },
+}
 
 local ARRAY = getmetatable(iu.array {})
 
@@ -51,6 +56,10 @@ local function read_sealed(given)
   if given.events ~= nil and type(given.events) ~= "table" then return nil, "sealed.events: expected paths by event type" end
   for event_type, list in pairs(given.events or {}) do
     if type(event_type) ~= "string" then return nil, "sealed.events: expected paths by event type" end
+    if settings.OWN_EVENTS[event_type] then
+      local what = "sealed.events.%s: the module's own events are written unsealed by it; what they show of sealed and redacted properties is hidden"
+      return nil, what:format(event_type)
+    end
     sealed.events[event_type], wrong = paths.patterns(list)
     if wrong then return nil, ("sealed.events.%s: %s"):format(event_type, wrong) end
   end

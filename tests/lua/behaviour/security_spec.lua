@@ -833,6 +833,7 @@ describe("a configuration that is wrong", function()
       ["expected a path below `properties`"] = { sealed = { entity = { "name" } } },
       ["overlap"] = { sealed = { entity = { "properties.a", "properties.a.b" } } },
       ["sealed.events"] = { sealed = { events = { PAYMENT = "card" } } },
+      ["sealed.events.ENTITY_CREATED"] = { sealed = { events = { ENTITY_CREATED = { "name" } } } }, -- nobody could read the log any more
       ["keys[1]"] = { keys = { { variable = "X" } } },
       ["redacted: unknown key"] = { redacted = { events = {} } },
       ["rotate_batch"] = { rotate_batch = 0 },
