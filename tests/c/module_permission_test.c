@@ -178,6 +178,21 @@ static void who_asks_hears_what_a_write_would(void **state) {
   session_end(bob);
 }
 
+/* No rule is asked about these, so none denies them. */
+static void what_is_never_denied_is_not_said_to_be(void **state) {
+  universe *u = *state;
+  iu_connection *bob = session(u);
+  const char *const calls[][2] = {
+    {"transact", "[[]," NONE "]"}, {"set_client_info", "[\"here\"]"}, {"check_permission", "[" NONE ",\"create_entity\",\"\"]"}};
+  char question[200];
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    rule(u, "grant", "role:x", calls[i][0], "*");
+    may(u, bob, true, calls[i][0], calls[i][1]);
+    may(u, bob, true, "check_permission", FORMAT(question, "[" NONE ",\"%s\",\"\"]", calls[i][0]));
+  }
+  session_end(bob);
+}
+
 static void a_question_is_checked(void **state) {
   universe *u = *state;
   refused(u, IU_E_VALIDATION, "identity: \"role:x\", expected 64 hex digits", "check_permission", "[" SOME("\"role:x\"") ",\"a\",\"\"]");
@@ -196,7 +211,8 @@ int main(void) {
     MODULE_TEST(everybody_may_until_there_is_a_rule), MODULE_TEST(rules_are_counted_not_guessed), MODULE_TEST(subjects_may_be_patterns),
     MODULE_TEST(roles_carry_rules), MODULE_TEST(a_cascade_needs_the_right_to_delete_relations), MODULE_TEST(rules_hold_inside_transact),
     MODULE_TEST(some_reducers_are_the_owners), MODULE_TEST(principals_are_checked_and_made_one), MODULE_TEST(words_have_a_limit),
-    MODULE_TEST(who_asks_hears_what_a_write_would), MODULE_TEST(a_question_is_checked), MODULE_TEST(permissions_are_private),
+    MODULE_TEST(who_asks_hears_what_a_write_would), MODULE_TEST(what_is_never_denied_is_not_said_to_be), MODULE_TEST(a_question_is_checked),
+    MODULE_TEST(permissions_are_private),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
