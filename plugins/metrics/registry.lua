@@ -24,6 +24,10 @@ local function is_finite(value)
   return type(value) == "number" and value == value and value ~= math.huge and value ~= -math.huge
 end
 
+local function shown(value)
+  return type(value) == "number" and tostring(value) or type(value)
+end
+
 -- Series ---------------------------------------------------------------------------------------------------------------
 
 ---@class inner_universe.metrics.Counter
@@ -37,7 +41,7 @@ function Counter:add(n)
   if n == nil then
     n = 1
   elseif not is_finite(n) or n < 0 then
-    return invalid("%s: add: a number from 0 expected, got %s", self.family.name, tostring(n))
+    return invalid("%s: add: a number from 0 expected, got %s", self.family.name, shown(n))
   end
   local sum = self.value + n
   self.value = sum < self.value and self.value + (n + 0.0) or sum -- integers end at 2^63; a counter never falls
@@ -77,7 +81,7 @@ Histogram.__index = Histogram
 ---@param value number
 ---@return true?, inner_universe.Error?
 function Histogram:observe(value)
-  if not is_finite(value) then return invalid("%s: observe: a number expected, got %s", self.family.name, tostring(value)) end
+  if not is_finite(value) then return invalid("%s: observe: a number expected, got %s", self.family.name, shown(value)) end
   local bounds = self.bounds
   local low, high = 1, #bounds + 1
   while low < high do
