@@ -2,7 +2,7 @@
 --
 -- What the source holds at one moment is what is copied: an iterator of each table is opened before anything is waited for, and all of them go on seeing that
 -- moment, whatever is written meanwhile. A copy that goes on reads again what had arrived and compares its hash with the checkpoint's: rows that changed
--- since make it write the table anew (and remove what is gone), so that a copy that was killed ends as one that was not.
+-- since make it write the table anew (and remove what is gone, where the target held nothing), so that a copy that was killed ends as one that was not.
 
 local iu = require "inner_universe"
 
@@ -107,7 +107,8 @@ local function copy_table(job, name)
     end
   end
   local skipped, turns, removed = count, 0, 0
-  local extra, changed = job.delete or receiver.is_anew(name), job.overwrite and tables.has_unique(job.to.schema, name) -- the whole table comes
+  -- What a table that is written anew has from the first try and the source has lost: only a target that held nothing can tell it from rows of its own.
+  local extra, changed = job.delete or job.mode == "new" and receiver.is_anew(name), job.overwrite and tables.has_unique(job.to.schema, name) -- the whole table comes
   if extra or changed then
     local err
     removed, err = clear(job, receiver, name, extra, changed)
@@ -206,7 +207,7 @@ function M.run(env, from, to, options)
   if not ok then return nil, err end
   local job = {
     from = from, to = to, receiver = receiver, view = view, delete = options.delete,
-    overwrite = options.mode == "overwrite",
+    mode = options.mode, overwrite = options.mode == "overwrite",
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
   local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,

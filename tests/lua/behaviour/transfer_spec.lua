@@ -275,6 +275,23 @@ describe("a copy", function()
     assert.equal(0, #assert(b:query("SELECT * FROM plugin_record WHERE key = 'transfer:target'")))
   end)
 
+  it("that ended early and goes on leaves the rows of a target that had some, also when the source has changed", function()
+    local plugin = transfer { checkpoint_rows = 1 }
+    local a = filled(10)
+    local first = assert(a:query("SELECT * FROM entity"))[1].id
+    local b = fresh()
+    assert(b:call("create_entity", "T", { tags = iu.array {}, properties = "{}" }, "theirs"))
+    for _, mode in ipairs { "merge", "overwrite" } do
+      local only = { tables = { "entity" }, mode = mode, progress = function() error("stopped") end }
+      assert.is_nil((plugin:copy(a, b, only)))
+      assert(a:call("update_entity", first, { name = mode, tags = iu.array {}, properties = "{}" }))
+      only.progress, only.verify = nil, true
+      assert.is_true(assert(plugin:copy(a, b, only)).resumed)
+      assert.equal(mode, assert(b:get("entity", first)).metadata.name)
+      assert.truthy(b:get("entity", "theirs"))
+    end
+  end)
+
   it("that ended early goes on in a target that was opened meanwhile, with more events to come", function()
     local a, plugin = filled(20), transfer()
     local path = file()
