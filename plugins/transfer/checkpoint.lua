@@ -1,8 +1,8 @@
 -- checkpoint.lua: how far a copy or an import is, in the target's plugin_record, so that one that was killed goes on.
 --
 -- One record, put with the revision that is expected: a second copy into the same target loses, and is told so. It holds `what` is being done (a table that the
--- same call gives again), when it began, the tables that are done and the one under way, each with the rows that arrived and their hash, and those that are
--- written anew.
+-- same call gives again), when it began, the tables that are done and the one under way, each with the rows that arrived and their hash, those that are
+-- written anew, and what was in conflict.
 
 local iu = require "inner_universe"
 
@@ -26,6 +26,7 @@ function M.read(conn)
   if type(value) ~= "table" or type(value.what) ~= "table" or type(value.done) ~= "table" or type(value.anew) ~= "table" then
     return nil, iu.errors.wrap("StorageError", ("plugin_record %s: its value is damaged"):format(KEY), err)
   end
+  value.conflicts = value.conflicts or iu.object {}
   value.revision = row.revision
   return value
 end
@@ -43,7 +44,7 @@ end
 
 ---@param what table plain JSON
 function M.new(what)
-  return { what = what, started = iu.now(), done = iu.object {}, anew = iu.object {}, revision = 0 }
+  return { what = what, started = iu.now(), done = iu.object {}, anew = iu.object {}, conflicts = iu.object {}, revision = 0 }
 end
 
 function M.same(checkpoint, what)
@@ -54,6 +55,7 @@ end
 function M.write(conn, checkpoint)
   local value = {
     what = checkpoint.what, started = checkpoint.started, done = checkpoint.done, at = checkpoint.at, anew = checkpoint.anew, prepared = checkpoint.prepared,
+    conflicts = checkpoint.conflicts,
   }
   local ok, err = conn:call("put_record", KEY, assert(iu.json.encode(value)), checkpoint.revision, iu.null)
   if not ok then return refused(err) end

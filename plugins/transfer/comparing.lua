@@ -5,6 +5,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local tables = plugin.load "tables"
 local rows = plugin.load "rows"
+local conflicts = plugin.load "conflicts"
 
 local M = {}
 
@@ -51,30 +52,12 @@ local function digest(slices, on_rows)
 end
 M.digest = digest
 
--- A function that gives a row of a view by key, as bytes, or nil; a table without a key has only whole rows, so all of them are remembered by what they are.
-local function finder(conn, schema, name)
-  if schema.tables[name].primary_key then
-    local t = conn.tables[name]
-    return function(key)
-      local row = t:get(key)
-      return row and assert(conn:row_bytes(name, row))
-    end
-  end
-  local all = {}
-  for page in assert(conn.tables[name]:pages()) do
-    for _, bytes in ipairs(page) do all[bytes] = bytes end
-  end
-  return function(key) return all[key] end
-end
-
-M.finder = finder
-
 ---Calls `fn(kind, key)` for each row that differs: "missing" in b, "extra" in b, or "different". Reads the views as they are meanwhile.
 ---@param a table end
 ---@param b table end
 ---@param filters { a: function?, b: function? }
 function M.differences(a, b, name, filters, fn)
-  local in_b, in_a = finder(b.conn, b.schema, name), finder(a.conn, a.schema, name)
+  local in_b, in_a = rows.finder(b.conn, b.schema, name), rows.finder(a.conn, a.schema, name)
   local key_of = tables.key_reader(a.conn, a.schema, name)
   local slices, err = rows.slices(a.conn, name, filters.a)
   if not slices then return nil, err end
@@ -99,10 +82,22 @@ function M.differences(a, b, name, filters, fn)
   return true
 end
 
--- The differences of one table: how many of each kind, and the first keys.
-local function list(a, b, name, filters, named)
-  local found = { missing = 0, extra = 0, different = 0, keys = { missing = {}, extra = {}, different = {} } }
-  local ok, err = M.differences(a, b, name, filters, function(kind, key)
+---Differences of a table, none yet.
+function M.none()
+  return { missing = 0, extra = 0, different = 0, keys = { missing = iu.array {}, extra = iu.array {}, different = iu.array {} } }
+end
+
+-- The differences of one table: how many of each kind, and the first keys; of those that have another row in their way in b, which (`conflicts`). kept: these
+-- are no differences, and a row of the same key is in the way, too.
+local function list(a, b, name, filters, named, kept)
+  local found, in_the_way = M.none(), nil
+  if kept or tables.has_unique(b.schema, name) then
+    in_the_way, found.conflicts = conflicts.finder(b, name, { same_key = kept }), conflicts.list()
+  end
+  local ok, err = M.differences(a, b, name, filters, function(kind, key, bytes)
+    local others = kind ~= "extra" and in_the_way and in_the_way(bytes)
+    if others then conflicts.add(found.conflicts, others[1], named) end
+    if others and kept then return end
     found[kind] = found[kind] + 1
     local keys = found.keys[kind]
     if #keys < named then keys[#keys + 1] = tables.key_text(key) end
@@ -146,8 +141,8 @@ function M.run(a, b, names, options)
 end
 
 ---Whether `b` holds what was copied to it from `a`: the rows and hashes of the copy's report, and where other rows may be there besides (`others`) at least
----those. `a` may have changed since.
----@param copied table<string, { rows: integer, hash: string }>
+---those. `a` may have changed since. kept: but for rows that have others in their way, as many as the report says (`since`: at least).
+---@param copied table<string, { rows: integer, hash: string, skipped: table? }>
 function M.arrived(a, b, names, copied, options)
   local report = { equal = true, tables = {} }
   for _, name in ipairs(names) do
@@ -159,15 +154,27 @@ function M.arrived(a, b, names, copied, options)
     entry.equal = entry.rows == entry.other_rows and entry.hash == entry.other_hash
     if not entry.equal then
       local found
-      found, err = list(a, b, name, filters, options.named_keys)
+      found, err = list(a, b, name, filters, options.named_keys, options.kept)
       if not found then return nil, err end
       entry.differences = found
       entry.equal = options.others and found.missing == 0 and found.different == 0
+      if options.kept and not M.as_told(entry, copied[name], options.since) then entry.equal = false end
     end
     report.equal = report.equal and entry.equal
     report.tables[name] = entry
   end
   return report
+end
+
+---Are as many rows left out as were told (`since`: at least)?
+---@param entry table with differences.conflicts
+---@param copied { skipped: table? }
+function M.as_told(entry, copied, since)
+  local told = copied.skipped and copied.skipped.count or 0
+  entry.skipped = entry.differences and entry.differences.conflicts and entry.differences.conflicts.count or 0
+  if entry.skipped == told or since and entry.skipped > told then return true end
+  entry.told = told
+  return false
 end
 
 ---What a report of M.run says of its differences, in one line.
@@ -184,6 +191,9 @@ function M.words(report, names)
           words[#words + 1] = ("%d %s (%s%s)"):format(found[kind], kind, keys, found[kind] > #found.keys[kind] and ", ..." or "")
         end
       end
+      local others = found.conflicts
+      if others and others.count > 0 then words[#words + 1] = ("%d in conflict (%s)"):format(others.count, conflicts.words(others)) end
+      if entry.told then words[#words + 1] = ("%d told as skipped"):format(entry.told) end
       parts[#parts + 1] = ("%s: %s"):format(name, #words > 0 and table.concat(words, ", ") or "the rows changed meanwhile")
     end
   end

@@ -11,6 +11,7 @@ local tables = plugin.load "tables"
 local rows = plugin.load "rows"
 local ends = plugin.load "ends"
 local comparing = plugin.load "comparing"
+local conflicts = plugin.load "conflicts"
 local receivers = plugin.load "receiver"
 local checkpoints = plugin.load "checkpoint"
 local progresses = plugin.load "progress"
@@ -63,10 +64,17 @@ local function skip(slices, known, on_rows)
   return count, hash
 end
 
--- Removes from the target what is in the way of the rows to come: what the source does not have (`extra`), and where other columns than the key must be unique,
--- rows that are others there (`changed`), since two that have swapped a value cannot be put one after the other.
+-- Which rows of the source have values that must be unique in the target, and that a row of the target has; the conflicts come from the target's side.
+local function wanted_by(from, to, name)
+  return conflicts.finder(from, name, { schema = to.schema })
+end
+
+-- Removes from the target what is in the way of the rows to come: what the source does not have (`extra`: all of it; with conflicts = "replace" what has a
+-- value that must be unique and that the source gives to another row), and where other columns than the key must be unique, rows that are others there
+-- (`changed`), since two that have swapped a value cannot be put one after the other.
 local function clear(job, receiver, name, extra, changed)
   local from, to = job.from, job.to
+  local wanted = changed and job.conflicts == "replace" and not extra and wanted_by(from, to, name)
   local ok, err = to.hold { name, "event_head" }
   if not ok then return nil, err end
   local keep = rows.filter(name, to.conn)
@@ -74,18 +82,27 @@ local function clear(job, receiver, name, extra, changed)
   slices, err = rows.slices(to.conn, name, keep)
   if not slices then return nil, err end
   local key_of, keys = tables.key_reader(to.conn, to.schema, name), {}
-  local there = comparing.finder(from.conn, from.schema, name)
+  local there = rows.finder(from.conn, from.schema, name)
   local removed = 0
+  local told = false
   local function remove_some()
-    local gone = keys
+    local gone, good, why = keys, true, nil
     keys = {}
+    if told then good, why = receiver.save() end
+    told = false
+    if not good then return nil, why end
     return receiver.remove(name, gone)
   end
   ok, err = comparing.each_slice(slices, function(slice) -- of before the first removal
     for _, bytes in ipairs(slice) do
       local source = there(key_of(bytes))
+      local found = not source and wanted and wanted(bytes)
+      if found then
+        receiver.tell("replaced", name, conflicts.turned(found[1]))
+        told = true
+      end
       if not source and extra then removed = removed + 1 end
-      if not source and extra or source and changed and source ~= bytes then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
+      if found or not source and extra or source and changed and source ~= bytes then keys[#keys + 1] = tables.removal_key(to.conn, to.schema, name, bytes) end
     end
     if #keys < REMOVE_AT_ONCE then return true end
     return remove_some()
@@ -98,17 +115,20 @@ end
 local function copy_table(job, name)
   local receiver, progress, view = job.receiver, job.progress, job.view
   local slices, count, hash = view.slices[name], 0, ""
-  local known = receiver.known(name)
+  local unique = job.overwrite and tables.has_unique(job.to.schema, name)
+  local known, there = receiver.known(name), false
+  if known and unique and not known.whole then known = nil end -- what is cleared has to come again
   if known then
     count, hash = skip(slices, known, function(n) progress.add(name, n, true) end)
+    there = count ~= nil and known.whole
     if not count then
       slices, count, hash = view.again[name], 0, ""
       receiver.forget(name)
     end
   end
-  local skipped, turns, removed = count, 0, 0
+  local before, turns, removed = receiver.rows, 0, 0
   -- What a table that is written anew has from the first try and the source has lost: only a target that held nothing can tell it from rows of its own.
-  local extra, changed = job.delete or job.mode == "new" and receiver.is_anew(name), job.overwrite and tables.has_unique(job.to.schema, name) -- the whole table comes
+  local extra, changed = job.delete or job.mode == "new" and receiver.is_anew(name), unique and not there -- the whole table comes
   if extra or changed then
     local err
     removed, err = clear(job, receiver, name, extra, changed)
@@ -125,32 +145,52 @@ local function copy_table(job, name)
   end
   local ok, err = receiver.finish_table(name, count, hash)
   if not ok then return nil, err end
-  return { rows = count, written = count - skipped, removed = removed, hash = hash }
+  return { rows = count, written = receiver.rows - before, removed = removed, hash = hash }
 end
 
--- Events at sequences that others have end a copy before it begins; so do, in a merge, rows that both have, but differently.
-local function check_conflicts(env, from, to, names, mode, since)
+-- What stands against the rows of a table, before any is written: in a merge rows of the same key that are others there, and those that have values of rows
+-- there which must be unique; with overwrite rows of the target that have such values, and are not the source's. A list of conflicts; nil, err.
+local function against(env, from, to, name, options)
+  local merge, list = options.mode == "merge", conflicts.list()
+  if not merge and (options.delete or not tables.has_unique(to.schema, name)) then return list end
+  local side = merge and from or to
+  local keep = rows.filter(name, side.conn)
+  local slices, err = rows.slices(side.conn, name, merge and since_filter(from.conn, name, options.since, keep) or keep)
+  if not slices then return nil, err end
+  local in_the_way = merge and conflicts.finder(to, name, { same_key = true }) or wanted_by(from, to, name)
+  local key_of, there = tables.key_reader(to.conn, to.schema, name), not merge and rows.finder(from.conn, from.schema, name)
+  local ok
+  ok, err = comparing.each_slice(slices, function(slice)
+    for _, bytes in ipairs(slice) do
+      local found = (merge or not there(key_of(bytes))) and in_the_way(bytes)
+      if found then conflicts.add(list, merge and found[1] or conflicts.turned(found[1]), env.ctx.config.named_keys) end
+    end
+    return true
+  end)
+  if not ok then return nil, err end
+  return list
+end
+
+-- What ends a copy before it begins: events at sequences that others have; conflicts, where these are not to be settled on the way.
+-- What it found, by table as receivers tell it; or nil, err.
+local function check_conflicts(env, from, to, names, options)
   if env.has(names, "event_log") then
     local slices, why = rows.slices(from.conn, "event_log", rows.filter("event_log", from.conn))
     local ok
     if slices then ok, why = comparing.each_slice(slices, comparing.event_check(to)) end
     if not ok then return nil, why end
   end
-  if mode ~= "merge" then return true end
-  local report, err = comparing.run(from, to, names, { named_keys = env.ctx.config.named_keys,
-    coming = function(name, keep) return since_filter(from.conn, name, since, keep) end })
-  if not report then return nil, err end
-  local conflicts = { tables = {} }
+  local told, lists = {}, {}
+  if not env.looks_ahead(options) then return told end
   for _, name in ipairs(names) do
-    local entry = report.tables[name]
-    if entry.differences and entry.differences.different > 0 then
-      entry.differences.missing, entry.differences.extra = 0, 0
-      conflicts.tables[name] = entry
-    end
+    local list, err = against(env, from, to, name, options)
+    if not list then return nil, err end
+    lists[name] = list.count > 0 and list or nil
+    told[name] = { [options.conflicts == "keep" and "skipped" or "replaced"] = lists[name] }
   end
-  if next(conflicts.tables) == nil then return true end
-  return nil, iu.errors.new("ConflictError", ("rows of the same key that differ: %s; mode = \"overwrite\" takes the source's"):format(
-    comparing.words(conflicts, names)), { details = conflicts.tables })
+  local refusal = options.conflicts == "refuse" and conflicts.refusal(lists, names, options.mode)
+  if refusal then return nil, refusal end
+  return told
 end
 
 local function plan(from, to, names, view)
@@ -181,15 +221,16 @@ function M.run(env, from, to, options)
   if not ok then return nil, err end
 
   local receiver = receivers.new(env, to, names, {
-    mode = options.mode, restart = options.restart,
+    mode = options.mode, conflicts = options.conflicts, restart = options.restart,
     what = { copy = from.text, tables = names, since = options.since or iu.null, mode = options.mode, delete = options.delete or false },
   })
   if not options.dry_run then ok, err = receiver.begin(false) else ok, err = receiver.begin(true) end
   if not ok then return nil, err end
+  local told = {}
   if options.mode ~= "new" and not receiver.resumed then
-    ok, err = to.hold(options.mode == "merge" and held or env.log_of(names))
-    if ok then ok, err = check_conflicts(env, from, to, names, options.mode, options.since) end
-    if not ok then
+    ok, err = to.hold(env.looked_at(to, names, options))
+    if ok then told, err = check_conflicts(env, from, to, names, options) end
+    if not ok or not told then
       if not options.dry_run then receiver.finish() end -- nothing was written, so nothing is unfinished
       return nil, err
     end
@@ -200,6 +241,7 @@ function M.run(env, from, to, options)
   if options.dry_run then
     local report = plan(from, to, names, view)
     report.left_out, report.whole, report.unfinished = left_out, tables.whole(names, options.since), checkpoints.unfinished(from)
+    conflicts.report(report, told)
     return report
   end
 
@@ -207,7 +249,7 @@ function M.run(env, from, to, options)
   if not ok then return nil, err end
   local job = {
     from = from, to = to, receiver = receiver, view = view, delete = options.delete,
-    mode = options.mode, overwrite = options.mode == "overwrite",
+    conflicts = options.conflicts, mode = options.mode, overwrite = options.mode == "overwrite",
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
   local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,
@@ -216,6 +258,7 @@ function M.run(env, from, to, options)
     report.tables[name], err = copy_table(job, name)
     if not report.tables[name] then return nil, err end
   end
+  conflicts.report(report, receiver.told())
   ok, err = receiver.finish()
   if not ok then return nil, err end
   report.rows, report.bytes, report.seconds = receiver.rows, receiver.bytes, job.progress.seconds()

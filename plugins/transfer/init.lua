@@ -4,6 +4,7 @@ local iu = require "inner_universe"
 
 local plugin = ...
 local tables = plugin.load "tables"
+local conflicts = plugin.load "conflicts"
 local ends = plugin.load "ends"
 local copying = plugin.load "copying"
 local comparing = plugin.load "comparing"
@@ -21,6 +22,7 @@ local times = plugin.load "times"
 ---@class inner_universe.CopyOptions: inner_universe.VerifyOptions
 ---@field mode? "new"|"merge"|"overwrite"
 ---@field since? integer|string
+---@field conflicts? "refuse"|"keep"|"replace"
 ---@field delete? boolean
 ---@field verify? boolean
 ---@field dry_run? boolean
@@ -35,6 +37,7 @@ local times = plugin.load "times"
 
 ---@class inner_universe.ImportOptions
 ---@field mode? "new"|"merge"|"overwrite"
+---@field conflicts? "refuse"|"keep"|"replace"
 ---@field verify? boolean
 ---@field dry_run? boolean
 ---@field restart? boolean
@@ -51,7 +54,9 @@ local times = plugin.load "times"
 ---@field left_out? string[]
 ---@field whole? string[] with since: tables whose rows do not say when they changed
 ---@field unfinished? table the source is the target of a copy or import that has not ended: what that is of
----@field tables table<string, { rows: integer, written: integer?, removed: integer?, hash: string? }>
+---@field skipped? integer rows that were left out, since others were in their way
+---@field replaced? integer rows of the target that were in the way, and gave it
+---@field tables table<string, { rows: integer, written: integer?, removed: integer?, hash: string?, skipped: table?, replaced: table? }>
 ---@field verified? inner_universe.VerifyReport
 
 ---@class inner_universe.VerifyReport
@@ -69,7 +74,7 @@ local ARGUMENTS = { -- of methods: of each argument its name, its type, "?" wher
 }
 local MODES = { new = true, merge = true, overwrite = true }
 local COMMON = { tables = "table", except = "table", from_options = "table", to_options = "table", progress = "callable" }
-local COPY = { since = "any", mode = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }
+local COPY = { since = "any", mode = "string", conflicts = "string", delete = "boolean", restart = "boolean", verify = "boolean", dry_run = "boolean" }
 
 local function joined(...)
   local all = {}
@@ -80,7 +85,8 @@ local function joined(...)
 end
 local COPY_OPTIONS, VERIFY_OPTIONS = joined(COMMON, COPY), COMMON
 local EXPORT_OPTIONS = { tables = "table", except = "table", from_options = "table", progress = "callable", since = "any" }
-local IMPORT_OPTIONS = { to_options = "table", progress = "callable", mode = "string", restart = "boolean", verify = "boolean", dry_run = "boolean" }
+local IMPORT_OPTIONS = { to_options = "table", progress = "callable", mode = "string", conflicts = "string", restart = "boolean", verify = "boolean",
+  dry_run = "boolean" }
 
 local function invalid(message, ...)
   return nil, iu.errors.new("ValidationError", message:format(...))
@@ -105,6 +111,10 @@ function M.start(ctx)
     local copy = joined(options or {})
     copy.mode = copy.mode or "new"
     if not MODES[copy.mode] then return invalid("%s: mode: \"new\", \"merge\" or \"overwrite\" expected, got '%s'", method, copy.mode) end
+    copy.conflicts = copy.conflicts or "refuse"
+    local goes_with = conflicts.WAYS[copy.conflicts]
+    if not goes_with then return invalid("%s: conflicts: \"refuse\", \"keep\" or \"replace\" expected, got '%s'", method, copy.conflicts) end
+    if goes_with ~= "any" and goes_with ~= copy.mode then return invalid('%s: conflicts: "%s" only with mode = "%s"', method, copy.conflicts, goes_with) end
     if copy.delete and copy.mode ~= "overwrite" then return invalid('%s: delete: only with mode = "overwrite"', method) end
     if copy.delete and copy.since then return invalid("%s: delete: not with since, which leaves rows out", method) end
     if copy.since ~= nil then
@@ -169,12 +179,28 @@ function M.start(ctx)
     return env.has(names, "event_log") and { "event_head", "event_log" } or { "event_head" }
   end
 
+  -- Are conflicts looked for before anything is written?
+  function env.looks_ahead(options)
+    return options.conflicts == "refuse" or options.dry_run == true
+  end
+
+  -- What a target has to hold while it is looked at for what stands against the rows to come.
+  function env.looked_at(to, names, options)
+    if options.mode == "merge" and env.looks_ahead(options) then return env.with_heads(names) end
+    local held = env.log_of(names)
+    for _, name in ipairs(names) do
+      if tables.has_unique(to.schema, name) then held[#held + 1] = name end
+    end
+    return held
+  end
+
   local function verify_copy(a, b, names, report, settings)
     local ok, err = b.hold(env.with_heads(names))
     if not ok then return nil, err end
     local compared
     compared, err = comparing.arrived(a, b, names, report.tables, {
-      named_keys = ctx.config.named_keys, others = settings.since ~= nil or settings.mode ~= "new" and not settings.delete })
+      named_keys = ctx.config.named_keys, others = settings.since ~= nil or settings.mode ~= "new" and not settings.delete,
+      kept = settings.conflicts == "keep", since = settings.since })
     if not compared then return nil, err end
     report.verified = compared
     if compared.equal then return report end

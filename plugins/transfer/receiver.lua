@@ -9,6 +9,7 @@ local iu = require "inner_universe"
 local plugin = ...
 local tables = plugin.load "tables"
 local rows = plugin.load "rows"
+local conflicts = plugin.load "conflicts"
 local checkpoints = plugin.load "checkpoint"
 
 local M = {}
@@ -67,12 +68,14 @@ end
 ---@param env table { ctx }
 ---@param to table end
 ---@param names string[] the tables that come
----@param options { mode: string, what: table, restart: boolean? }
+---@param options { mode: string, conflicts: string, what: table, restart: boolean? }
 function M.new(env, to, names, options)
   local conn = to.conn
   local self = { rows = 0, bytes = 0 }
   local checkpoint
   local unsaved = 0
+  local keep = options.conflicts == "keep"
+  local finders = {}
 
   ---Whether the target may take the rows, and from where on. `dry`: nothing is written.
   ---@return true?, inner_universe.Error?
@@ -154,14 +157,83 @@ function M.new(env, to, names, options)
     return checkpoints.write(conn, checkpoint)
   end
 
-  ---@param slice string[]
-  function self.put(name, slice, bytes)
+  -- What is in the way of rows in the target; nil, err.
+  local function in_the_way(name)
+    if not finders[name] then
+      local ok, err = to.hold { name }
+      if not ok then return nil, err end
+      finders[name] = conflicts.finder(to, name, { same_key = keep })
+    end
+    return finders[name]
+  end
+
+  ---Notes a conflict: a row that comes was left out ("skipped"), or one that was there is ("replaced").
+  function self.tell(kind, name, conflict)
+    local told = checkpoint.conflicts[name] or iu.object {}
+    checkpoint.conflicts[name], told[kind] = told, told[kind] or conflicts.list()
+    conflicts.add(told[kind], conflict, env.ctx.config.named_keys)
+  end
+
+  ---The same of a whole list.
+  function self.tell_all(kind, name, list)
+    if list.count == 0 then return end
+    local told = checkpoint.conflicts[name] or iu.object {}
+    checkpoint.conflicts[name] = told
+    told[kind] = told[kind] and conflicts.joined(told[kind], list, env.ctx.config.named_keys) or list
+  end
+
+  ---All that was noted, by table, also before the copy went on.
+  function self.told() return checkpoint.conflicts end
+
+  local function send(name, slice, bytes)
     local ok, err = conn:call("import_rows", name, slice)
     if not ok then
       return nil, iu.errors.new(err.kind, ("table `%s`: %s"):format(name, err.message),
         { cause = err.cause, details = err.details, code = err.code, retryable = err.retryable })
     end
     self.rows, self.bytes = self.rows + #slice, self.bytes + bytes
+    return true
+  end
+
+  -- Of a slice those rows that have nothing in their way, and their bytes; the others are told.
+  local function fitting(name, slice)
+    local finder, err = in_the_way(name)
+    if not finder then return nil, err end
+    local fit, bytes = iu.array {}, 0
+    for _, row in ipairs(slice) do
+      local found = finder(row)
+      if found then self.tell("skipped", name, found[1])
+      else fit[#fit + 1], bytes = row, bytes + #row end
+    end
+    return fit, bytes
+  end
+
+  -- Row after row, when a slice was refused: so the one that is in conflict is found, also with another one of the same slice (the source may allow what the
+  -- target does not).
+  local function put_singly(name, slice)
+    local finder, err = in_the_way(name)
+    if not finder then return nil, err end
+    for _, row in ipairs(slice) do
+      local found, ok = finder(row), true
+      if not found then ok, err = send(name, { row }, #row)
+      elseif keep then self.tell("skipped", name, found[1])
+      else ok, err = nil, iu.errors.new("ConflictError", ("table `%s`: in conflict: %s"):format(name, conflicts.words_of(found[1])), { details = found[1] }) end
+      if not ok then return nil, err end
+    end
+    return true
+  end
+
+  ---@param slice string[]
+  function self.put(name, slice, bytes)
+    local fit = slice
+    if keep then
+      fit, bytes = fitting(name, slice)
+      if not fit then return nil, bytes end
+    end
+    local ok, err = true, nil
+    if #fit > 0 then ok, err = send(name, fit, bytes) end
+    if not ok and err.kind == "ConflictError" and tables.has_unique(to.schema, name) then ok, err = put_singly(name, fit) end
+    if not ok then return nil, err end
     unsaved = unsaved + #slice
     return true
   end
@@ -179,6 +251,7 @@ function M.new(env, to, names, options)
     checkpoint.done[name] = nil
     if checkpoint.at and checkpoint.at.table == name then checkpoint.at = nil end
     checkpoint.anew[name] = true
+    if checkpoint.conflicts[name] then checkpoint.conflicts[name].skipped = nil end
   end
 
   ---Is it being written anew, so that what the source does not have has to go at the end?
@@ -190,6 +263,9 @@ function M.new(env, to, names, options)
     checkpoint.done[name] = { rows = count, hash = hash }
     return checkpoints.write(conn, checkpoint)
   end
+
+  ---The checkpoint as it is now.
+  function self.save() return checkpoints.write(conn, checkpoint) end
 
   ---Everything is there and on disk.
   function self.finish()

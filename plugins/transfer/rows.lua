@@ -89,4 +89,21 @@ function M.slices(conn, name, keep)
   end
 end
 
+---A function that gives a row that a connection holds, by key, as bytes, or nil; a table without a key has only whole rows, so all of them are remembered by
+---what they are.
+function M.finder(conn, schema, name)
+  if schema.tables[name].primary_key then
+    local t = conn.tables[name]
+    return function(key)
+      local row = t:get(key)
+      return row and assert(conn:row_bytes(name, row))
+    end
+  end
+  local all = {}
+  for page in assert(conn.tables[name]:pages()) do
+    for _, bytes in ipairs(page) do all[bytes] = bytes end
+  end
+  return function(key) return all[key] end
+end
+
 return M

@@ -178,14 +178,20 @@ function M.columns(schema, name)
   return table.concat(parts, ", ")
 end
 
+---The indexes of a table of a module whose columns must be unique, but for the primary key's.
+---@return table[] each { accessor, columns, ... }
+function M.unique_indexes(schema, name)
+  local t, unique = schema.tables[name], {}
+  if RULES[name] then return unique end
+  for _, index in ipairs(t.indexes) do
+    if index.unique and not (#index.columns == 1 and index.columns[1] == t.primary_key) then unique[#unique + 1] = index end
+  end
+  return unique
+end
+
 ---Must columns beside the primary key be unique in a table of a module?
 function M.has_unique(schema, name)
-  local t = schema.tables[name]
-  if RULES[name] then return false end
-  for _, index in ipairs(t.indexes) do
-    if index.unique and not (#index.columns == 1 and index.columns[1] == t.primary_key) then return true end
-  end
-  return false
+  return #M.unique_indexes(schema, name) > 0
 end
 
 ---The primary key of a row, from its bytes: a value of the key's type; a table without one has the row itself as its key.

@@ -68,8 +68,10 @@ function transfer.progress(label)
 end
 
 -- What a message says of options, as they are given here.
-local WORDS = { { 'mode = "merge"', "--merge" }, { 'mode = "overwrite"', "--overwrite" }, { "restart = true", "--restart" }, { '"overwrite"', "--overwrite" },
-  { "(except)", "(--except)" } }
+local WORDS = {
+  { 'conflicts = "keep"', "--conflicts keep" }, { 'conflicts = "replace"', "--conflicts replace" }, { 'mode = "merge"', "--merge" },
+  { 'mode = "overwrite"', "--overwrite" }, { "restart = true", "--restart" }, { '"overwrite"', "--overwrite" }, { "(except)", "(--except)" },
+}
 
 local function in_options(text)
   for _, pair in ipairs(WORDS) do
@@ -107,6 +109,14 @@ function transfer.with(fn, interrupted)
   return status
 end
 
+---Exit status of a copy or import that is done, but for rows that were left out.
+transfer.SKIPPED = 3
+
+---The status of a report.
+function transfer.status(report)
+  return (report.skipped or 0) > 0 and transfer.SKIPPED or 0
+end
+
 transfer.GOES_ON = "the same command goes on where it was, unless all had arrived" -- of what writes to a universe
 
 ---Prints a report: a line for each table that has rows, and one of the whole.
@@ -127,6 +137,21 @@ function transfer.print(report, options, line)
   out.line("%s", line)
 end
 
+-- A line for each table that has rows which were left out, or have given way.
+local function conflict_notes(report, notes)
+  for _, kind in ipairs { "skipped", "replaced" } do
+    local names = {}
+    for name, entry in pairs(report.tables) do
+      if entry[kind] and (report[kind] or 0) > 0 then names[#names + 1] = name end
+    end
+    table.sort(names)
+    for _, name in ipairs(names) do
+      local list = report.tables[name][kind]
+      notes[#notes + 1] = ("%s: %s: %s: %s"):format(kind, name, out.count(list.count, "row"), list.words)
+    end
+  end
+end
+
 local function unfinished_of(what)
   return type(what.copy) == "string" and what.copy or "a file"
 end
@@ -141,6 +166,7 @@ function transfer.notes(report)
   if report.unfinished then
     notes[#notes + 1] = ("not whole: %s is the target of an unfinished copy or import of %s"):format(report.from, unfinished_of(report.unfinished))
   end
+  conflict_notes(report, notes)
   if #whole > 0 then notes[#notes + 1] = ("whole, not since: %s (rows there do not say when they changed)"):format(table.concat(whole, ", ")) end
   return notes
 end
@@ -153,7 +179,9 @@ end
 
 ---What was written to `to`, when it is done.
 function transfer.told(to, rows, report)
-  return ("%s: %s%s%s"):format(to, transfer.amount(rows, report), report.resumed and ", went on where it was" or "", report.verified and ", verified" or "")
+  local skipped = (report.skipped or 0) > 0 and (", %s skipped"):format(out.thousands(report.skipped)) or ""
+  return ("%s: %s%s%s%s"):format(to, transfer.amount(rows, report), report.resumed and ", went on where it was" or "", skipped,
+    report.verified and ", verified" or "")
 end
 
 return transfer
