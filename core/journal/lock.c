@@ -75,6 +75,16 @@ static iu_status held_by_other(const char *path, int fd, iu_error *err) {
   return iu__fail(err, IU_E_UNIVERSE_LOCKED, "%s is open in another process", path);
 }
 
+/* Why the lock file could not be opened. Who may not write it can be told whose it is: that is the better reason. */
+static iu_status not_opened(const char *path, const char *lock_path, int e, iu_error *err) {
+  int fd = not_allowed(e) ? open(lock_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+  bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  iu_status status = held ? held_by_other(path, fd, err) : open_failed(lock_path, e, err);
+
+  if (fd >= 0) close(fd);
+  return status;
+}
+
 /* Is the locked file still the one the name leads to? */
 static bool still_named(const char *lock_path, int fd) {
   struct stat by_fd, by_name;
@@ -92,7 +102,7 @@ static iu_status write_pid(int fd, const char *lock_path, iu_error *err) {
 }
 
 /* Opens the lock file, made where there is none. A reader who may not do so takes the one that is there, as it is; fd -1: there is none. */
-static iu_status open_lock(iu_lock *lock, bool reading, bool *as_it_is, iu_error *err) {
+static iu_status open_lock(const char *path, iu_lock *lock, bool reading, bool *as_it_is, iu_error *err) {
   const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
   *as_it_is = false;
@@ -102,13 +112,13 @@ static iu_status open_lock(iu_lock *lock, bool reading, bool *as_it_is, iu_error
     lock->fd = open(lock->path, O_RDONLY | flags);
     if (lock->fd < 0 && errno == ENOENT) return IU_OK;
   }
-  return lock->fd >= 0 ? IU_OK : open_failed(lock->path, errno, err);
+  return lock->fd >= 0 ? IU_OK : not_opened(path, lock->path, errno, err);
 }
 
 /* One try. *again: the file was removed between opening and locking. */
 static iu_status try_lock(const char *path, bool reading, iu_lock *lock, bool *again, iu_error *err) {
   bool as_it_is;
-  iu_status status = open_lock(lock, reading, &as_it_is, err);
+  iu_status status = open_lock(path, lock, reading, &as_it_is, err);
 
   *again = false;
   if (status != IU_OK || lock->fd < 0) return status;

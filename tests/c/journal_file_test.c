@@ -413,6 +413,40 @@ static int back_up(const char *path) {
   return result;
 }
 
+/* 0: it may not be written here, 1: it is open elsewhere. */
+static int open_to_write(const char *path) {
+  const fixture f = {.path = ""};
+  iu_journal_config c = config_for(&f);
+  iu_journal *j;
+  iu_error err;
+
+  c.path = path;
+  iu_status status = iu__journal_open(&c, &j, &err);
+  if (status == IU_E_UNIVERSE_LOCKED) return 1;
+  if (status == IU_E_STORAGE && strstr(err.message, "cannot be written") != NULL) return 0;
+  fprintf(stderr, "%s\n", err.message);
+  return 15;
+}
+
+/* Whose it is comes before what may be done there. */
+static void test_who_may_not_write_is_told_who_has_it_open(void **state) {
+  fixture f;
+  model m = {0};
+  iu_lock lock;
+  iu_error err;
+
+  (void)state;
+  fixture_for_others(&f);
+  make_universe(&f, &m, 5);
+  model_free(&m);
+  assert_int_equal(as_reader(&f, open_to_write), 0);
+  assert_ok(iu__jlock_take(f.path, &lock, &err), &err);
+  assert_int_equal(as_reader(&f, open_to_write), 1);
+  iu__jlock_release(&lock, true);
+  assert_int_equal(as_reader(&f, open_to_write), 0);
+  fixture_end(&f);
+}
+
 /* An archive in a folder that is not ours is backed up without a lock; not one that somebody has open. */
 static void test_who_may_only_read_backs_up(void **state) {
   fixture f;
@@ -1027,8 +1061,9 @@ int main(void) {
       cmocka_unit_test(test_read_only_folder_and_file),
       cmocka_unit_test(test_a_log_without_its_file),
       cmocka_unit_test(test_a_write_left_half_done_is_undone_by_readers),
+      cmocka_unit_test(test_who_may_not_write_is_told_who_has_it_open),
       cmocka_unit_test(test_who_may_only_read_backs_up),
-  cmocka_unit_test(test_who_may_only_read_is_told_who_has_to_open_the_file),
+      cmocka_unit_test(test_who_may_only_read_is_told_who_has_to_open_the_file),
       cmocka_unit_test(test_a_log_with_room_ahead_is_read_to_its_last_commit),
       cmocka_unit_test(test_a_damaged_journal_row),
       cmocka_unit_test(test_the_commits_before_the_damage_are_kept),

@@ -12,7 +12,8 @@ local query = {
 All of SQLite's SQL, read-only: joins, aggregates, json_extract(metadata, '$.name'), ... `-` reads the SQL from standard input.
 Each table has one column per field, nested values as JSON. On a terminal rows are aligned and cut to its width; in a pipe they are lines
 of values with tabs between them, the names first; there NULL is empty, tab, newline and backslash are \t, \n, \\, and bytes are X'..'.
-A universe that was not closed properly is opened and closed first, so that its tables are up to date; one that is in use is refused.
+A universe that was not closed properly is opened and closed first, so that its tables are up to date; one that is in use is refused,
+and so is one in a folder that cannot be written: `iu backup` makes a copy of it that can be asked.
 
   iu query world.universe "SELECT entity_type, count(*) FROM entity GROUP BY 1"
   iu query world.universe "SELECT name FROM sqlite_schema WHERE type = 'table'"

@@ -63,18 +63,21 @@ end
 
 ---Was it closed properly, so that everything is in its tables?
 function universe_file.is_settled(path)
-  if readable(path .. ".lock") or readable(path .. "-wal") then return false end
+  if universe_file.holder(path) or readable(path .. "-wal") then return false end
   local journal = core.sql(path, "SELECT count(*) FROM _iu_journal")
   return journal ~= nil and journal.rows[1][1] == 0
 end
 
----Brings everything into the tables. Opens the universe when needed, and says whose it is when another process has it.
+---Brings everything into the tables. Opens the universe when needed; says whose it is when another process has it, and what to do
+---where it may only be read.
 ---@return true?, any err
 function universe_file.settle(path)
   if universe_file.is_settled(path) then return true end
   local conn, err = iu.connect(path)
-  if not conn then return nil, err end
-  return conn:close()
+  if conn then return conn:close() end
+  if err.kind ~= "StorageError" or not err.message:find("cannot be written", 1, true) then return nil, err end
+  local words = "%s was not closed properly, and cannot be brought in order from here; `iu backup` makes a copy of it that can be asked"
+  return nil, iu.errors.wrap("StorageError", words:format(path), err)
 end
 
 ---SQL over the file as it is.
