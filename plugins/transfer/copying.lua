@@ -241,6 +241,7 @@ function M.run(env, from, to, options)
   if options.dry_run then
     local report = plan(from, to, names, view)
     report.left_out, report.whole, report.unfinished = left_out, tables.whole(names, options.since), checkpoints.unfinished(from)
+    report.events = tables.events(from.schema, options)
     conflicts.report(report, told)
     return report
   end
@@ -253,7 +254,7 @@ function M.run(env, from, to, options)
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
   local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,
-    whole = tables.whole(names, options.since), unfinished = checkpoints.unfinished(from) }
+    whole = tables.whole(names, options.since), unfinished = checkpoints.unfinished(from), events = tables.events(from.schema, options) }
   for _, name in ipairs(names) do
     report.tables[name], err = copy_table(job, name)
     if not report.tables[name] then return nil, err end

@@ -187,6 +187,8 @@ end
 function M.check_same(tables, names, a, b)
   for _, name in ipairs(names) do
     if not b.schema.tables[name] then return tables.missing(name, b.text, a.text) end
+    local cannot = tables.cannot_hold(b, name)
+    if cannot then return nil, cannot end
     local left, right = tables.definition(a.conn, name), tables.definition(b.conn, name)
     if left ~= right then return tables.differ(name, a.text, left, b.text, right) end
   end

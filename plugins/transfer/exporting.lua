@@ -94,6 +94,7 @@ function M.export(env, from, path, options)
   ok, err = writer.finish()
   if not ok then return nil, err end
   report.bytes, report.to, report.left_out, report.whole = writer.bytes, tostring(path), left_out, tables.whole(names, options.since)
+  report.events = tables.events(from.schema, options)
   return report
 end
 

@@ -28,6 +28,8 @@ local function yes() return true end
 local function check_columns(to, header, path)
   for _, t in ipairs(header.tables) do
     if not to.schema.tables[t.name] then return tables.missing(t.name, to.text, path) end
+    local cannot = tables.cannot_hold(to, t.name)
+    if cannot then return nil, cannot end
     local theirs, ours
     if type(t.definition) == "string" then theirs, ours = t.definition, tables.definition(to.conn, t.name)
     else theirs, ours = t.columns, tables.columns(to.schema, t.name) end -- the first exports had only these

@@ -52,6 +52,7 @@ local times = plugin.load "times"
 ---@field seconds? number
 ---@field resumed? boolean
 ---@field left_out? string[]
+---@field events? string[] event tables, whose rows nobody holds
 ---@field whole? string[] with since: tables whose rows do not say when they changed
 ---@field unfinished? table the source is the target of a copy or import that has not ended: what that is of
 ---@field skipped? integer rows that were left out, since others were in their way
@@ -254,7 +255,7 @@ function M.start(ctx)
       report, why = comparing.run(left, right, names, {
         named_keys = ctx.config.named_keys, on_rows = settings.progress and function(name, n) settings.progress { table = name, rows = n } end })
       if not report then return nil, why end
-      report.words, report.left_out = comparing.words(report, names), left_out
+      report.words, report.left_out, report.events = comparing.words(report, names), left_out, tables.events(left.schema, settings)
       return report
     end)
   end

@@ -86,10 +86,19 @@ local function invalid(message, ...)
   return nil, iu.errors.new("ValidationError", message:format(...))
 end
 
-local function check_names(option, list, names)
+-- Why a table has no rows of its own to copy; nil: it has.
+local function empty_by_nature(def)
+  if not def then return nil end
+  return def.event and "is an event table: its rows exist only in the transaction that inserts them"
+    or def.view and "is a view: its rows are those of other tables" or nil
+end
+
+local function check_names(schema, option, list, names)
   for i, name in ipairs(list) do
+    local why = empty_by_nature(schema.tables[name])
+    if why and option == "tables" then return invalid("%s[%d]: `%s` %s", option, i, name, why) end
     if NEVER[name] then return invalid("%s[%d]: `%s` belongs to each universe itself", option, i, name) end
-    if not has(names, name) then
+    if not why and not has(names, name) then
       return invalid("%s[%d]: no table `%s` (there are: %s)", option, i, tostring(name), table.concat(names, ", "))
     end
   end
@@ -105,7 +114,7 @@ function M.choose(schema, options)
   local names, chosen = known(schema), {}
   for _, option in ipairs { "tables", "except" } do
     if options[option] then
-      local ok, err = check_names(option, options[option], names)
+      local ok, err = check_names(schema, option, options[option], names)
       if not ok then return nil, err end
     end
   end
@@ -114,6 +123,25 @@ function M.choose(schema, options)
   end
   if #chosen == 0 then return invalid("except: no table is left") end
   return chosen
+end
+
+---The event tables of an end, which hold no rows: none of them is copied, and whoever asked for everything is told.
+---@param schema table
+---@param options { tables?: string[], except?: string[] }
+---@return string[]
+function M.events(schema, options)
+  local names = iu.array {}
+  for name, def in pairs(schema.tables) do
+    if def.event and not options.tables and not (options.except and has(options.except, name)) then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+---That a target's table can hold no rows: a MigrationError; nil: it can.
+function M.cannot_hold(side, name)
+  local why = empty_by_nature(side.schema.tables[name])
+  return why and iu.errors.new("MigrationError", ("table `%s` of %s %s; leave it out (except)"):format(name, side.text, why))
 end
 
 ---Of these the ones that an end may read, and those left out: private tables are the owner's. What was asked for by name is kept, and refused where it is read.

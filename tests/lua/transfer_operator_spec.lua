@@ -4,6 +4,7 @@
 local iu = require "inner_universe"
 local command = require "command"
 local support = require "support"
+local peers = require "peer"
 local world = require "transfer_world"
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
@@ -254,6 +255,52 @@ describe("transfer for operators", function()
     done = run("copy @half.universe @of_half.universe")
     assert.equal(0, done.status)
     assert.truthy(done.out:find(note, 1, true), done.out)
+  end)
+
+  it("says of event tables that they hold no rows, and of views that theirs are others'", function()
+    local server = peers.start { "--as", "2.8.3" }
+    local _ <close> = setmetatable({}, { __close = function() server:stop() end })
+    local plugin = transfer()
+    local name, token = server:database()
+    local address = ("ws://%s/%s"):format(server.address, name)
+    local before = folder .. "/before.universe"
+    server:fault('{"extra_schema":true,"event_table":true,"views":true}')
+    local options = { from_options = { token = token } }
+    for _, report in ipairs {
+      assert(plugin:copy(address, before, options)), assert(plugin:export(address, folder .. "/events.jsonl", options)),
+      assert(plugin:verify(address, before, options)),
+      assert(plugin:copy(address, folder .. "/dry.universe", { from_options = { token = token }, dry_run = true })),
+    } do
+      assert.same({ "peer_extra" }, { table.unpack(report.events) })
+      assert.is_nil(report.tables.peer_extra)
+    end
+    assert.same({}, { table.unpack(assert(plugin:export(before, folder .. "/file.jsonl")).events) })
+    options.except = { "peer_extra", "peer_people" }
+    options.mode = "overwrite"
+    assert.same({}, { table.unpack(assert(plugin:copy(address, before, options)).events) })
+    for table_name, words in pairs { peer_extra = "is an event table: its rows exist only in the transaction that inserts them", peer_people = "is a view" } do
+      local none, err = plugin:copy(address, folder .. "/none.universe", { from_options = { token = token }, tables = { table_name } })
+      assert.is_nil(none)
+      assert.equal("ValidationError", err.kind)
+      assert.truthy(err.message:find(("tables[1]: `%s` %s"):format(table_name, words), 1, true), err.message)
+    end
+    -- Another universe has such a table, with rows.
+    local extra = assert(iu.module("extra", { tables = { peer_extra = { columns = { { "id", "u64" } }, primary_key = "id", public = true } } }))
+    local conn = support.connect { module = extra }
+    assert(plugin:export(conn, folder .. "/plain.jsonl"))
+    for _, call in ipairs {
+      function(to) return plugin:import(folder .. "/plain.jsonl", address, to) end, function(to) return plugin:copy(conn, address, to) end,
+    } do
+      local none, err = call { to_options = { token = token }, mode = "overwrite" }
+      assert.is_nil(none)
+      assert.equal("MigrationError", err.kind)
+      assert.matches("^table `peer_extra` of ws://.* is an event table: .*; leave it out %(except%)$", err.message)
+    end
+    command.write(folder .. "/token", token)
+    command.sh("chmod 600 " .. folder .. "/token")
+    local done = run(("export %s @commanded.jsonl --from-token @token"):format(address))
+    assert.equal(0, done.status, done.err)
+    assert.matches("\nnothing to copy: peer_extra %(an event table: its rows exist only in their transaction%)\n", done.out)
   end)
 
   it("is ended by ^C in words, and goes on", function()

@@ -50,7 +50,7 @@ static void put_table(iu_buf *b, const iu_json *v) {
   put_list(b, "\"constraints\":[", get(v, "constraints"), put_constraint, "],\"sequences\":[],");
   put(b, v, "table_type", "table_type");
   put(b, v, "table_access", "table_access");
-  iu__buf_put_str(b, "\"default_values\":[],\"is_event\":false");
+  iu__buf_printf(b, "\"default_values\":[],\"is_event\":%s", iu__json_get(v, "is_event", 8) != NULL ? "true" : "false");
 }
 
 static void put_reducer(iu_buf *b, const iu_json *v) {

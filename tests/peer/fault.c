@@ -110,7 +110,7 @@ static bool set(peer_server *s, const char *name, int64_t n) {
     {"drop_before_permille", NULL, &f->drop_before_permille, NULL}, {"drop_after_permille", NULL, &f->drop_after_permille, NULL},
     {"clock_ahead_s", NULL, &f->clock_ahead_s, NULL}, {"schema_delay_ms", NULL, &f->schema_delay_ms, NULL}, {"upgrade_delay_ms", NULL, &f->upgrade_delay_ms, NULL},
     {"ping_ms", NULL, &s->ping_ms, NULL}, {"idle_ms", NULL, &s->idle_ms, NULL},
-    {"extra_schema", NULL, NULL, &f->extra_schema}, {"views", NULL, NULL, &f->views}, {"refuse_token", NULL, NULL, &f->refuse_token},
+    {"extra_schema", NULL, NULL, &f->extra_schema}, {"event_table", NULL, NULL, &f->event_table}, {"views", NULL, NULL, &f->views}, {"refuse_token", NULL, NULL, &f->refuse_token},
     {"refuse_connect", NULL, NULL, &f->refuse_connect}, {"hide_databases", NULL, NULL, &f->hide_databases}, {"hold", NULL, NULL, &f->hold}};
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     if (strcmp(settings[i].name, name) != 0) continue;

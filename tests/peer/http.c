@@ -222,14 +222,15 @@ static void put_in(iu_buf *json, const char *at, bool behind, const char *text) 
   *json = out;
 }
 
-/* What a republished module might have more: table peer_extra (id U64 primary key) and reducer peer_extra_call(id). They come first in their lists. */
-static void add_extra(iu_buf *json, uint32_t types) {
+/* What a republished module might have more: table peer_extra (id U64 primary key) and reducer peer_extra_call(id). They come first in their lists.
+ * is_event: a key that only definition.c knows. */
+static void add_extra(iu_buf *json, uint32_t types, bool is_event) {
   char table[900], named[120];
   snprintf(table, sizeof table,
            "{\"name\":\"peer_extra\",\"product_type_ref\":%u,\"primary_key\":[0],\"indexes\":[{\"name\":{\"some\":\"peer_extra_id_idx_btree\"},"
            "\"accessor_name\":{\"some\":\"id\"},\"algorithm\":{\"BTree\":[0]}}],\"constraints\":[{\"name\":{\"some\":\"peer_extra_id_key\"},"
            "\"data\":{\"Unique\":{\"columns\":[0]}}}],\"sequences\":[],\"schedule\":{\"none\":[]},\"table_type\":{\"User\":[]},"
-           "\"table_access\":{\"Public\":[]}},", types);
+           "\"table_access\":{\"Public\":[]}%s},", types, is_event ? ",\"is_event\":true" : "");
   put_in(json, "]},\"tables\":[", false, ",{\"Product\":{\"elements\":[{\"name\":{\"some\":\"id\"},\"algebraic_type\":{\"U64\":[]}}]}}");
   put_in(json, "]},\"tables\":[", true, table);
   put_in(json, "],\"reducers\":[", true, "{\"name\":\"peer_extra_call\",\"params\":{\"elements\":[{\"name\":{\"some\":\"id\"},\"algebraic_type\":{\"U64\":[]}}]},"
@@ -268,7 +269,7 @@ static void get_schema(peer_link *l, const peer_http *h, peer_database *db) {
     return;
   }
   if (l->server->fault.views) add_views(&json);
-  if (l->server->fault.extra_schema) add_extra(&json, db->engine->schema->types.count);
+  if (l->server->fault.extra_schema) add_extra(&json, db->engine->schema->types.count, newer && l->server->fault.event_table);
   if (newer) {
     iu_buf v9 = json;
     json = (iu_buf){0};

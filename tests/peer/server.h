@@ -49,6 +49,7 @@ typedef struct peer_fault {
   int64_t answer_bytes;              /* the next one-off query is answered by an error of so many bytes; -1 */
   uint32_t schema_delay_ms, upgrade_delay_ms;
   bool extra_schema;                 /* a table and a reducer more than the engine has */
+  bool event_table;                  /* that table is an event table, where the schema can say so */
   bool views;                        /* the schema tells of PEER_VIEW */
   bool refuse_token, refuse_connect, hide_databases;
   bool hold;                         /* messages are read and queued, not answered */

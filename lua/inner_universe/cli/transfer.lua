@@ -160,6 +160,9 @@ end
 function transfer.notes(report)
   local notes, whole = {}, {}
   for _, name in ipairs(report.left_out or {}) do notes[#notes + 1] = ("left out: %s (only the owner may read it)"):format(name) end
+  for _, name in ipairs(report.events or {}) do
+    notes[#notes + 1] = ("nothing to copy: %s (an event table: its rows exist only in their transaction)"):format(name)
+  end
   for _, name in ipairs(report.whole or {}) do
     if report.tables[name].rows > 0 then whole[#whole + 1] = name end
   end
