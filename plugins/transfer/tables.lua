@@ -241,6 +241,7 @@ end
 
 ---A key as people read it.
 function M.key_text(key)
+  if key ~= key then return "NaN" end -- whatever its sign
   if type(key) ~= "string" then return tostring(key) end
   if #key <= 200 and utf8.len(key) and not key:find("%c") then return key end
   return "x" .. key:sub(1, 64):gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. (#key > 64 and "..." or "")

@@ -9,7 +9,7 @@ local spacetimedb = require "spacetimedb"
 local world = require "transfer_world"
 
 local SANITIZED = os.getenv("INNER_UNIVERSE_TEST_SANITIZED") == "1"
-local KILLS = SANITIZED and { copy = 4, import = 2 } or { copy = 34, import = 16 }
+local KILLS = SANITIZED and { copy = 4, import = 2, conflicts = 1 } or { copy = 34, import = 16, conflicts = 8 }
 local ROWS = 8000
 
 local SEED = math.tointeger(tonumber(os.getenv("IU_TEST_SEED"))) or os.time()
@@ -112,6 +112,47 @@ local function run(what, from, reference, changes)
   assert.is_true(SANITIZED or resumed >= 2, "few went on to their end: " .. resumed)
 end
 
+local RANKS = assert(iu.module("ranks", {
+  tables = { rank = { columns = { { "id", "u64" }, { "name", "string" } }, primary_key = "id", unique = { "name" }, public = true } },
+}))
+local RANK_ROWS = 6000
+
+-- A target where a third of the source's rows have swapped their names, another third's are those of other rows, and some have nothing to do with it.
+local function make_ranks(from, to)
+  local a, b = assert(iu.connect(from, { module = RANKS })), assert(iu.connect(to, { module = RANKS }))
+  local left, right, third = iu.array {}, iu.array {}, RANK_ROWS // 3
+  local function row(id, name) return assert(a:row_bytes("rank", { id = id, name = "n" .. name })) end
+  for i = 1, RANK_ROWS do left[i] = row(i, i) end
+  for i = 1, third do right[i] = row(i, third + 1 - i) end
+  for i = third + 1, 2 * third do right[i] = row(RANK_ROWS + i, i) end
+  for i = 1, 100 do right[#right + 1] = row(3 * RANK_ROWS + i, "theirs" .. i) end
+  assert(a:call("import_rows", "rank", left))
+  assert(b:call("import_rows", "rank", right))
+  assert(a:close())
+  assert(b:close())
+end
+
+-- Whether the target is as the way settles it.
+local function check_ranks(to, way)
+  local conn = assert(iu.connect(to, { module = RANKS, snapshot = true }))
+  local third, seen = RANK_ROWS // 3, 0
+  for _, row in ipairs(assert(conn:query("SELECT * FROM rank"))) do
+    local id, name = row.id, row.name
+    local wanted = id > 3 * RANK_ROWS and "theirs" .. id - 3 * RANK_ROWS or id
+    if way == "keep" then
+      if id <= third then wanted = third + 1 - id
+      elseif id <= 2 * third then wanted = "out"
+      elseif id > RANK_ROWS and id <= 3 * RANK_ROWS then wanted = id - RANK_ROWS end
+    end
+    if name ~= "n" .. wanted then error(("%s: row %d has the name %s, expected n%s"):format(way, id, name, wanted)) end
+    seen = seen + 1
+  end
+  assert.equal(RANK_ROWS + 100, seen)
+  assert.is_nil((conn:get("plugin_record", "transfer:target")))
+  assert(conn:close())
+  killing.integrity(to)
+end
+
 describe("a copy that is killed", function()
   local source
 
@@ -174,6 +215,34 @@ describe("a copy that is killed", function()
       local proof = assert(plugin:verify(source, to, { to_options = { token = token } }))
       assert.is_true(proof.equal, proof.words)
     end
+  end)
+
+  it("settles rows in conflict as one that was not", function()
+    local m <close> = assert(iu.open("memory:", { plugins = { transfer = true } }))
+    local from, to, export = killing.new_path("ranks"), killing.new_path("ranked"), killing.new_path("ranks") .. ".jsonl"
+    local all = 0
+    for _, way in ipairs { "keep", "replace" } do
+      for _, what in ipairs { "copy", "import" } do
+        make_ranks(from, to)
+        if what == "import" then assert(assert(m:plugin("transfer")):export(from, export, { tables = { "rank" } })) end
+        local kills, lines, died = 0
+        repeat
+          local wanted = math.random(1, kills < KILLS.conflicts and 5 or 50)
+          lines, died = killing.run(("copier.lua %s '%s' '%s' %s %s rank"):format(what, what == "copy" and from or export, to,
+            way == "keep" and "merge" or "overwrite", way), function(line, so_far)
+            if line and #so_far >= wanted then return math.random() * 0.03 end
+          end)
+          if died then kills = kills + 1 end
+        until not died
+        assert.matches("^done", lines[#lines], table.concat(lines, "\n"))
+        check_ranks(to, way)
+        all = all + kills
+        killing.remove(from)
+        killing.remove(to)
+      end
+    end
+    os.remove(export)
+    print(("# conflicts: %d kills"):format(all))
   end)
 
   it("goes on as an import", function()

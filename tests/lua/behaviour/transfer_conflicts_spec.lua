@@ -232,6 +232,24 @@ describe("rows in conflict", function()
     end)
   end)
 
+  embedded("of keys that are no numbers have a name", function()
+    local plugin = plugin_of()
+    local module = assert(iu.module("floats", {
+      tables = { float = { columns = { { "f", "f64" }, { "note", "string" } }, primary_key = "f", public = true } },
+      reducers = { put = { params = { { "row", "float" } }, run = function(ctx, row) ctx.db.float:insert(row) end } },
+    }))
+    local function universe(note)
+      local conn = fresh { module = module }
+      for _, f in ipairs { 0.0, -0.0, 0 / 0, -1 / 0 } do assert(conn:call("put", { f = f, note = note })) end
+      return conn
+    end
+    local report = assert(plugin:copy(universe "a", universe "b", { tables = { "float" }, mode = "merge", conflicts = "keep", verify = true }))
+    local keys = {}
+    for key in report.tables.float.skipped.words:gmatch("[^, ]+") do keys[#keys + 1] = key end
+    table.sort(keys)
+    assert.same({ "-0.0", "-inf", "0.0", "NaN" }, keys)
+  end)
+
   embedded("among the rows of a source that allows what the target does not are told, or left out", function()
     local plugin = plugin_of()
     local from = ranks({ [1] = "a", [2] = "a", [3] = "b" }, LAX)
