@@ -489,9 +489,9 @@ describe("iu copy, iu export, iu import", function()
     assert.equal(1, done.status)
     local words = "entity: 1 different (%s); --conflicts keep leaves the target's rows as they are, --overwrite takes"
     assert.truthy(done.err:find(words:format(changed), 1, true), done.err)
-    for _, words in ipairs { "copy @world.universe", "import @entities.jsonl" } do
+    for _, given in ipairs { "copy @world.universe", "import @entities.jsonl" } do
       assert.equal(0, run("export @world.universe @entities.jsonl --tables entity").status)
-      done = run(words .. " @copy.universe --merge --conflicts keep --verify" .. (words:find "^copy" and " --tables entity" or ""))
+      done = run(given .. " @copy.universe --merge --conflicts keep --verify" .. (given:find "^copy" and " --tables entity" or ""))
       assert.equal(3, done.status, done.err)
       assert.truthy(done.out:find(("\nskipped: entity: 1 row: %s\n"):format(changed), 1, true), done.out)
       assert.matches(", 1 skipped, verified\n$", done.out)
