@@ -52,14 +52,16 @@ local function digest(slices, on_rows)
 end
 M.digest = digest
 
----Calls `fn(kind, key)` for each row that differs: "missing" in b, "extra" in b, or "different". Reads the views as they are meanwhile.
+---Calls `fn(kind, key)` for each row that differs: "missing" in b, "extra" in b, or "different". Reads the views as they are meanwhile, but for a's rows where
+---these are given.
 ---@param a table end
 ---@param b table end
----@param filters { a: function?, b: function? }
+---@param filters { a: function?, b: function?, slices: function? } slices: of a
 function M.differences(a, b, name, filters, fn)
   local in_b, in_a = rows.finder(b.conn, b.schema, name), rows.finder(a.conn, a.schema, name)
   local key_of = tables.key_reader(a.conn, a.schema, name)
-  local slices, err = rows.slices(a.conn, name, filters.a)
+  local slices, err = filters.slices, nil
+  if not slices then slices, err = rows.slices(a.conn, name, filters.a) end
   if not slices then return nil, err end
   each_slice(slices, function(slice)
     for _, bytes in ipairs(slice) do
@@ -107,14 +109,12 @@ local function list(a, b, name, filters, named, kept)
 end
 
 ---Compares tables of two ends whose rows are held. The rows of both are those of the moment of this call.
----@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)?, coming: (fun(name: string, keep: function?): function?)? } coming:
----  narrows what is kept of a table of `a` further
+---@param options { named_keys: integer, on_rows: fun(name: string, rows: integer)? }
 ---@return { equal: boolean, tables: table<string, table> }?, inner_universe.Error?
 function M.run(a, b, names, options)
   local sides = {}
   for i, name in ipairs(names) do
     local filters = { a = rows.filter(name, a.conn), b = rows.filter(name, b.conn) }
-    if options.coming then filters.a = options.coming(name, filters.a) end
     local left, err = rows.slices(a.conn, name, filters.a)
     if not left then return nil, err end
     local right
@@ -141,13 +141,14 @@ function M.run(a, b, names, options)
 end
 
 ---Whether `b` holds what was copied to it from `a`: the rows and hashes of the copy's report, and where other rows may be there besides (`others`) at least
----those. `a` may have changed since. kept: but for rows that have others in their way, as many as the report says (`since`: at least).
+---those, as `proof` has them (slices by table; `a` may have changed since). kept: but for rows that have others in their way, as many as the report says
+---(`since`: at least).
 ---@param copied table<string, { rows: integer, hash: string, skipped: table? }>
 function M.arrived(a, b, names, copied, options)
   local report = { equal = true, tables = {} }
   for _, name in ipairs(names) do
     local entry = { rows = copied[name].rows, hash = copied[name].hash }
-    local filters = { a = rows.filter(name, a.conn), b = rows.filter(name, b.conn) }
+    local filters = { b = rows.filter(name, b.conn), slices = options.proof[name] }
     local slices, err = rows.slices(b.conn, name, filters.b)
     if not slices then return nil, err end
     entry.other_rows, entry.other_hash = digest(slices)

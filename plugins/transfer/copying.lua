@@ -30,18 +30,22 @@ local function since_filter(conn, name, since, keep)
   end
 end
 
----All of the source as it is now: `slices` of each table, and `again` a second time; `heads`: where its counters are; `total`: about how many rows.
-function M.look(env, from, names, since)
+---All of the source as it is now: `slices` of each table, and `again` a second time; `heads`: where its counters are; `total`: about how many rows. With verify
+---`proof`: the same once more, of all rows whatever `since` says.
+---@param options { since: integer?, verify: boolean? }
+function M.look(env, from, names, options)
   local heads = { [0] = env.has(names, "event_log") and rows.last_event(from.conn) or nil }
   for id = 1, 2 do
     local head = from.schema.tables.event_head and from.conn.tables.event_head:get(id)
     heads[id] = head and head.sequence or nil
   end
-  local view = { heads = heads, total = 0, slices = {}, again = {} }
+  local view = { heads = heads, total = 0, slices = {}, again = {}, proof = {} }
   for _, name in ipairs(names) do
-    local keep = since_filter(from.conn, name, since, rows.filter(name, from.conn))
-    for _, kind in ipairs { "slices", "again" } do -- the second one for a table that is begun anew
-      local slices, err = rows.slices(from.conn, name, keep)
+    local all = rows.filter(name, from.conn)
+    local kept = { slices = since_filter(from.conn, name, options.since, all), proof = all }
+    kept.again = kept.slices -- for a table that is begun anew
+    for _, kind in ipairs { "slices", "again", options.verify and "proof" or nil } do
+      local slices, err = rows.slices(from.conn, name, kept[kind])
       if not slices then return nil, err end
       view[kind][name] = slices
     end
@@ -236,7 +240,7 @@ function M.run(env, from, to, options)
     end
   end
   local view
-  view, err = M.look(env, from, names, options.since)
+  view, err = M.look(env, from, names, options)
   if not view then return nil, err end
   if options.dry_run then
     local report = plan(from, to, names, view)

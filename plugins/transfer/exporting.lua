@@ -47,7 +47,7 @@ local function count_rows(slices)
 end
 
 local function write_all(env, from, writer, names, options)
-  local view, err = copying.look(env, from, names, options.since)
+  local view, err = copying.look(env, from, names, options)
   if not view then return nil, err end
   local about, total = iu.array {}, 0
   for i, name in ipairs(names) do

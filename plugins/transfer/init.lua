@@ -195,13 +195,13 @@ function M.start(ctx)
     return held
   end
 
-  local function verify_copy(a, b, names, report, settings)
+  local function verify_copy(a, b, names, view, report, settings)
     local ok, err = b.hold(env.with_heads(names))
     if not ok then return nil, err end
     local compared
     compared, err = comparing.arrived(a, b, names, report.tables, {
       named_keys = ctx.config.named_keys, others = settings.since ~= nil or settings.mode ~= "new" and not settings.delete,
-      kept = settings.conflicts == "keep", since = settings.since })
+      kept = settings.conflicts == "keep", since = settings.since, proof = view.proof })
     if not compared then return nil, err end
     report.verified = compared
     if compared.equal then return report end
@@ -221,10 +221,10 @@ function M.start(ctx)
     local settings, err = checked("copy", options, COPY_OPTIONS)
     if not settings then return nil, err end
     return with_ends(from, to, settings, function(a, b)
-      local report, names = copying.run(env, a, b, settings)
+      local report, names, view = copying.run(env, a, b, settings)
       if not report then return nil, names end
       if not settings.verify or settings.dry_run then return report end
-      return verify_copy(a, b, names, report, settings)
+      return verify_copy(a, b, names, view, report, settings)
     end)
   end
 

@@ -245,6 +245,27 @@ describe("a copy", function()
     assert.same({ "meanwhile" }, proof.tables.event_log.differences.keys.missing)
   end)
 
+  it("into a universe with rows of its own is proven by what the source held when it began", function()
+    local a, plugin = filled(20), transfer()
+    local gone = assert(a:query("SELECT * FROM entity"))[1].id
+    local b = fresh()
+    assert(b:call("create_entity", "T", { tags = iu.array {}, properties = "{}" }, "theirs"))
+    local changed = false
+    local report = assert(plugin:copy(a, b, { tables = { "entity", "relation", "plugin_record" }, mode = "merge", verify = true, progress = function()
+      if changed then return end
+      changed = true
+      assert(a:call("put_record", "new:record", "{}", iu.null, iu.null))
+      assert(a:call("update_entity", gone, { tags = iu.array {}, properties = '{"meanwhile":1}' }))
+      assert(a:call("create_entity", "T", { tags = iu.array {}, properties = "{}" }, "meanwhile"))
+    end }))
+    assert.is_true(changed and report.verified.equal)
+    assert.same({ 0, 0 }, { report.verified.tables.entity.differences.missing, report.verified.tables.entity.differences.different })
+    assert.is_nil((b:get("entity", "meanwhile")))
+    -- what does not arrive is found all the same
+    local proof = assert(plugin:verify(a, b, { tables = { "entity" } }))
+    assert.same({ 1, 1, 1 }, { proof.tables.entity.differences.missing, proof.tables.entity.differences.extra, proof.tables.entity.differences.different })
+  end)
+
   it("that ended early goes on, also when the source has changed", function()
     local a, plugin = filled(30), transfer({ checkpoint_rows = 1 })
     local b = fresh()
