@@ -14,6 +14,11 @@ local M = {}
 ---What is done about them (nothing is written; the rows that are there stay; the rows that come win), and the mode that it goes with.
 M.WAYS = { refuse = "any", keep = "merge", replace = "overwrite" }
 
+---How each mode can go on, behind the words of an error.
+M.WAY_OUT = {
+  new = "", merge = '; conflicts = "keep" leaves the target\'s rows as they are', overwrite = '; conflicts = "replace" removes the rows in the way',
+}
+
 local VALUE_MOST = 200 -- bytes of a value in a message
 
 local function text_of(value, json)
@@ -134,9 +139,8 @@ function M.refusal(lists, names, mode)
   end
   if #parts == 0 then return nil end
   local what = unique and "values that must be unique are other rows' in the target" or "rows of the same key that differ"
-  local out = mode == "merge" and 'conflicts = "keep" leaves the target\'s rows as they are' .. (unique and "" or ', mode = "overwrite" takes those that come')
-    or 'conflicts = "replace" removes the rows in the way'
-  return iu.errors.new("ConflictError", ("%s: %s; %s"):format(what, table.concat(parts, "; "), out), { details = lists })
+  return iu.errors.new("ConflictError", ("%s: %s%s%s"):format(what, table.concat(parts, "; "), M.WAY_OUT[mode],
+    not unique and mode == "merge" and ', mode = "overwrite" takes those that come' or ""), { details = lists })
 end
 
 ---Adds to a report how many rows were left out (skipped), how many gave way (replaced), and which, by table.

@@ -217,7 +217,10 @@ function M.new(env, to, names, options)
       local found, ok = finder(row), true
       if not found then ok, err = send(name, { row }, #row)
       elseif keep then self.tell("skipped", name, found[1])
-      else ok, err = nil, iu.errors.new("ConflictError", ("table `%s`: in conflict: %s"):format(name, conflicts.words_of(found[1])), { details = found[1] }) end
+      else
+        ok, err = nil, iu.errors.new("ConflictError", ("table `%s`: in conflict: %s%s"):format(name, conflicts.words_of(found[1]),
+          conflicts.WAY_OUT[options.mode]), { details = found[1] })
+      end
       if not ok then return nil, err end
     end
     return true

@@ -298,6 +298,30 @@ describe("rows in conflict", function()
     end)
   end)
 
+  embedded("that come up while a copy is away are told when it goes on, and settled by giving it a way", function()
+    local plugin = plugin_of { checkpoint_rows = 1 }
+    local names = {}
+    for id = 1, 2500 do names[id] = "n" .. id end
+    local from = ranks(names)
+    for mode, way in pairs { merge = "keep", overwrite = "replace" } do
+      each_way(plugin, from, ONLY, function(run)
+        local to = ranks {}
+        assert.is_nil((run(to, { mode = mode, progress = function() error("stopped") end })))
+        assert(to:call("put", { id = 9999, name = "n2400", seat = 9999, room = "r", note = "theirs" }))
+        local none, err = run(to, { mode = mode })
+        assert.is_nil(none)
+        assert.equal("ConflictError", err.kind)
+        assert.truthy(err.message:find([[2400 (name = "n2400" is 9999's)]], 1, true), err.message)
+        assert.truthy(err.message:find(('; conflicts = "%s"'):format(way), 1, true), err.message)
+        local report = assert(run(to, { mode = mode, conflicts = way, verify = true }))
+        assert.same({ true, 1 }, { report.resumed, way == "keep" and report.skipped or report.replaced })
+        local found = names_of(to)
+        assert.equal(way == "keep" and "n2400" or nil, found[9999])
+        assert.equal(way == "replace" and "n2400" or nil, found[2400])
+      end)
+    end
+  end)
+
   it("are settled in one of three ways, each with its mode", function()
     local plugin, from = plugin_of(), fresh()
     local function refused(text, options)
