@@ -9,14 +9,18 @@ local suggest = require("inner_universe.suggest")
 ---@class inner_universe.check
 local check = {}
 
+---Whether a value can be called: a function, or a table whose metatable says so.
+---@param value any
+---@return boolean
+function check.is_callable(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+end
+
 local function fits(value, expected)
-  local actual = type(value)
-  if actual == expected then return true end
+  if type(value) == expected then return true end
   if expected == "integer" then return math.type(value) == "integer" end
-  if expected == "callable" then
-    local meta = actual == "table" and getmetatable(value)
-    return actual == "function" or (type(meta) == "table" and meta.__call ~= nil)
-  end
+  if expected == "callable" then return check.is_callable(value) end
   if expected == "document" then return core.is_document(value) end
   if expected == "file" then return io.type(value) == "file" end
   return false
@@ -112,6 +116,16 @@ function check.options(what, options, known, inside)
       if not good then return refuse("%s: %s expected, got %s", name, range, tostring(value)) end
     end
   end
+  return true
+end
+
+---Seconds that somebody waits: any number, below 0 like 0, or nil. NaN is none: no time comes that is not before it.
+---@param method string name of the function
+---@param name string name of the argument
+---@param seconds? number its type was checked
+---@return true?, inner_universe.Error?
+function check.seconds(method, name, seconds)
+  if seconds ~= seconds then return refuse("%s: %s: expected seconds, got NaN", method, name) end
   return true
 end
 

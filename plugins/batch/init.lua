@@ -122,6 +122,8 @@ function M.start(ctx)
   function methods:flush(timeout)
     if gather.stopped or ctx.is_closed() then check.raise(CLOSED) end
     check.arguments(arguments.flush, "flush", timeout)
+    local ok, err = check.seconds("flush", "timeout", timeout)
+    if not ok then return nil, err end
     return gather.drain(timeout)
   end
 

@@ -27,13 +27,8 @@ local function one_of(key, value)
   return invalid('bridge: %s: expected "%s", got "%s"', key, table.concat(ONE_OF[key], '", "'), value)
 end
 
-local function is_callable(value)
-  local meta = type(value) == "table" and getmetatable(value)
-  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
-end
-
 -- What a function of the bus is called by: its name there, or what calls it.
-local function callable(bus, options, key, default)
+local function callable(is_callable, bus, options, key, default)
   local how = options[key]
   if how == nil then how = default end
   if how == nil or type(how) == "function" then return how end
@@ -86,7 +81,7 @@ return function(ctx, bus, options)
   local calls, direction = {}, options.direction or "both"
   for key, default in pairs { publish = "publish", subscribe = "subscribe", unsubscribe = false } do
     local needed = key == "publish" and direction ~= "in" or key == "subscribe" and direction ~= "out"
-    calls[key], err = callable(bus, options, key, needed and default or nil)
+    calls[key], err = callable(ctx.check.is_callable, bus, options, key, needed and default or nil)
     if err then return nil, err end
   end
   return {

@@ -50,16 +50,17 @@ return function(ctx, env)
   function public:wait_idle(timeout)
     if ctx.is_closed() then ctx.check.raise(CLOSED) end
     ctx.check.optional(timeout, "number", 1, "wait_idle", "timeout")
-    if timeout ~= timeout then return invalid("wait_idle: timeout: expected seconds, got NaN") end
+    local ok, err = ctx.check.seconds("wait_idle", "timeout", timeout)
+    if not ok then return nil, err end
     if in_own_handler(self) then return invalid("wait_idle: not in the consumer's own handler") end
     local deadline = timeout and ctx.clock() + timeout
     while true do
       if self.stopping or ctx.is_closed() then return closed("consumer %s is stopped", self.name) end
-      local head, err = log.head()
+      local head
+      head, err = log.head()
       if not head then return nil, err end
       if self.resting and self.wake and self.scanned >= head.sequence and not feed.is_unsure() then return true end
       self.rested = self.rested or ctx.waiter()
-      local ok
       ok, err = self.rested:wait(deadline and math.max(0, deadline - ctx.clock()))
       if not ok and iu.errors.is(err, "TimeoutError") then
         return nil, iu.errors.new("TimeoutError", ("consumer %s: not idle within %g s"):format(self.name, timeout))
@@ -99,12 +100,13 @@ return function(ctx, env)
   ---@return inner_universe.Error? err TimeoutError: what has ended could not be stored in time
   function public:stop(timeout)
     ctx.check.optional(timeout, "number", 1, "stop", "timeout")
-    if timeout ~= timeout then return invalid("stop: timeout: expected seconds, got NaN") end
+    local ok, err = ctx.check.seconds("stop", "timeout", timeout)
+    if not ok then return nil, err end
     if self.ended:is_resolved() then return true end
     self:leave(ctx.clock() + (timeout or ctx.config.drain_ms / 1000))
     if not ctx.can_wait() then return true end
     if self.claim and self.claim.co == coroutine.running() then return stop_inside(self) end
-    local ok, err = self.ended:wait(math.max(0, self.stop_at - ctx.clock()) + GRACE)
+    ok, err = self.ended:wait(math.max(0, self.stop_at - ctx.clock()) + GRACE)
     if ok then
       env.forget(self)
       return true

@@ -263,13 +263,15 @@ function M.start(ctx)
   function methods:drain(timeout)
     if closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.drain, "drain", timeout)
+    local ok, why = check.seconds("drain", "timeout", timeout)
+    if not ok then return nil, why end
     if methods:state() == "online" then return true end
     local done = ctx.waiter()
     draining[done] = true
     local handle <close> = state_handlers:add(function(change)
       if change.state == "online" then done:resolve(true) end
     end)
-    local ok, why = done:wait(timeout)
+    ok, why = done:wait(timeout)
     draining[done] = nil
     if ok and handle then return true end
     if why.kind ~= "TimeoutError" then return nil, why end

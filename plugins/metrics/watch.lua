@@ -71,11 +71,6 @@ return function(ctx, registry)
     end
   end
 
-  local function is_callable(value)
-    local meta = type(value) == "table" and getmetatable(value)
-    return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
-  end
-
   function watch.start()
     local known = {}
     for _, name in ipairs(ctx.hooks.names()) do known[name] = true end
@@ -88,7 +83,7 @@ return function(ctx, registry)
     end
     handles[1] = ctx.hooks.before("event_bus.register_handler", function(call)
       local event_type, fn = call.args[1], call.args[2]
-      if type(event_type) == "string" and is_callable(fn) then call.args[2] = counting(event_type, fn) end
+      if type(event_type) == "string" and ctx.check.is_callable(fn) then call.args[2] = counting(event_type, fn) end
     end)
     return true
   end

@@ -136,7 +136,8 @@ function M.start(ctx)
   function methods:wait(id, timeout)
     if env.is_stopped() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.wait, "wait", id, timeout)
-    if timeout ~= timeout then return nil, iu.errors.new("ValidationError", "wait: timeout: expected seconds, got NaN") end
+    local good, why = check.seconds("wait", "timeout", timeout)
+    if not good then return nil, why end
     return env.catalog.wait(id, timeout)
   end
 

@@ -123,6 +123,7 @@ describe("fallback", function()
     support.raises_here(function() fallback:on_state() end, "fn")
     support.raises_here(function() fallback:on_refused("x") end, "fn")
     support.raises_here(function() fallback:drain("x") end, "timeout")
+    support.refused("ValidationError", nil, select(2, fallback:drain(0 / 0)), "drain: timeout")
     support.raises_here(function() fallback:forget_refused("x") end, "id")
     for _, config in ipairs { { queue_max = 0 }, { queue_bytes = 1 }, { when_full = "drop" }, { refused_max = 0 }, { known_bytes = -1 }, { reads = 1 } } do
       local m = support.open { plugins = { fallback = config }, log_level = "off" }
