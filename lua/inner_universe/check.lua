@@ -85,13 +85,14 @@ end
 ---@param list { [1]: string, [2]: inner_universe.check.Type|"any"|string, [3]: "?"|nil }[]
 ---@param method string name of the function
 ---@param ... any the arguments, self not among them
-function check.arguments(list, method, ...)
+function check.arguments(list, method, a, b, c, ...)
   for i = 1, #list do
-    local expected, optional = list[i][2], list[i][3] ~= nil
-    local value = (select(i, ...))
-    if expected ~= "any" and not (optional and value == nil) and not fits(value, expected) and not fits_any(value, expected) then
+    local each, value = list[i], nil
+    if i == 1 then value = a elseif i == 2 then value = b elseif i == 3 then value = c else value = (select(i - 3, ...)) end -- most have no more
+    local expected = each[2]
+    if type(value) ~= expected and expected ~= "any" and not (value == nil and each[3]) and not fits_any(value, expected) then
       expected = expected:gsub("|", " or ")
-      error(complaint(value, optional and expected .. " or nil" or expected, i, method, list[i][1]), 3)
+      error(complaint(value, each[3] and expected .. " or nil" or expected, i, method, each[1]), 3)
     end
   end
 end

@@ -46,7 +46,7 @@ local function invalid(format, ...)
 end
 
 function M.start(ctx)
-  local check = ctx.check
+  local check, is_closed = ctx.check, ctx.is_closed
   local manager = ctx.plugin("persistence_manager")
   local methods = {}
   local stopped = false
@@ -54,7 +54,7 @@ function M.start(ctx)
   message.read_through(manager.rows)
   topics.select_through(manager.rows)
 
-  local function closed() return stopped or ctx.is_closed() end
+  local function closed() return stopped or is_closed() end
 
   local log = make_log(ctx, topics)
   local listeners, requests, consumers, retention, bridges
@@ -119,7 +119,7 @@ function M.start(ctx)
   ---@return inner_universe.Error? err
   function methods:publish(event_type, data, source)
     if closed() then check.raise(CLOSED) end
-    check.arguments(ARGUMENTS.publish, "publish", event_type, data, source)
+    if type(event_type) ~= "string" or source ~= nil then check.arguments(ARGUMENTS.publish, "publish", event_type, data, source) end
     return manager.client:publish_event(event_type, source, data)
   end
 

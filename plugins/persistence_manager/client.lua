@@ -42,7 +42,7 @@ for _, name in ipairs(SHARED) do ARGUMENTS[name] = MANAGER_ARGUMENTS[name] end
 
 --- ctx, methods (the manager's) and the manager whose connection this client shares.
 return function(ctx, methods, get_manager)
-  local check = ctx.check
+  local check, is_closed = ctx.check, ctx.is_closed
   local client = {}
 
   local CLOSED = "client is not connected"
@@ -79,7 +79,7 @@ return function(ctx, methods, get_manager)
 
   for _, name in ipairs(SHARED) do
     client[name] = function(_, ...)
-      if ctx.is_closed() then check.raise(CLOSED) end
+      if is_closed() then check.raise(CLOSED) end
       row_history.note(ctx)
       return methods[name](get_manager(), ...)
     end
@@ -137,7 +137,7 @@ return function(ctx, methods, get_manager)
   ---@return string? version_id
   ---@return inner_universe.Error? err
   function client:commit_state_version(parent, description, data_hash)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.commit_state_version, "commit_state_version", parent, description, data_hash)
     local ok, err = versioning_on()
@@ -155,7 +155,7 @@ return function(ctx, methods, get_manager)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function client:record_delta(version_id, operations, metadata)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, metadata)
     local ok, err = versioning_on()
@@ -177,7 +177,7 @@ return function(ctx, methods, get_manager)
   ---@return inner_universe.Delta[]? deltas
   ---@return inner_universe.Error? err
   function client:query_deltas(version_id)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_deltas, "query_deltas", version_id)
     local found, err = ctx.conn:select("delta_record", {
       filters = { { field = "state_version_id", operator = "Equals", value = version_id }, { field = "kind", operator = "Equals", value = "recorded" } },
@@ -195,9 +195,11 @@ return function(ctx, methods, get_manager)
   ---@return string? event_id
   ---@return inner_universe.Error? err
   function client:publish_event(event_type, source, data, id)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
-    check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, source, data, id)
+    if type(event_type) ~= "string" or source ~= nil or id ~= nil then -- the events of most are checked at a glance
+      check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, source, data, id)
+    end
     id = id or iu.uuid()
     local text, err
     data, err = rows.write("event", data, id, event_type)
@@ -212,7 +214,7 @@ return function(ctx, methods, get_manager)
 
   local function reader(method, table_name, decode, kind, what)
     return function(_, id)
-      if ctx.is_closed() then check.raise(CLOSED) end
+      if is_closed() then check.raise(CLOSED) end
       check.arguments(ARGUMENTS[method], method, id)
       local row, err = ctx.conn:get(table_name, id)
       if row then return decode(row) end
@@ -233,7 +235,7 @@ return function(ctx, methods, get_manager)
   ---@return integer|inner_universe.Error|nil matched
   ---@return string? words
   function client:query_from(source, table_name, spec)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_from, "query_from", source, table_name, spec)
     return run_query(source, table_name, spec or {})
   end
@@ -258,7 +260,7 @@ return function(ctx, methods, get_manager)
       return decoded
     end
     return function(_, fn, options)
-      if ctx.is_closed() then check.raise(CLOSED) end
+      if is_closed() then check.raise(CLOSED) end
       check.arguments(ARGUMENTS[method], method, fn, options)
       local initial = options and options.initial
       local held = ctx.conn.tables[table_name]
@@ -295,7 +297,7 @@ return function(ctx, methods, get_manager)
   ---@return table[]? rows
   ---@return inner_universe.Error? err
   function client:query(sql)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query, "query", sql)
     return ctx.conn:query(sql)
   end

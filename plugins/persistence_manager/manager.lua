@@ -24,7 +24,7 @@ local ENTITY_DEFAULTS, RELATION_DEFAULTS = codec.ENTITY_DEFAULTS, codec.RELATION
 local CLOSED = "manager is closed or not initialized"
 
 return function(ctx)
-  local check = ctx.check
+  local check, is_closed = ctx.check, ctx.is_closed
   local methods = {}
 
   local function type_of(kind, key)
@@ -56,7 +56,7 @@ return function(ctx)
   ---@return true? ok
   ---@return inner_universe.Error? err
   function methods:flush(timeout)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.flush, "flush", timeout)
     return ctx.conn:flush(timeout)
   end
@@ -115,7 +115,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError, ConflictError (id taken), AuthorizationError
   function methods:create_entity(entity_type, metadata, id)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
@@ -140,7 +140,7 @@ return function(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError
   function methods:get_entity(id)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     if type(id) ~= "string" then check.arguments(ARGUMENTS.get_entity, "get_entity", id) end
     local row, err = conn:get("entity", id)
     if row then return codec.entity(row) end
@@ -155,7 +155,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:update_entity(id, metadata)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if type(metadata) == "table" then
@@ -178,7 +178,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ConflictError while it has relations
   function methods:delete_entity(id, options)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.delete_entity, "delete_entity", id, options)
     local ok, err = check.options("delete_entity", options, codec.DELETE_OPTIONS)
@@ -194,7 +194,7 @@ return function(ctx)
   ---@return string? words
   function methods:query_entities(spec)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_entities, "query_entities", spec)
     return run_query(conn, "entity", spec or {})
   end
@@ -211,7 +211,7 @@ return function(ctx)
   ---@return inner_universe.Error? err EntityNotFoundError for a missing end
   function methods:create_relation(from_entity, to_entity, relation_type, metadata, id)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if id == nil or type(id) == "string" then
@@ -236,7 +236,7 @@ return function(ctx)
   ---@return inner_universe.Error? err RelationNotFoundError
   function methods:get_relation(id)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     if type(id) ~= "string" then check.arguments(ARGUMENTS.get_relation, "get_relation", id) end
     local row, err = conn:get("relation", id)
     if row then return codec.relation(row) end
@@ -250,7 +250,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:update_relation(id, metadata)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     local ok, err
     if type(metadata) == "table" then
@@ -271,7 +271,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:delete_relation(id)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.delete_relation, "delete_relation", id)
     return conn:call("delete_relation", id)
@@ -284,7 +284,7 @@ return function(ctx)
   ---@return string? words
   function methods:query_relations(spec)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.query_relations, "query_relations", spec)
     return run_query(conn, "relation", spec or {})
   end
@@ -301,7 +301,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:explain_entities(spec)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.explain_entities, "explain_entities", spec)
     return explain(conn, "entity", spec or {})
   end
@@ -311,7 +311,7 @@ return function(ctx)
   ---@return inner_universe.Error? err
   function methods:explain_relations(spec)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.explain_relations, "explain_relations", spec)
     return explain(conn, "relation", spec or {})
   end
@@ -324,7 +324,7 @@ return function(ctx)
   ---@return string[]|inner_universe.Error|nil columns
   function methods:sql(text, params, options)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.sql, "sql", text, params, options)
     return conn:sql(text, params, options)
   end
@@ -337,7 +337,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError (the query's syntax, a server), TimeoutError
   function methods:search_entities(text, options)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.search_entities, "search_entities", text, options)
     return search.entities(conn, text, options or {})
   end
@@ -349,7 +349,7 @@ return function(ctx)
   ---@return inner_universe.Error? err ValidationError (there is a file, no file here), UniverseLockedError, StorageError, TimeoutError
   function methods:backup(path, options)
     local conn = ctx.conn
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.backup, "backup", path, options)
     return conn:backup(path, options)
   end
@@ -364,7 +364,7 @@ return function(ctx)
   ---@param fn fun(tx: inner_universe.Transaction): ...
   ---@return any ...
   function methods:transaction(fn)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.transaction, "transaction", fn)
     return run_transaction(fn)
   end
@@ -384,7 +384,7 @@ return function(ctx)
   ---@return string? version_id
   ---@return inner_universe.Error? err
   function methods:commit_version(state, description, options)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     note_writes(1)
     check.arguments(ARGUMENTS.commit_version, "commit_version", state, description, options)
     local temporal, err = needed("temporal_store")
@@ -398,7 +398,7 @@ return function(ctx)
   ---@return string? delta_id
   ---@return inner_universe.Error? err
   function methods:record_delta(version_id, operations, description)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.record_delta, "record_delta", version_id, operations, description)
     local temporal, err = needed("temporal_store")
     if not temporal then return nil, err end
@@ -412,7 +412,7 @@ return function(ctx)
   ---@return string? event_id
   ---@return inner_universe.Error? err
   function methods:publish_event(event_type, data, source)
-    if ctx.is_closed() then check.raise(CLOSED) end
+    if is_closed() then check.raise(CLOSED) end
     check.arguments(ARGUMENTS.publish_event, "publish_event", event_type, data, source)
     return self.client:publish_event(event_type, source, data)
   end
