@@ -87,7 +87,8 @@ end
 ---@param ... any the arguments, self not among them
 function check.arguments(list, method, a, b, c, ...)
   for i = 1, #list do
-    local each, value = list[i], nil
+    local each = list[i]
+    local value
     if i == 1 then value = a elseif i == 2 then value = b elseif i == 3 then value = c else value = (select(i - 3, ...)) end -- most have no more
     local expected = each[2]
     if type(value) ~= expected and expected ~= "any" and not (value == nil and each[3]) and not fits_any(value, expected) then

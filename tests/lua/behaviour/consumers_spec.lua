@@ -366,14 +366,14 @@ describe("a durable consumer", function()
   end)
 
   it("finishes the event at hand when it is stopped, and gives back the others", function()
-    local seen, release = {}, false
+    local seen, at_hand, release = {}, false, false
     local consumer = noting("c", seen, { batch = 10, handler = function(d)
+      at_hand = true
       support.wait_until(function() return release end)
       seen[#seen + 1] = d.data.n .. ":" .. d.attempt
     end })
     publish("N", 1, 4)
-    support.wait_until(function() return consumer:status().working end)
-    iu.sleep(0.01)
+    support.wait_until(function() return at_hand end)
     iu.run(function()
       local stopping = iu.spawn(function() return consumer:stop(10) end)
       iu.sleep(0.02)
