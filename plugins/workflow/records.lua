@@ -17,6 +17,7 @@ local records = {}
 
 local CAUSES_MAX = 8 -- links of a chain of causes that are written
 local MESSAGE_MAX = 65536 -- bytes of a message, and of details, that are written
+local AROUND = 16 -- containers around the details of an error in a record, at most
 
 records.UNHELD = 1 -- expires_at of a live row that nobody holds
 records.CANCEL = "cancel"
@@ -55,16 +56,20 @@ function records.decode(row)
   return nil, iu.errors.wrap("StorageError", ("record %s: its stored value is damaged"):format(row.key), err)
 end
 
---- A user's value as JSON text of at most `max` bytes.
+--- Whether a user's value can be written as JSON, in a record, and has at most `max` bytes.
 ---@param what string names it in messages, as in 'the result of step "charge"'
----@return string? text, inner_universe.Error? err
+---@return true?, inner_universe.Error? err
 function records.bounded(value, what, max)
-  local text, err = iu.json.encode(value)
-  if not text then return nil, iu.errors.new("ValidationError", ("%s: %s"):format(what, err.message), { cause = err }) end
-  if #text > max then
-    return nil, iu.errors.new("ValidationError", ("%s: %d bytes of JSON, expected at most %d (bytes_max)"):format(what, #text, max))
+  local text = iu.json.encode { value } -- a record is one container more: JSON has a depth
+  if not text then
+    local _, err = iu.json.encode(value)
+    err = err or iu.errors.new("ValidationError", "nesting deeper than 511")
+    return nil, iu.errors.new("ValidationError", ("%s: %s"):format(what, err.message), { cause = err })
   end
-  return text
+  if #text - 2 > max then
+    return nil, iu.errors.new("ValidationError", ("%s: %d bytes of JSON, expected at most %d (bytes_max)"):format(what, #text - 2, max))
+  end
+  return true
 end
 
 -- Errors --------------------------------------------------------------------------------------------------------------
@@ -95,12 +100,19 @@ local function shown(value)
   return clean(ok and text or "(cannot be shown)")
 end
 
---- An err as a plain table, with its causes.
+-- Whether details can be written where they will be: JSON has a depth.
+local function fit(details)
+  local text, wrapped = details ~= nil and iu.json.encode(details) or nil, details
+  if not text or #text > MESSAGE_MAX then return false end
+  for _ = 1, AROUND do wrapped = { wrapped } end
+  return iu.json.encode(wrapped) ~= nil
+end
+
+--- An err as a plain table, with its causes, which can always be written.
 function records.pack_error(err, depth)
   depth = depth or 1
-  local out = { kind = err.kind, code = err.code, message = clean(err.message), retryable = err.retryable == true }
-  local details = err.details ~= nil and iu.json.encode(err.details)
-  if details and #details <= MESSAGE_MAX then out.details = err.details end
+  local out = { kind = err.kind, code = err.code ~= nil and clean(err.code) or nil, message = clean(err.message), retryable = err.retryable == true }
+  if fit(err.details) then out.details = err.details end
   local cause = err.cause
   if cause == nil or depth > CAUSES_MAX then return out end
   if iu.errors.is(cause) then out.cause = records.pack_error(cause, depth + 1) else out.cause_text = shown(cause) end

@@ -63,7 +63,8 @@ return function(env)
     if run.ending then return run.ending end
     if result then return result end
     ctx.report(err, ("workflow: run %s"):format(run.id)) -- a mistake in the plugin
-    return { what = "lost", err = err }
+    run.ending = { what = "lost", err = err } -- and it is not tried again at once
+    return run.ending
   end
 
   local function forward(run)

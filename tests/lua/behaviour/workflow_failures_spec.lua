@@ -227,6 +227,39 @@ describe("a workflow that fails", function()
     assert.same({ "charge", "charge", "charge" }, log)
   end)
 
+  it("records every error, whatever is in it", function()
+    local w = open()
+    local deep = {}
+    for _ = 1, 508 do deep = { deep } end
+    local function new(more) return iu.errors.new("StorageError", "odd", more) end
+    local cycle = {}
+    cycle[1] = cycle
+    local circular = new()
+    circular.cause = circular
+    local ODD = {
+      code = new { code = "\xff" }, deep = new { details = deep }, deeper = new { cause = new { cause = new { details = { deep } } } },
+      cyclic = new { details = cycle }, circular = circular, cause = new { cause = setmetatable({}, { __tostring = error }) },
+    }
+    define(w, "odd", function(wf, input)
+      local function fail() return nil, ODD[input.which] end
+      if input.where == "run" then return fail() end
+      if input.where ~= "compensation" then return wf[input.where](wf, "s", fail) end
+      wf:step("s", function() end, { compensate = function() error(ODD[input.which], 0) end })
+      return nil, ODD[input.which]
+    end, { compensation = { max_attempts = 2, initial_delay = 0.001 } })
+    for which in pairs(ODD) do
+      for _, where in ipairs { "run", "step", "transaction", "compensation" } do
+        local id = which .. " " .. where
+        assert(w:start("odd", { which = which, where = where }, { id = id }))
+        local err = support.refused("StorageError", w:wait(id, SOON))
+        assert.equal("odd", err.message, id)
+        assert.equal(where == "compensation" and 1 or 0, #(w:get(id).failures or {}), id)
+      end
+    end
+    local err = select(2, w:wait("code run"))
+    assert.equal("\\xFF", err.code)
+  end)
+
   it("does not compensate where the workflow dealt with the failure itself", function()
     local w = open()
     local undone = 0

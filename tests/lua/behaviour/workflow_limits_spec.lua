@@ -40,6 +40,44 @@ describe("the limits of workflows", function()
     assert.equal("small", w:wait("s", SOON))
   end)
 
+  it("refuse what is nested too deep to be kept, and keep what is not", function()
+    local w = open()
+    local function nested(levels)
+      local value = {}
+      for _ = 2, levels do value = { value } end
+      return value
+    end
+    define(w, "deep", function(wf, how)
+      if how.signal then return wf:wait_signal("s") ~= nil end
+      local result, err = wf:step("s", function() return nested(how.result or 1) end)
+      if not result then return nil, err end
+      return nested(how.output or 1)
+    end)
+    for _, levels in ipairs { 511, 512, 513 } do
+      for _, where in ipairs { "result", "output" } do
+        local id = where .. levels
+        assert(w:start("deep", { [where] = levels }, { id = id }))
+        local output, err = w:wait(id, SOON)
+        if levels == 511 then
+          assert.equal("table", type(output), tostring(err))
+        else
+          assert.truthy(support.refused("ValidationError", output, err).message:find("nesting deeper", 1, true))
+        end
+      end
+      assert(w:start("deep", { signal = true }, { id = "s" .. levels }))
+      local inside = nested(levels)
+      if levels == 511 then
+        assert(w:signal("s" .. levels, "s", inside))
+        assert.is_true(w:wait("s" .. levels, SOON))
+        assert.is_true(w:wait(assert(w:start("deep", nested(511))), SOON) ~= nil)
+      else
+        support.refused("ValidationError", w:signal("s" .. levels, "s", inside))
+        support.refused("ValidationError", w:start("deep", inside))
+        assert(w:cancel("s" .. levels))
+      end
+    end
+  end)
+
   it("end a run that makes too many calls", function()
     local w = open { steps_max = 10 }
     define(w, "endless", function(wf)
