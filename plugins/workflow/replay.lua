@@ -181,7 +181,7 @@ return function(env)
   function Wf:sleep_until(time)
     check.type(time, "integer", 1, "sleep_until", "time")
     local n, record = arrive(runs[self], "sleep")
-    return sleep_until(runs[self], n, record, time)
+    return sleep_until(runs[self], n, record, math.max(time, 0)) -- whatever was before 1970 is over; what is left of it can be counted
   end
 
   local function signal_result(text)

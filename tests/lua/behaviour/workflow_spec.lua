@@ -55,6 +55,7 @@ describe("a workflow", function()
       assert(wf:sleep(0.02))
       seen[#seen + 1] = got
       assert(wf:sleep_until(wf:now() + 20000))
+      assert(wf:sleep_until(math.mininteger))
       return got
     end)
     assert(w:start("exact", nil, { id = "x" }))
