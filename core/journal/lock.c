@@ -75,16 +75,6 @@ static iu_status held_by_other(const char *path, int fd, iu_error *err) {
   return iu__fail(err, IU_E_UNIVERSE_LOCKED, "%s is open in another process", path);
 }
 
-/* Why the lock file could not be opened. Who may not write it can be told whose it is: that is the better reason. */
-static iu_status not_opened(const char *path, const char *lock_path, int e, iu_error *err) {
-  int fd = not_allowed(e) ? open(lock_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-  bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  iu_status status = held ? held_by_other(path, fd, err) : open_failed(lock_path, e, err);
-
-  if (fd >= 0) close(fd);
-  return status;
-}
-
 /* Is the locked file still the one the name leads to? */
 static bool still_named(const char *lock_path, int fd) {
   struct stat by_fd, by_name;
@@ -101,36 +91,41 @@ static iu_status write_pid(int fd, const char *lock_path, iu_error *err) {
   return IU_OK;
 }
 
-/* Opens the lock file, made where there is none. A reader who may not do so takes the one that is there, as it is; fd -1: there is none. */
-static iu_status open_lock(const char *path, iu_lock *lock, bool reading, bool *as_it_is, iu_error *err) {
+/* Opens the lock file, made where there is none. *refused: why it may not be written (0: it may); then it is the one that is there, to look at, and for a
+ * reader fd -1 where there is none. */
+static iu_status open_lock(iu_lock *lock, bool reading, int *refused, iu_error *err) {
   const int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 
-  *as_it_is = false;
   lock->fd = open(lock->path, O_RDWR | O_CREAT | flags, 0644);
-  if (lock->fd < 0 && reading && not_allowed(errno)) {
-    *as_it_is = true;
-    lock->fd = open(lock->path, O_RDONLY | flags);
-    if (lock->fd < 0 && errno == ENOENT) return IU_OK;
-  }
-  return lock->fd >= 0 ? IU_OK : not_opened(path, lock->path, errno, err);
+  *refused = lock->fd < 0 && not_allowed(errno) ? errno : 0;
+  if (lock->fd >= 0) return IU_OK;
+  if (*refused == 0) return open_failed(lock->path, errno, err);
+  lock->fd = open(lock->path, O_RDONLY | flags);
+  if (lock->fd >= 0 || (reading && errno == ENOENT)) return IU_OK;
+  return open_failed(lock->path, reading ? errno : *refused, err);
 }
 
-/* One try. *again: the file was removed between opening and locking. */
+/* One try. *again: the file was removed between opening and locking. Who may not write is told whose it is where somebody has it: the better reason. */
 static iu_status try_lock(const char *path, bool reading, iu_lock *lock, bool *again, iu_error *err) {
-  bool as_it_is;
-  iu_status status = open_lock(path, lock, reading, &as_it_is, err);
+  int refused;
+  iu_status status = open_lock(lock, reading, &refused, err);
+  bool locked;
 
   *again = false;
   if (status != IU_OK || lock->fd < 0) return status;
-  if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
-    status = errno == EWOULDBLOCK ? held_by_other(path, lock->fd, err)
-                                  : iu__fail(err, IU_E_STORAGE, "%s cannot be locked: %s", lock->path, strerror(errno));
+  locked = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
+  if (!locked && errno == EWOULDBLOCK) {
+    status = held_by_other(path, lock->fd, err);
+  } else if (refused != 0 && !reading) {
+    status = open_failed(lock->path, refused, err);
+  } else if (!locked) {
+    status = iu__fail(err, IU_E_STORAGE, "%s cannot be locked: %s", lock->path, strerror(errno));
   } else if (!still_named(lock->path, lock->fd)) {
     *again = true;
     status = IU_OK;
   } else if (read_pid(lock->fd) < 0) {
     status = iu__fail(err, IU_E_STORAGE, "%s exists and is not the lock file of a universe", lock->path);
-  } else if (as_it_is) {
+  } else if (refused != 0) {
     return IU_OK;
   } else {
     status = write_pid(lock->fd, lock->path, err);
