@@ -96,7 +96,7 @@ local function context(self, record)
     folder = record.folder,
     conn = self.conn,
     is_closed = function() -- no connection yet, or not any more; from the moment on that it is being closed
-      return self.conn == nil
+      return self.conn == nil or self.leaving
     end,
     config = freeze.deep(record.config, "the configuration of " .. record.name),
     settings = self.settings,
@@ -322,19 +322,17 @@ function Universe:close(options)
   local in_gc = options ~= nil and options.gc == true
   if self.state == "closing" then
     if not self.leaving then return true end
-    return close_connection(self.leaving, in_gc)
+    return close_connection(self.conn, in_gc)
   end
   self.state, self.in_gc = "closing", in_gc
   self.host:stop(self.kept or 0, true)
-  local conn, ok, err = self.conn, true, nil
-  self.conn = nil -- closed for callers from here on, also while the journal is awaited; what is under way has its connection until then (ctx.conn)
-  if conn then
-    self.leaving = conn
-    ok, err = close_connection(conn, in_gc)
-    self.leaving = nil
-    connection.hold(conn, nil)
+  local ok, err = true, nil
+  if self.conn then
+    self.leaving = true -- closed for callers from here on, also while the journal is awaited; what is under way has its connection until then (ctx.conn)
+    ok, err = close_connection(self.conn, in_gc)
+    set_conn(self, nil)
+    self.leaving = false
   end
-  set_conn(self, nil)
   self.host:stop()
   self.state = "closed"
   if not in_gc then drain_loop() end
@@ -383,7 +381,7 @@ end
 function universe.new(cfg, modules)
   local parsed, err = target.of_config(cfg)
   if not parsed then return nil, err end
-  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new", partial = false, filters = {} }, Universe)
+  local self = setmetatable({ config = cfg, target = parsed, modules = modules, state = "new", partial = false, leaving = false, filters = {} }, Universe)
   self.settings = freeze.deep(cfg:to_table(), "the configuration")
   self.logger = function(source)
     return runtime.log.logger(source, cfg.log_level)
