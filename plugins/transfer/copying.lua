@@ -30,6 +30,16 @@ local function since_filter(conn, name, since, keep)
   end
 end
 
+---Adds to a report what there is to say of the source beside its rows.
+---@param left_out string[]? tables that only the owner may read
+---@param options { since: integer?, tables: string[]?, except: string[]? }
+---@return table report
+function M.tell_source(report, from, names, left_out, options)
+  report.left_out, report.whole, report.unfinished = left_out, tables.whole(names, options.since), checkpoints.unfinished(from)
+  report.events = tables.events(from.schema, options)
+  return report
+end
+
 ---All of the source as it is now: `slices` of each table, and `again` a second time; `heads`: where its counters are; `total`: about how many rows. With verify
 ---`proof`: the same once more, of all rows whatever `since` says.
 ---@param options { since: integer?, verify: boolean? }
@@ -244,10 +254,8 @@ function M.run(env, from, to, options)
   if not view then return nil, err end
   if options.dry_run then
     local report = plan(from, to, names, view)
-    report.left_out, report.whole, report.unfinished = left_out, tables.whole(names, options.since), checkpoints.unfinished(from)
-    report.events = tables.events(from.schema, options)
     conflicts.report(report, told)
-    return report
+    return M.tell_source(report, from, names, left_out, options)
   end
 
   ok, err = receiver.prepare(view.heads)
@@ -257,8 +265,7 @@ function M.run(env, from, to, options)
     conflicts = options.conflicts, mode = options.mode, overwrite = options.mode == "overwrite",
     progress = progresses.new(env.ctx.clock, options.progress, view.total),
   }
-  local report = { tables = {}, from = from.text, to = to.text, resumed = receiver.resumed, left_out = left_out,
-    whole = tables.whole(names, options.since), unfinished = checkpoints.unfinished(from), events = tables.events(from.schema, options) }
+  local report = M.tell_source({ tables = {}, from = from.text, to = to.text, resumed = receiver.resumed }, from, names, left_out, options)
   for _, name in ipairs(names) do
     report.tables[name], err = copy_table(job, name)
     if not report.tables[name] then return nil, err end

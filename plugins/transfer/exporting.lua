@@ -8,7 +8,6 @@ local rows = plugin.load "rows"
 local lines = plugin.load "lines"
 local files = plugin.load "files"
 local copying = plugin.load "copying"
-local checkpoints = plugin.load "checkpoint"
 local progresses = plugin.load "progress"
 
 local M = {}
@@ -90,11 +89,10 @@ function M.export(env, from, path, options)
   local report
   report, err = write_all(env, from, writer, names, options)
   if not report then return nil, err end
-  report.unfinished = checkpoints.unfinished(from)
+  copying.tell_source(report, from, names, left_out, options)
   ok, err = writer.finish()
   if not ok then return nil, err end
-  report.bytes, report.to, report.left_out, report.whole = writer.bytes, tostring(path), left_out, tables.whole(names, options.since)
-  report.events = tables.events(from.schema, options)
+  report.bytes, report.to = writer.bytes, tostring(path)
   return report
 end
 
